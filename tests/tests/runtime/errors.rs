@@ -1,0 +1,387 @@
+//! What is refused, in which words, and that nothing is left of it.
+
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
+use tests::{Container, Test};
+
+tests::cases![
+    a_missing_bundle_is_refused,
+    a_missing_configuration_is_refused,
+    malformed_json_is_refused,
+    json_that_is_cut_off_is_refused,
+    a_wrong_type_is_refused,
+    roci_names_the_place_of_an_error_in_the_configuration,
+    empty_args_are_refused,
+    a_missing_process_is_refused_at_create,
+    a_relative_working_directory_is_refused,
+    a_missing_rootfs_is_refused,
+    a_rootfs_that_is_a_file_is_refused,
+    a_program_that_is_not_there_is_an_error,
+    a_program_that_is_not_in_the_path_is_an_error,
+    a_program_that_is_not_executable_is_an_error,
+    a_directory_is_not_a_program,
+    an_interpreter_that_is_not_there_is_an_error,
+    a_file_that_is_no_program_is_an_error,
+    a_working_directory_that_is_a_file_is_an_error,
+    an_unknown_namespace_is_refused,
+    a_namespace_named_twice_is_refused,
+    an_unknown_rlimit_is_refused,
+    a_rlimit_named_twice_is_refused,
+    a_mount_that_fails_is_named,
+    an_unsupported_version_is_refused,
+    an_unknown_property_is_ignored,
+    an_unknown_option_is_a_usage_error,
+    an_unknown_command_is_a_usage_error,
+    a_missing_id_is_a_usage_error,
+    too_many_entries_are_refused_with_the_name_of_the_limit,
+    a_setup_that_fails_late_leaves_nothing,
+    an_unknown_annotation_of_rocis_own_is_refused,
+];
+
+/// `create` and `run` must fail, and leave the machine as if they had never been called.
+#[track_caller]
+fn refused(t: &Test, c: &Container, words: &str) {
+    c.write_config();
+    refused_as_written(t, c, words);
+}
+
+#[track_caller]
+fn refused_as_written(t: &Test, c: &Container, words: &str) {
+    let bundle = c.bundle.to_str().expect("path");
+    for command in ["create", "run"] {
+        let outcome = t.call(&[command, "--bundle", bundle, &c.id]).run().fails().says(words);
+        assert_eq!(outcome.stdout, "", "the message belongs on standard error");
+        let left = tests::leaks::Leftovers::settle(&t.runtime.token, &t.runtime.root);
+        assert!(left.is_empty(), "`{command}` failed and left behind:\n{left}");
+    }
+}
+
+fn a_missing_bundle_is_refused(t: &Test) {
+    let missing = t.path("no-such-bundle");
+    let outcome = t
+        .call(&[
+            "create",
+            "--bundle",
+            missing.to_str().expect("path"),
+            &format!("{}a", t.runtime.token),
+        ])
+        .run();
+    outcome.fails().says("no such file or directory");
+}
+
+fn a_missing_configuration_is_refused(t: &Test) {
+    let c = t.server();
+    // Differs from runc in words: "JSON specification file config.json not found".
+    let words = if t.is_roci() {
+        "no such file or directory"
+    } else {
+        "config.json"
+    };
+    refused_as_written(t, &c, words);
+}
+
+fn malformed_json_is_refused(t: &Test) {
+    let c = t.server();
+    for text in [
+        "",
+        "{",
+        "not json",
+        "[]",
+        "{\"ociVersion\": \"1.0.2\",}",
+        "{\"ociVersion\" \"1.0.2\"}",
+        "\0\0\0",
+    ] {
+        std::fs::write(c.bundle.join("config.json"), text).expect("write");
+        refused_as_written(t, &c, "");
+    }
+}
+
+fn json_that_is_cut_off_is_refused(t: &Test) {
+    let c = t.server();
+    let text = serde_json::to_string(&c.config).expect("JSON");
+    for length in [10, text.len() / 2, text.len() - 1] {
+        std::fs::write(c.bundle.join("config.json"), &text[..length]).expect("write");
+        refused_as_written(t, &c, "");
+    }
+}
+
+fn a_wrong_type_is_refused(t: &Test) {
+    for (pointer, value) in [
+        ("/process/args", json!("sh")),
+        ("/process/user/uid", json!("root")),
+        ("/process/user/uid", json!(-1)),
+        ("/root/readonly", json!("yes")),
+        ("/mounts", json!({})),
+        ("/hostname", json!(5)),
+        ("/linux/namespaces", json!("pid")),
+    ] {
+        let mut c = t.server();
+        *c.config.pointer_mut(pointer).expect("a member") = value;
+        refused(t, &c, "");
+    }
+}
+
+fn roci_names_the_place_of_an_error_in_the_configuration(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers do not name line and column");
+    }
+    let mut c = t.server();
+    c.config["process"]["user"]["uid"] = json!("root");
+    c.write_config();
+    let text = std::fs::read_to_string(c.bundle.join("config.json")).expect("read");
+    let line = 1 + text.lines().position(|line| line.contains("\"uid\"")).expect("uid");
+    let outcome = c.create().fails().says("process.user.uid");
+    outcome.says(&format!("config.json:{line}:"));
+}
+
+fn empty_args_are_refused(t: &Test) {
+    let mut c = t.server();
+    c.config["process"]["args"] = json!([]);
+    refused(t, &c, "args");
+}
+
+fn a_missing_process_is_refused_at_create(t: &Test) {
+    let mut c = t.server();
+    c.config.as_object_mut().expect("object").remove("process");
+    // The specification needs `process` for start only; runc and crun refuse at create, when nothing has happened yet.
+    refused(t, &c, "process");
+}
+
+fn a_relative_working_directory_is_refused(t: &Test) {
+    let mut c = t.server();
+    c.config["process"]["cwd"] = json!("tmp");
+    // crun takes a relative cwd as relative to the root.
+    t.skip_on("crun", "takes a relative cwd, against the specification");
+    refused(t, &c, "absolute path");
+    c.config["process"]["cwd"] = json!("");
+    refused(t, &c, "");
+}
+
+fn a_missing_rootfs_is_refused(t: &Test) {
+    let mut c = t.server();
+    c.config["root"]["path"] = json!("no-such-directory");
+    refused(
+        t,
+        &c,
+        if t.is_roci() {
+            "no such file or directory"
+        } else {
+            "no-such-directory"
+        },
+    );
+}
+
+fn a_rootfs_that_is_a_file_is_refused(t: &Test) {
+    let mut c = t.server();
+    std::fs::write(c.bundle.join("file"), "").expect("write");
+    c.config["root"]["path"] = json!("file");
+    refused(t, &c, "");
+}
+
+fn a_program_that_is_not_there_is_an_error(t: &Test) {
+    let c = t.container(&["/no/such/program"]);
+    refused(t, &c, "no such file or directory");
+}
+
+fn a_program_that_is_not_in_the_path_is_an_error(t: &Test) {
+    let mut c = t.container(&["no-such-program"]);
+    refused(t, &c, "executable file not found in $PATH");
+    c.config["process"]["env"] = json!([format!("ROCI_TEST_TOKEN={}", t.runtime.token)]);
+    refused(t, &c, "executable file not found in $PATH");
+}
+
+fn a_program_that_is_not_executable_is_an_error(t: &Test) {
+    let c = t.container(&["/bin/data"]);
+    std::fs::write(c.rootfs().join("bin/data"), "#!/bin/sh\n").expect("write");
+    refused(t, &c, "permission denied");
+}
+
+fn a_directory_is_not_a_program(t: &Test) {
+    let c = t.container(&["/bin"]);
+    refused(t, &c, if t.is_roci() { "permission denied" } else { "" });
+}
+
+/// The interpreter is the kernel's business at execve: runc and crun notice at start, when the status is known to
+/// nobody; what must not happen is a container that is said to run.
+#[track_caller]
+fn never_runs(t: &Test, c: &Container, words: &str) {
+    let created = c.create();
+    if created.status.success() {
+        let pid = c.pid();
+        let started = c.start();
+        if t.is_roci() {
+            started.fails().says(words);
+        }
+        c.reap(pid);
+        assert_eq!(c.status(), "stopped");
+        c.delete().ok();
+    } else {
+        created.fails().says(words);
+    }
+    let outcome = c.run();
+    assert!(!outcome.status.success(), "{outcome}");
+    assert!(outcome.stderr.to_lowercase().contains(words), "{outcome}");
+    let left = tests::leaks::Leftovers::settle(&t.runtime.token, &t.runtime.root);
+    assert!(left.is_empty(), "left behind:\n{left}");
+}
+
+fn an_interpreter_that_is_not_there_is_an_error(t: &Test) {
+    let c = t.container(&["/bin/script"]);
+    let script = c.rootfs().join("bin/script");
+    std::fs::write(&script, "#!/no/such/interpreter\n").expect("write");
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).expect("chmod");
+    never_runs(t, &c, "no such file or directory");
+}
+
+fn a_file_that_is_no_program_is_an_error(t: &Test) {
+    let c = t.container(&["/bin/garbage"]);
+    let program = c.rootfs().join("bin/garbage");
+    std::fs::write(&program, [0x7f, b'E', b'L', b'F', 9, 9, 9, 9]).expect("write");
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("chmod");
+    never_runs(t, &c, "exec format error");
+}
+
+fn a_working_directory_that_is_a_file_is_an_error(t: &Test) {
+    let mut c = t.server();
+    c.config["process"]["cwd"] = json!("/etc/passwd");
+    refused(t, &c, "not a directory");
+}
+
+fn an_unknown_namespace_is_refused(t: &Test) {
+    let mut c = t.server();
+    c.namespace("teapot", None);
+    refused(t, &c, "teapot");
+}
+
+fn a_namespace_named_twice_is_refused(t: &Test) {
+    let mut c = t.server();
+    c.config["linux"]["namespaces"]
+        .as_array_mut()
+        .expect("array")
+        .push(json!({"type": "uts"}));
+    // crun's join of the same bits has no such check.
+    t.skip_on("crun", "accepts a namespace named twice, against the specification");
+    refused(t, &c, "");
+}
+
+fn an_unknown_rlimit_is_refused(t: &Test) {
+    let mut c = t.server();
+    c.config["process"]["rlimits"] = json!([{"type": "RLIMIT_TEAPOT", "soft": 1, "hard": 1}]);
+    refused(t, &c, "RLIMIT_TEAPOT");
+}
+
+fn a_rlimit_named_twice_is_refused(t: &Test) {
+    let mut c = t.server();
+    let limit = json!({"type": "RLIMIT_NOFILE", "soft": 64, "hard": 64});
+    c.config["process"]["rlimits"] = json!([limit, limit]);
+    // Differs from runc because runc 1.1 takes the last one; the specification: "If rlimits contains duplicated
+    // entries with same type, the runtime MUST generate an error."
+    t.skip_on("runc", "takes a rlimit twice, against the specification");
+    t.skip_on("crun", "takes a rlimit twice, against the specification");
+    refused(t, &c, "RLIMIT_NOFILE");
+}
+
+fn a_mount_that_fails_is_named(t: &Test) {
+    let mut c = t.server();
+    c.mount("/data", "bind", t.path("no-such-source"), &["bind"]);
+    refused(t, &c, "no such file or directory");
+    refused(t, &c, if t.is_roci() { "/data" } else { "" });
+    c.unmount("/data").mount("/weird", "nosuchfs", "none", &[]);
+    refused(t, &c, if t.is_roci() { "no such device" } else { "" });
+    refused(t, &c, if t.is_roci() { "mounts[" } else { "" });
+    c.unmount("/weird").mount("/tmpfs", "tmpfs", "tmpfs", &["mode=potato"]);
+    refused(t, &c, if t.is_roci() { "invalid argument" } else { "" });
+}
+
+fn an_unsupported_version_is_refused(t: &Test) {
+    let mut c = t.server();
+    // crun looks at nothing but the first character of the version.
+    t.skip_on("crun", "does not check ociVersion");
+    for version in ["2.0.0", "", "one"] {
+        c.config["ociVersion"] = json!(version);
+        // Differs from runc because runc does not look at the version; the specification: a runtime MUST generate an
+        // error for values that it does not support.
+        t.skip_on("runc", "does not check ociVersion");
+        refused(t, &c, "ociVersion");
+    }
+}
+
+fn an_unknown_property_is_ignored(t: &Test) {
+    let mut c = t.sh("echo fine");
+    c.config["teapot"] = json!({"deep": [1, 2.5e3, null, true, {"x": "\u{1F375}"}]});
+    c.config["process"]["teapot"] = json!([[], {}, "]}"]);
+    c.config["linux"]["teapot"] = json!(-1.5);
+    c.config["linux"]["resources"]["teapot"] = json!(null);
+    c.config["ociVersion"] = json!("1.3.7-future");
+    assert_eq!(c.output(), "fine\n");
+}
+
+fn an_unknown_option_is_a_usage_error(t: &Test) {
+    let c = t.server();
+    c.write_config();
+    let outcome = t.call(&["create", "--no-such-option", &c.id]).cwd(&c.bundle).run();
+    assert!(!outcome.status.success(), "{outcome}");
+    if t.is_roci() {
+        outcome.fails().code(2).says("--no-such-option");
+    }
+}
+
+fn an_unknown_command_is_a_usage_error(t: &Test) {
+    let outcome = t.call(&["teapot"]).run();
+    // runc prints its help and exits 3 for an unknown command.
+    assert!(!outcome.status.success(), "{outcome}");
+    if t.is_roci() {
+        outcome.code(2).says("teapot");
+    }
+}
+
+fn a_missing_id_is_a_usage_error(t: &Test) {
+    for command in [
+        "create", "start", "state", "kill", "delete", "exec", "run", "ps", "pause", "resume",
+    ] {
+        let outcome = t.call(&[command]).run();
+        assert!(!outcome.status.success(), "{command}: {outcome}");
+        if t.is_roci() {
+            assert_eq!(outcome.status.code(), Some(2), "{command}: {outcome}");
+        }
+    }
+}
+
+fn too_many_entries_are_refused_with_the_name_of_the_limit(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers have no such limits");
+    }
+    let mut c = t.server();
+    let options: Vec<_> = (0..10_000).map(|number| format!("option{number}")).collect();
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    c.mount("/many", "tmpfs", "tmpfs", &options);
+    c.write_config();
+    let last = c.config["mounts"].as_array().expect("mounts").len() - 1;
+    let outcome = c.create().fails().says("config.json:").says("more than").says("_MAX)");
+    outcome.says(&format!("mounts[{last}].options"));
+    refused(t, &c, "_MAX)");
+    let mut c = t.server();
+    let args: Vec<_> = (0..100_000).map(|_| "x").collect();
+    c.config["process"]["args"] = json!(args);
+    refused(t, &c, "_MAX)");
+}
+
+/// A device that cannot be is found after namespaces, mounts and cgroups were made.
+fn a_setup_that_fails_late_leaves_nothing(t: &Test) {
+    let mut c = t.server();
+    c.config["linux"]["sysctl"] = json!({"net.ipv4.no_such_sysctl": "1"});
+    refused(t, &c, "no such file or directory");
+    let mut c = t.server();
+    c.config["linux"]["cgroupsPath"] = json!(format!("/{}cg", t.runtime.token));
+    c.config["process"]["args"] = json!(["/no/such/program"]);
+    refused(t, &c, "no such file or directory");
+}
+
+fn an_unknown_annotation_of_rocis_own_is_refused(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the prefix io.roci. is roci's");
+    }
+    let mut c = t.server();
+    c.config["annotations"] = json!({"io.roci.tea-pot": "1"});
+    refused(t, &c, "io.roci.tea-pot");
+}
