@@ -1,0 +1,326 @@
+//! The grammar of JSON (RFC 8259), checked byte by byte before anything is read, and the few walks over checked text that
+//! errors need.
+//!
+//! The reader behind it, serde-json-core, skips what it ignores without looking, recurses without a bound, and tells no
+//! position. A document that has passed here is well-formed to the last byte, is no deeper than [`JSON_DEPTH_MAX`], and
+//! holds no NUL.
+
+use static_assertions::const_assert;
+
+use crate::limits::JSON_DEPTH_MAX;
+
+// The kinds of the open brackets are the bits of one number.
+const_assert!(JSON_DEPTH_MAX <= 64);
+// The text of the error has the number in it.
+const_assert!(JSON_DEPTH_MAX == 32);
+
+/// A message and the offset of the first byte that cannot be right.
+pub(crate) type Misspelt = (&'static str, usize);
+
+const END: &str = "unexpected end of file";
+
+/// Whether `json` is one JSON value and nothing else.
+pub(crate) fn check(json: &[u8]) -> Result<(), Misspelt> {
+    if json.starts_with(b"\xef\xbb\xbf") {
+        return Err(("starts with a byte order mark", 0));
+    }
+    let valid = match core::str::from_utf8(json) {
+        Ok(text) => text.len(),
+        Err(error) => error.valid_up_to(),
+    };
+    let mut scan = Scan { json: json.get(..valid).unwrap_or_default(), at: 0 };
+    match scan.document() {
+        // What comes first in the document is reported, and the end of the part that is UTF-8 is no end of file.
+        Err((_, at)) if valid < json.len() && at >= valid => Err(("not UTF-8", valid)),
+        Ok(()) if valid < json.len() => Err(("not UTF-8", valid)),
+        result => result,
+    }
+}
+
+struct Scan<'j> {
+    json: &'j [u8],
+    at: usize,
+}
+
+impl Scan<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.json.get(self.at).copied()
+    }
+
+    fn fail<T>(&self, message: &'static str) -> Result<T, Misspelt> {
+        Err((if self.at < self.json.len() { message } else { END }, self.at))
+    }
+
+    fn space(&mut self) {
+        self.at = skip_space(self.json, self.at);
+    }
+
+    fn document(&mut self) -> Result<(), Misspelt> {
+        // Bit n says whether the bracket at depth n is a brace.
+        let (mut depth, mut braces) = (0, 0_u64);
+        loop {
+            self.space();
+            let Some(first) = self.peek() else { return self.fail(END) };
+            if first == b'{' || first == b'[' {
+                if depth == JSON_DEPTH_MAX {
+                    return self.fail("nested deeper than 32 levels (JSON_DEPTH_MAX)");
+                }
+                self.at += 1;
+                self.space();
+                let brace = first == b'{';
+                if self.peek() != Some(if brace { b'}' } else { b']' }) {
+                    braces = braces & !(1 << depth) | u64::from(brace) << depth;
+                    depth += 1;
+                    if brace {
+                        self.key()?;
+                    }
+                    continue;
+                }
+                self.at += 1;
+            } else {
+                self.scalar(first)?;
+            }
+            // A value is complete; so may be what holds it.
+            loop {
+                self.space();
+                if depth == 0 {
+                    return if self.at == self.json.len() { Ok(()) } else { self.fail("expected the end of the file") };
+                }
+                let brace = braces >> (depth - 1) & 1 == 1;
+                match self.peek() {
+                    Some(b',') => {
+                        self.at += 1;
+                        if brace {
+                            self.space();
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    Some(b'}') if brace => depth -= 1,
+                    Some(b']') if !brace => depth -= 1,
+                    _ if brace => return self.fail("expected a comma or '}'"),
+                    _ => return self.fail("expected a comma or ']'"),
+                }
+                self.at += 1;
+            }
+        }
+    }
+
+    fn key(&mut self) -> Result<(), Misspelt> {
+        if self.peek() != Some(b'"') {
+            return self.fail("expected a name in quotes");
+        }
+        self.string()?;
+        self.space();
+        if self.peek() != Some(b':') {
+            return self.fail("expected a colon");
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn scalar(&mut self, first: u8) -> Result<(), Misspelt> {
+        match first {
+            b'"' => self.string(),
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.literal(b"true"),
+            b'f' => self.literal(b"false"),
+            b'n' => self.literal(b"null"),
+            _ => self.fail("expected a value"),
+        }
+    }
+
+    fn literal(&mut self, literal: &[u8]) -> Result<(), Misspelt> {
+        for byte in literal {
+            if self.peek() != Some(*byte) {
+                return self.fail("expected a value");
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Misspelt> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), Misspelt> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        if self.at == start { self.fail("expected a digit") } else { Ok(()) }
+    }
+
+    fn string(&mut self) -> Result<(), Misspelt> {
+        self.at += 1;
+        loop {
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => self.escape()?,
+                Some(b' '..) => self.at += 1,
+                _ => return self.fail("control character in a string"),
+            }
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn escape(&mut self) -> Result<(), Misspelt> {
+        let start = self.at;
+        self.at += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => match self.unit()? {
+                0 => return Err(("NUL in a string", start)),
+                0xd800..=0xdbff => {
+                    let pair = self.json.get(self.at..).unwrap_or_default();
+                    if pair.is_empty() || pair == b"\\" {
+                        self.at = self.json.len();
+                        return self.fail(END);
+                    }
+                    if !pair.starts_with(b"\\u") {
+                        return Err(("lone surrogate in a string", start));
+                    }
+                    self.at += 1;
+                    if !matches!(self.unit()?, 0xdc00..=0xdfff) {
+                        return Err(("lone surrogate in a string", start));
+                    }
+                }
+                0xdc00..=0xdfff => return Err(("lone surrogate in a string", start)),
+                _ => {}
+            },
+            _ => return self.fail("unknown escape in a string"),
+        }
+        Ok(())
+    }
+
+    /// The four digits behind `u`.
+    fn unit(&mut self) -> Result<u32, Misspelt> {
+        self.at += 1;
+        let mut unit = 0;
+        for _ in 0..4 {
+            let Some(digit) = self.peek().and_then(|byte| char::from(byte).to_digit(16)) else {
+                return self.fail("expected a hexadecimal digit");
+            };
+            unit = unit << 4 | digit;
+            self.at += 1;
+        }
+        Ok(unit)
+    }
+}
+
+/// The offset of the first byte from `at` on that is no white space.
+pub(crate) fn skip_space(json: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\t' | b'\r') = json.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// The offset behind the value that starts at `at`, in a checked document.
+fn skip_value(json: &[u8], mut at: usize) -> usize {
+    let mut depth = 0_usize;
+    while let Some(byte) = json.get(at) {
+        match byte {
+            b'"' => {
+                at = skip_string(json, at);
+                if depth == 0 {
+                    return at;
+                }
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' | b',' | b' ' | b'\n' | b'\t' | b'\r' if depth == 0 => return at,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    at
+}
+
+fn skip_string(json: &[u8], mut at: usize) -> usize {
+    at += 1;
+    while let Some(byte) = json.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    at
+}
+
+/// The offset of the value of the member `name` of the object at `at`. A name that is itself a piece of the document is
+/// found by its place; another one by its letters, and the last one counts, as it does for the reader.
+pub(crate) fn find_member(json: &[u8], at: usize, name: &str) -> Option<usize> {
+    let name = name.as_bytes();
+    let by_place = json.as_ptr_range().contains(&name.as_ptr());
+    let (mut found, mut at) = (None, first_child(json, at, b'{')?);
+    while json.get(at) == Some(&b'"') {
+        let end = skip_string(json, at);
+        let key = json.get(at + 1..end - 1)?;
+        let value = skip_space(json, skip_space(json, end) + 1);
+        if if by_place { key.as_ptr() == name.as_ptr() } else { key == name } {
+            found = Some(value);
+        }
+        at = next_child(json, value);
+    }
+    found
+}
+
+/// The offset of element `index` of the array at `at`.
+pub(crate) fn find_element(json: &[u8], at: usize, index: usize) -> Option<usize> {
+    let mut at = first_child(json, at, b'[')?;
+    for _ in 0..index {
+        at = next_child(json, at);
+    }
+    match json.get(at) {
+        None | Some(b']') => None,
+        Some(_) => Some(at),
+    }
+}
+
+fn first_child(json: &[u8], at: usize, bracket: u8) -> Option<usize> {
+    (json.get(at) == Some(&bracket)).then(|| skip_space(json, at + 1))
+}
+
+/// The offset of what follows the value at `at`: the next child, or the closing bracket.
+fn next_child(json: &[u8], at: usize) -> usize {
+    let at = skip_space(json, skip_value(json, at));
+    if json.get(at) == Some(&b',') { skip_space(json, at + 1) } else { at }
+}
+
+/// How an error names the value at `at`: a scalar as it is spelt, the others by their kind.
+pub(crate) fn shown(json: &[u8], at: usize) -> &str {
+    match json.get(at) {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        _ => json.get(at..skip_value(json, at)).and_then(|value| core::str::from_utf8(value).ok()).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,94 @@
+//! `hooks`: programs run at six points of the container's life.
+
+use crate::error::Cause;
+use crate::json::{Read, Value};
+use crate::spec::{List, Spec, read_list, read_texts};
+use crate::text::Text;
+
+/// The six lists of hooks, in the order in which they are run.
+#[derive(Clone, Copy, Default)]
+pub struct Hooks<'a> {
+    /// `prestart`, deprecated, run like `createRuntime` and before it.
+    pub prestart: List<Hook<'a>>,
+    /// `createRuntime`.
+    pub create_runtime: List<Hook<'a>>,
+    /// `createContainer`.
+    pub create_container: List<Hook<'a>>,
+    /// `startContainer`.
+    pub start_container: List<Hook<'a>>,
+    /// `poststart`.
+    pub poststart: List<Hook<'a>>,
+    /// `poststop`.
+    pub poststop: List<Hook<'a>>,
+}
+
+/// One hook.
+#[derive(Clone, Copy)]
+pub struct Hook<'a> {
+    /// `path`, absolute.
+    pub path: Text<'a>,
+    /// `args`, the program's name first.
+    pub args: List<Text<'a>>,
+    /// `env`; `None` where it is not given at all, which is different from an empty one.
+    pub env: Option<List<Text<'a>>>,
+    /// `timeout` in seconds, above 0.
+    pub timeout: Option<u32>,
+}
+
+impl Hooks<'_> {
+    /// No hooks.
+    pub const NONE: Self = Self {
+        prestart: List::EMPTY,
+        create_runtime: List::EMPTY,
+        create_container: List::EMPTY,
+        start_container: List::EMPTY,
+        poststart: List::EMPTY,
+        poststop: List::EMPTY,
+    };
+}
+
+/// The names of the lists in config.json.
+pub const HOOK_NAMES: [&str; 6] =
+    ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+
+/// Reads `hooks`.
+pub(crate) fn read_hooks<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Hooks<'a>> {
+    let mut hooks = Hooks::NONE;
+    value.object(&mut |name, value| {
+        let list = match name {
+            "prestart" => &mut hooks.prestart,
+            "createRuntime" => &mut hooks.create_runtime,
+            "createContainer" => &mut hooks.create_container,
+            "startContainer" => &mut hooks.start_container,
+            "poststart" => &mut hooks.poststart,
+            "poststop" => &mut hooks.poststop,
+            _ => return Ok(()),
+        };
+        *list = read_list(value, spec, read_hook)?;
+        Ok(())
+    })?;
+    Ok(hooks)
+}
+
+fn read_hook<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Hook<'a>> {
+    let mut hook = Hook { path: Text::EMPTY, args: List::EMPTY, env: None, timeout: None };
+    value.object(&mut |name, value| {
+        match name {
+            "path" => hook.path = value.absolute_path()?,
+            "args" => hook.args = read_texts(value, spec)?,
+            "env" => hook.env = Some(read_texts(value, spec)?),
+            "timeout" => hook.timeout = Some(read_timeout(value)?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    value.require("path", (!hook.path.is_empty()).then_some(()))?;
+    Ok(hook)
+}
+
+fn read_timeout<'a>(value: &mut dyn Value<'a>) -> Read<u32> {
+    match value.unsigned_32()? {
+        0 => Err(value.refuse(Cause::Rule("must be more than 0"))),
+        seconds => Ok(seconds),
+    }
+}

@@ -1,0 +1,532 @@
+//! `linux`: what only a Linux host has.
+
+use heapless::Vec;
+
+use crate::error::{Cause, limit};
+use crate::json::{Read, Value};
+use crate::limits::NAMESPACES_MAX;
+use crate::mounts::{MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
+use crate::resources::{Resources, read_resources};
+use crate::seccomp::{Seccomp, read_seccomp};
+use crate::spec::{List, Pool, Spec, push_pair, read_absolute_paths, read_list, read_pairs, read_texts};
+use crate::text::Text;
+
+/// `linux`.
+pub struct Linux<'a> {
+    /// `namespaces`, no type twice.
+    pub namespaces: Vec<Namespace<'a>, NAMESPACES_MAX>,
+    /// `uidMappings`.
+    pub uid_mappings: List<IdMapping>,
+    /// `gidMappings`.
+    pub gid_mappings: List<IdMapping>,
+    /// `timeOffsets`.
+    pub time_offsets: TimeOffsets,
+    /// `devices`.
+    pub devices: List<Device<'a>>,
+    /// `netDevices`: name on the host and name in the container (the same where none is given).
+    pub net_devices: List<Pair<'a>>,
+    /// `cgroupsPath`.
+    pub cgroups_path: Option<Text<'a>>,
+    /// `resources`.
+    pub resources: Resources<'a>,
+    /// `sysctl`.
+    pub sysctl: List<Pair<'a>>,
+    /// `rootfsPropagation`, as `MS_` bits with `MS_REC` where it starts with "r".
+    pub rootfs_propagation: Option<u32>,
+    /// `maskedPaths`, absolute.
+    pub masked_paths: List<Text<'a>>,
+    /// `readonlyPaths`, absolute.
+    pub readonly_paths: List<Text<'a>>,
+    /// `mountLabel`.
+    pub mount_label: Option<Text<'a>>,
+    /// `seccomp`.
+    pub seccomp: Option<Seccomp<'a>>,
+    /// `intelRdt`.
+    pub intel_rdt: Option<IntelRdt<'a>>,
+    /// `memoryPolicy`.
+    pub memory_policy: Option<MemoryPolicy<'a>>,
+    /// `personality`.
+    pub personality: Option<Personality>,
+}
+
+impl Linux<'_> {
+    /// The empty object.
+    pub const NONE: Self = Self {
+        namespaces: Vec::new(),
+        uid_mappings: List::EMPTY,
+        gid_mappings: List::EMPTY,
+        time_offsets: TimeOffsets { monotonic: None, boottime: None },
+        devices: List::EMPTY,
+        net_devices: List::EMPTY,
+        cgroups_path: None,
+        resources: Resources::NONE,
+        sysctl: List::EMPTY,
+        rootfs_propagation: None,
+        masked_paths: List::EMPTY,
+        readonly_paths: List::EMPTY,
+        mount_label: None,
+        seccomp: None,
+        intel_rdt: None,
+        memory_policy: None,
+        personality: None,
+    };
+}
+
+impl<'a> Linux<'a> {
+    /// The entry for namespaces of `kind`, or `None` where the container shares the runtime's.
+    pub fn namespace(&self, kind: NamespaceKind) -> Option<&Namespace<'a>> {
+        self.namespaces.iter().find(|namespace| namespace.kind == kind)
+    }
+
+    /// Whether the container gets a new namespace of `kind`.
+    pub fn has_new_namespace(&self, kind: NamespaceKind) -> bool {
+        self.namespace(kind).is_some_and(|namespace| namespace.path.is_none())
+    }
+}
+
+/// One element of `namespaces`.
+#[derive(Clone, Copy)]
+pub struct Namespace<'a> {
+    /// `type`.
+    pub kind: NamespaceKind,
+    /// `path` of a namespace to join, absolute; without one a new namespace is made.
+    pub path: Option<Text<'a>>,
+}
+
+/// The kinds of namespaces. The value is the kernel's `CLONE_NEW` bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum NamespaceKind {
+    /// `time`.
+    Time = 0x0000_0080,
+    /// `mount`.
+    Mount = 0x0002_0000,
+    /// `cgroup`.
+    Cgroup = 0x0200_0000,
+    /// `uts`.
+    Uts = 0x0400_0000,
+    /// `ipc`.
+    Ipc = 0x0800_0000,
+    /// `user`.
+    User = 0x1000_0000,
+    /// `pid`.
+    Pid = 0x2000_0000,
+    /// `network`.
+    Network = 0x4000_0000,
+}
+
+impl NamespaceKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] =
+        [Self::User, Self::Pid, Self::Network, Self::Ipc, Self::Uts, Self::Cgroup, Self::Time, Self::Mount];
+
+    /// The name that config.json uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Mount => "mount",
+            Self::Cgroup => "cgroup",
+            Self::Uts => "uts",
+            Self::Ipc => "ipc",
+            Self::User => "user",
+            Self::Pid => "pid",
+            Self::Network => "network",
+        }
+    }
+
+    /// The file name below `/proc/PID/ns`.
+    pub fn proc_name(self) -> &'static core::ffi::CStr {
+        match self {
+            Self::Time => c"time",
+            Self::Mount => c"mnt",
+            Self::Cgroup => c"cgroup",
+            Self::Uts => c"uts",
+            Self::Ipc => c"ipc",
+            Self::User => c"user",
+            Self::Pid => c"pid",
+            Self::Network => c"net",
+        }
+    }
+}
+
+/// One element of an id mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdMapping {
+    /// `containerID`.
+    pub container_id: u32,
+    /// `hostID`.
+    pub host_id: u32,
+    /// `size`, above 0.
+    pub size: u32,
+}
+
+/// `timeOffsets`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TimeOffsets {
+    /// `monotonic`.
+    pub monotonic: Option<TimeOffset>,
+    /// `boottime`.
+    pub boottime: Option<TimeOffset>,
+}
+
+/// An offset of a clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeOffset {
+    /// `secs`.
+    pub secs: i64,
+    /// `nanosecs`.
+    pub nanosecs: u32,
+}
+
+/// One element of `devices`.
+#[derive(Clone, Copy)]
+pub struct Device<'a> {
+    /// `type`.
+    pub kind: DeviceKind,
+    /// `path`, absolute, in the container.
+    pub path: Text<'a>,
+    /// `major`.
+    pub major: u32,
+    /// `minor`.
+    pub minor: u32,
+    /// `fileMode`: permission bits (a decimal number in config.json).
+    pub file_mode: Option<u32>,
+    /// `uid`.
+    pub uid: Option<u32>,
+    /// `gid`.
+    pub gid: Option<u32>,
+}
+
+/// `type` of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// `c` and `u`.
+    Character,
+    /// `b`.
+    Block,
+    /// `p`.
+    Fifo,
+}
+
+/// A name and its value: an annotation, a sysctl, a unified resource, a network device.
+#[derive(Clone, Copy)]
+pub struct Pair<'a> {
+    /// The name.
+    pub key: Text<'a>,
+    /// The value.
+    pub value: Text<'a>,
+}
+
+/// `intelRdt`.
+#[derive(Clone, Copy)]
+pub struct IntelRdt<'a> {
+    /// `closID`.
+    pub clos_id: Option<Text<'a>>,
+    /// `l3CacheSchema`.
+    pub l3_cache_schema: Option<Text<'a>>,
+    /// `memBwSchema`.
+    pub mem_bw_schema: Option<Text<'a>>,
+    /// `schemata`.
+    pub schemata: List<Text<'a>>,
+    /// `enableMonitoring`.
+    pub enable_monitoring: bool,
+}
+
+/// `memoryPolicy`, for `set_mempolicy`.
+#[derive(Clone, Copy)]
+pub struct MemoryPolicy<'a> {
+    /// `mode`, as `linux/mempolicy.h` numbers it.
+    pub mode: u32,
+    /// `flags`, as the kernel's `MPOL_F_` bits.
+    pub flags: u32,
+    /// `nodes`, as in "0-3,7".
+    pub nodes: Option<Text<'a>>,
+}
+
+/// `personality`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Personality {
+    /// `domain`: the kernel's `PER_LINUX` or `PER_LINUX32`.
+    pub domain: u32,
+}
+
+/// The kernel's device numbers have 12 bits for the major part.
+pub(crate) const MAJOR_MAX: i64 = 0xfff;
+/// The kernel's device numbers have 20 bits for the minor part.
+pub(crate) const MINOR_MAX: i64 = 0xf_ffff;
+
+/// The words of `rootfsPropagation`, as `MS_` bits.
+const PROPAGATIONS: [(&str, u32); 8] = [
+    ("private", MS_PRIVATE),
+    ("rprivate", MS_PRIVATE | MS_REC),
+    ("shared", MS_SHARED),
+    ("rshared", MS_SHARED | MS_REC),
+    ("slave", MS_SLAVE),
+    ("rslave", MS_SLAVE | MS_REC),
+    ("unbindable", MS_UNBINDABLE),
+    ("runbindable", MS_UNBINDABLE | MS_REC),
+];
+
+/// The modes of `memoryPolicy`, as `linux/mempolicy.h` numbers them.
+pub const MEMORY_POLICY_MODES: [(&str, u32); 7] = [
+    ("MPOL_DEFAULT", 0),
+    ("MPOL_PREFERRED", 1),
+    ("MPOL_BIND", 2),
+    ("MPOL_INTERLEAVE", 3),
+    ("MPOL_LOCAL", 4),
+    ("MPOL_PREFERRED_MANY", 5),
+    ("MPOL_WEIGHTED_INTERLEAVE", 6),
+];
+
+/// The flags of `memoryPolicy`, as the kernel's `MPOL_F_` bits.
+pub const MEMORY_POLICY_FLAGS: [(&str, u32); 3] =
+    [("MPOL_F_NUMA_BALANCING", 1 << 13), ("MPOL_F_RELATIVE_NODES", 1 << 14), ("MPOL_F_STATIC_NODES", 1 << 15)];
+
+/// Reads `linux`.
+pub(crate) fn read_linux<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<()> {
+    value.object(&mut |name, value| {
+        match name {
+            "namespaces" => read_namespaces(value, spec)?,
+            "uidMappings" => spec.linux.uid_mappings = read_list(value, spec, read_id_mapping)?,
+            "gidMappings" => spec.linux.gid_mappings = read_list(value, spec, read_id_mapping)?,
+            "timeOffsets" => spec.linux.time_offsets = read_time_offsets(value)?,
+            "devices" => spec.linux.devices = read_list(value, spec, read_device)?,
+            "netDevices" => spec.linux.net_devices = read_net_devices(value, spec)?,
+            "cgroupsPath" => spec.linux.cgroups_path = read_cgroups_path(value)?,
+            "resources" => spec.linux.resources = read_resources(value, spec)?,
+            "sysctl" => spec.linux.sysctl = read_pairs(value, spec, |_| None)?,
+            "rootfsPropagation" => spec.linux.rootfs_propagation = read_propagation(value)?,
+            "maskedPaths" => spec.linux.masked_paths = read_absolute_paths(value, spec)?,
+            "readonlyPaths" => spec.linux.readonly_paths = read_absolute_paths(value, spec)?,
+            "mountLabel" => spec.linux.mount_label = value.optional_text()?,
+            "seccomp" => spec.linux.seccomp = Some(read_seccomp(value, spec)?),
+            "intelRdt" => spec.linux.intel_rdt = Some(read_intel_rdt(value, spec)?),
+            "memoryPolicy" => spec.linux.memory_policy = Some(read_memory_policy(value)?),
+            "personality" => spec.linux.personality = Some(read_personality(value)?),
+            _ => {}
+        }
+        Ok(())
+    })
+}
+
+fn read_namespaces<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<()> {
+    let namespaces = &mut spec.linux.namespaces;
+    namespaces.clear();
+    value.array(&mut |value| {
+        let namespace = read_namespace(value)?;
+        if namespaces.iter().any(|before| before.kind == namespace.kind) {
+            return Err(value.refuse(Cause::Rule("a namespace of the same type stands before")));
+        }
+        namespaces.push(namespace).map_err(|_| value.refuse(limit!(NAMESPACES_MAX)))
+    })
+}
+
+fn read_namespace<'a>(value: &mut dyn Value<'a>) -> Read<Namespace<'a>> {
+    let (mut kind, mut path) = (None, None);
+    value.object(&mut |name, value| {
+        match name {
+            "type" => {
+                let word = value.word()?;
+                kind = NamespaceKind::ALL.into_iter().find(|kind| kind.name() == word);
+                if kind.is_none() {
+                    return Err(value.refuse(Cause::Unknown("namespace type")));
+                }
+            }
+            "path" => path = value.optional_absolute_path()?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Namespace { kind: value.require("type", kind)?, path })
+}
+
+/// Reads one extent of `uidMappings` or `gidMappings`, here and in `mounts`.
+pub(crate) fn read_id_mapping<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<IdMapping> {
+    let (mut container_id, mut host_id, mut size) = (None, None, None);
+    value.object(&mut |name, value| {
+        match name {
+            "containerID" => container_id = Some(value.unsigned_32()?),
+            "hostID" => host_id = Some(value.unsigned_32()?),
+            "size" => size = Some(value.unsigned_32()?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(IdMapping {
+        container_id: value.require("containerID", container_id)?,
+        host_id: value.require("hostID", host_id)?,
+        size: value.require("size", size)?,
+    })
+}
+
+fn read_time_offsets<'a>(value: &mut dyn Value<'a>) -> Read<TimeOffsets> {
+    let mut offsets = TimeOffsets::default();
+    value.object(&mut |name, value| {
+        match name {
+            "monotonic" => offsets.monotonic = Some(read_time_offset(value)?),
+            "boottime" => offsets.boottime = Some(read_time_offset(value)?),
+            // Ignoring a clock that was meant to be shifted would be no service.
+            _ => return Err(value.refuse(Cause::Rule("no clock that can have an offset"))),
+        }
+        Ok(())
+    })?;
+    Ok(offsets)
+}
+
+fn read_time_offset<'a>(value: &mut dyn Value<'a>) -> Read<TimeOffset> {
+    let mut offset = TimeOffset::default();
+    value.object(&mut |name, value| {
+        match name {
+            "secs" => offset.secs = value.signed()?,
+            "nanosecs" => offset.nanosecs = value.between(0, 999_999_999)? as u32,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(offset)
+}
+
+fn read_device<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<Device<'a>> {
+    let (mut kind, mut path, mut major, mut minor) = (None, None, None, None);
+    let (mut file_mode, mut uid, mut gid) = (None, None, None);
+    value.object(&mut |name, value| {
+        match name {
+            "type" => {
+                kind = Some(match value.word()? {
+                    "c" | "u" => DeviceKind::Character,
+                    "b" => DeviceKind::Block,
+                    "p" => DeviceKind::Fifo,
+                    _ => return Err(value.refuse(Cause::Unknown("device type"))),
+                });
+            }
+            "path" => path = Some(value.absolute_path()?),
+            "major" => major = Some(value.between(0, MAJOR_MAX)? as u32),
+            "minor" => minor = Some(value.between(0, MINOR_MAX)? as u32),
+            // Clients write the whole `st_mode`, with the type of the file.
+            "fileMode" => file_mode = Some(value.unsigned_32()? & 0o7777),
+            "uid" => uid = Some(value.unsigned_32()?),
+            "gid" => gid = Some(value.unsigned_32()?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let kind = value.require("type", kind)?;
+    if kind == DeviceKind::Fifo {
+        (major, minor) = (Some(0), Some(0));
+    }
+    Ok(Device {
+        kind,
+        path: value.require("path", path)?,
+        major: value.require("major", major)?,
+        minor: value.require("minor", minor)?,
+        file_mode,
+        uid,
+        gid,
+    })
+}
+
+fn read_net_devices<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<List<Pair<'a>>> {
+    let start = spec.pairs.len();
+    value.object(&mut |host_name, value| {
+        if !is_interface_name(host_name) {
+            return Err(value.refuse(Cause::Rule("not the name of a network interface")));
+        }
+        let key = value.keep(&[host_name])?;
+        let mut pair = Pair { key, value: key };
+        value.object(&mut |name, value| {
+            if name == "name"
+                && let Some(name) = value.optional_text()?
+            {
+                if !is_interface_name(name.as_str()) {
+                    return Err(value.refuse(Cause::Value("not the name of a network interface")));
+                }
+                pair.value = name;
+            }
+            Ok(())
+        })?;
+        push_pair(pair, start, value, spec)
+    })?;
+    Ok(Pair::list_from(start, spec))
+}
+
+/// What the kernel takes as the name of an interface (`dev_valid_name`), or as a template for one.
+fn is_interface_name(name: &str) -> bool {
+    let is_forbidden = |byte: u8| byte == b'/' || byte == b':' || byte == 0x0b || byte.is_ascii_whitespace();
+    !matches!(name, "" | "." | "..") && name.len() <= 15 && !name.bytes().any(is_forbidden)
+}
+
+fn read_cgroups_path<'a>(value: &mut dyn Value<'a>) -> Read<Option<Text<'a>>> {
+    let path = value.optional_text()?;
+    if path.is_some_and(|path| path.as_str().split('/').any(|part| part == "..")) {
+        return Err(value.refuse(Cause::Value("must not have a \"..\" component")));
+    }
+    Ok(path)
+}
+
+fn read_propagation<'a>(value: &mut dyn Value<'a>) -> Read<Option<u32>> {
+    let word = value.word()?;
+    match PROPAGATIONS.iter().find(|(known, _)| *known == word) {
+        Some((_, bits)) => Ok(Some(*bits)),
+        None if word.is_empty() => Ok(None),
+        None => Err(value.refuse(Cause::Unknown("propagation"))),
+    }
+}
+
+fn read_intel_rdt<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<IntelRdt<'a>> {
+    let mut rdt = IntelRdt {
+        clos_id: None,
+        l3_cache_schema: None,
+        mem_bw_schema: None,
+        schemata: List::EMPTY,
+        enable_monitoring: false,
+    };
+    value.object(&mut |name, value| {
+        match name {
+            "closID" => {
+                rdt.clos_id = value.optional_text()?;
+                if rdt.clos_id.is_some_and(|id| !is_file_name(id.as_str())) {
+                    return Err(value.refuse(Cause::Value("must be a plain file name")));
+                }
+            }
+            "l3CacheSchema" => rdt.l3_cache_schema = value.optional_text()?,
+            "memBwSchema" => rdt.mem_bw_schema = value.optional_text()?,
+            "schemata" => rdt.schemata = read_texts(value, spec)?,
+            "enableMonitoring" => rdt.enable_monitoring = value.boolean()?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(rdt)
+}
+
+/// Whether `name` names a file in a directory and nothing outside of it.
+pub(crate) fn is_file_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains('/')
+}
+
+fn read_memory_policy<'a>(value: &mut dyn Value<'a>) -> Read<MemoryPolicy<'a>> {
+    let (mut mode, mut flags, mut nodes) = (None, 0, None);
+    value.object(&mut |name, value| {
+        match name {
+            "mode" => mode = Some(value.one_of("memory policy", &MEMORY_POLICY_MODES)?),
+            "flags" => flags = value.any_of("memory policy flag", &MEMORY_POLICY_FLAGS)?,
+            "nodes" => nodes = value.optional_text()?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(MemoryPolicy { mode: value.require("mode", mode)?, flags, nodes })
+}
+
+fn read_personality<'a>(value: &mut dyn Value<'a>) -> Read<Personality> {
+    let mut domain = None;
+    value.object(&mut |name, value| {
+        match name {
+            "domain" => domain = Some(value.one_of("domain", &[("LINUX", 0), ("LINUX32", 8)])?),
+            "flags" => value.array(&mut |value| Err(value.refuse(Cause::Value("no flag is supported"))))?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Personality { domain: value.require("domain", domain)? })
+}

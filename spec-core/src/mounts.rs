@@ -1,0 +1,351 @@
+//! `mounts[]`: the words of the options become flags here, before anything is mounted.
+
+use heapless::Vec;
+
+use crate::error::{Cause, limit};
+use crate::json::{Read, Value};
+use crate::limits::MOUNT_OPTIONS_MAX;
+use crate::linux::{IdMapping, read_id_mapping};
+use crate::spec::{List, Spec, read_list};
+use crate::text::Text;
+
+/// One element of `mounts`.
+#[derive(Clone, Copy)]
+pub struct Mount<'a> {
+    /// `destination`; relative ones are meant from `/`.
+    pub destination: Text<'a>,
+    /// `source`.
+    pub source: Option<Text<'a>>,
+    /// `type`.
+    pub kind: Option<Text<'a>>,
+    /// `options`, understood.
+    pub plan: MountPlan<'a>,
+    /// `uidMappings`.
+    pub uid_mappings: List<IdMapping>,
+    /// `gidMappings`.
+    pub gid_mappings: List<IdMapping>,
+}
+
+/// What the options of a mount ask for.
+///
+/// `MS_` and `MOUNT_ATTR_` bits are the kernel's (`linux/mount.h`).
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct MountPlan<'a> {
+    /// `MS_` flags that are set, `MS_BIND` and `MS_REC` (`rbind`) among them, without propagation.
+    pub flags: u32,
+    /// `MS_` flags that an option cleared explicitly (`rw`, `exec`, `dev` …): on a bind mount these are removed from what
+    /// the source mount has, and the others are kept.
+    pub cleared: u32,
+    /// Propagation changes (`MS_PRIVATE`, `MS_SHARED`, `MS_SLAVE`, `MS_UNBINDABLE`, each with or without `MS_REC`), in
+    /// order; 0 ends the list. A shared slave needs two.
+    pub propagation: [u32; PROPAGATIONS_MAX],
+    /// `MOUNT_ATTR_` bits to set on the whole tree (`rro`, `rnosuid` …).
+    pub recursive_set: u64,
+    /// `MOUNT_ATTR_` bits to clear on the whole tree; holds `MOUNT_ATTR__ATIME` where `recursive_set` chooses an atime mode.
+    pub recursive_clear: u64,
+    /// `idmap` or `ridmap`.
+    pub idmap: Option<Idmap>,
+    /// `tmpcopyup`: fill the fresh tmpfs with what the directory below holds.
+    pub tmpcopyup: bool,
+    /// The other options, joined by commas, for the file system.
+    pub data: Option<Text<'a>>,
+}
+
+/// How many propagation changes one mount can ask for: a kind and, for a shared slave, a second one.
+pub const PROPAGATIONS_MAX: usize = 2;
+
+/// Which of the mounts an id mapping applies to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idmap {
+    /// `idmap`: the mount itself.
+    Single,
+    /// `ridmap`: the mount and all below it.
+    Recursive,
+}
+
+impl Mount<'_> {
+    /// Whether this is a bind mount: the options say so, never the type (config.md, "Mounts").
+    pub fn is_bind(&self) -> bool {
+        self.plan.flags & MS_BIND != 0
+    }
+}
+
+/// `MS_BIND` of `linux/mount.h`.
+pub const MS_BIND: u32 = 4096;
+/// `MS_RDONLY` of `linux/mount.h`.
+pub const MS_RDONLY: u32 = 1;
+/// `MS_NOSUID` of `linux/mount.h`.
+pub const MS_NOSUID: u32 = 2;
+/// `MS_NODEV` of `linux/mount.h`.
+pub const MS_NODEV: u32 = 4;
+/// `MS_NOEXEC` of `linux/mount.h`.
+pub const MS_NOEXEC: u32 = 8;
+/// `MS_SYNCHRONOUS` of `linux/mount.h`.
+pub const MS_SYNCHRONOUS: u32 = 16;
+/// `MS_REMOUNT` of `linux/mount.h`.
+pub const MS_REMOUNT: u32 = 32;
+/// `MS_MANDLOCK` of `linux/mount.h`.
+pub const MS_MANDLOCK: u32 = 64;
+/// `MS_DIRSYNC` of `linux/mount.h`.
+pub const MS_DIRSYNC: u32 = 128;
+/// `MS_NOSYMFOLLOW` of `linux/mount.h`.
+pub const MS_NOSYMFOLLOW: u32 = 256;
+/// `MS_NOATIME` of `linux/mount.h`.
+pub const MS_NOATIME: u32 = 1024;
+/// `MS_NODIRATIME` of `linux/mount.h`.
+pub const MS_NODIRATIME: u32 = 2048;
+/// `MS_REC` of `linux/mount.h`.
+pub const MS_REC: u32 = 16384;
+/// `MS_SILENT` of `linux/mount.h`.
+pub const MS_SILENT: u32 = 32768;
+/// `MS_UNBINDABLE` of `linux/mount.h`.
+pub const MS_UNBINDABLE: u32 = 1 << 17;
+/// `MS_PRIVATE` of `linux/mount.h`.
+pub const MS_PRIVATE: u32 = 1 << 18;
+/// `MS_SLAVE` of `linux/mount.h`.
+pub const MS_SLAVE: u32 = 1 << 19;
+/// `MS_SHARED` of `linux/mount.h`.
+pub const MS_SHARED: u32 = 1 << 20;
+/// `MS_RELATIME` of `linux/mount.h`.
+pub const MS_RELATIME: u32 = 1 << 21;
+/// `MS_I_VERSION` of `linux/mount.h`.
+pub const MS_I_VERSION: u32 = 1 << 23;
+/// `MS_STRICTATIME` of `linux/mount.h`.
+pub const MS_STRICTATIME: u32 = 1 << 24;
+/// `MS_LAZYTIME` of `linux/mount.h`.
+pub const MS_LAZYTIME: u32 = 1 << 25;
+/// `MOUNT_ATTR_RDONLY` of `linux/mount.h`.
+pub const MOUNT_ATTR_RDONLY: u32 = 1;
+/// `MOUNT_ATTR_NOSUID` of `linux/mount.h`.
+pub const MOUNT_ATTR_NOSUID: u32 = 2;
+/// `MOUNT_ATTR_NODEV` of `linux/mount.h`.
+pub const MOUNT_ATTR_NODEV: u32 = 4;
+/// `MOUNT_ATTR_NOEXEC` of `linux/mount.h`.
+pub const MOUNT_ATTR_NOEXEC: u32 = 8;
+/// `MOUNT_ATTR__ATIME` of `linux/mount.h`.
+pub const MOUNT_ATTR__ATIME: u32 = 0x70;
+/// `MOUNT_ATTR_RELATIME` of `linux/mount.h`.
+pub const MOUNT_ATTR_RELATIME: u32 = 0;
+/// `MOUNT_ATTR_NOATIME` of `linux/mount.h`.
+pub const MOUNT_ATTR_NOATIME: u32 = 0x10;
+/// `MOUNT_ATTR_STRICTATIME` of `linux/mount.h`.
+pub const MOUNT_ATTR_STRICTATIME: u32 = 0x20;
+/// `MOUNT_ATTR_NODIRATIME` of `linux/mount.h`.
+pub const MOUNT_ATTR_NODIRATIME: u32 = 0x80;
+/// `MOUNT_ATTR_NOSYMFOLLOW` of `linux/mount.h`.
+pub const MOUNT_ATTR_NOSYMFOLLOW: u32 = 0x20_0000;
+
+/// What one option does.
+#[derive(Clone, Copy)]
+pub(crate) enum Effect {
+    /// Nothing.
+    Nothing,
+    /// Sets `MS_` flags.
+    Set(u32),
+    /// Clears `MS_` flags.
+    Clear(u32),
+    /// Changes the propagation.
+    Propagate(u32),
+    /// Sets `MOUNT_ATTR_` bits on the whole tree.
+    SetAll(u32),
+    /// Clears `MOUNT_ATTR_` bits on the whole tree.
+    ClearAll(u32),
+    /// Chooses how access times are kept on the whole tree.
+    AtimeAll(u32),
+    /// Undoes that choice, which leads back to the kernel's default.
+    NotAtimeAll(u32),
+    /// Asks for an id-mapped mount.
+    MapIds(Idmap),
+    /// Asks for a filled tmpfs.
+    TmpCopyUp,
+}
+
+/// An option that is not left to the file system.
+#[derive(Clone, Copy)]
+pub struct MountOption {
+    /// The word.
+    pub name: &'static str,
+    effect: Effect,
+}
+
+const fn option(name: &'static str, effect: Effect) -> MountOption {
+    MountOption { name, effect }
+}
+
+/// All options that are not left to the file system, by name.
+pub const MOUNT_OPTIONS: [MountOption; 62] = {
+    use Effect::*;
+    [
+        option("async", Clear(MS_SYNCHRONOUS)),
+        option("atime", Clear(MS_NOATIME)),
+        option("bind", Set(MS_BIND)),
+        option("defaults", Nothing),
+        option("dev", Clear(MS_NODEV)),
+        option("diratime", Clear(MS_NODIRATIME)),
+        option("dirsync", Set(MS_DIRSYNC)),
+        option("exec", Clear(MS_NOEXEC)),
+        option("idmap", MapIds(Idmap::Single)),
+        option("iversion", Set(MS_I_VERSION)),
+        option("lazytime", Set(MS_LAZYTIME)),
+        option("loud", Clear(MS_SILENT)),
+        option("mand", Set(MS_MANDLOCK)),
+        option("noatime", Set(MS_NOATIME)),
+        option("nodev", Set(MS_NODEV)),
+        option("nodiratime", Set(MS_NODIRATIME)),
+        option("noexec", Set(MS_NOEXEC)),
+        option("noiversion", Clear(MS_I_VERSION)),
+        option("nolazytime", Clear(MS_LAZYTIME)),
+        option("nomand", Clear(MS_MANDLOCK)),
+        option("norelatime", Clear(MS_RELATIME)),
+        option("nostrictatime", Clear(MS_STRICTATIME)),
+        option("nosuid", Set(MS_NOSUID)),
+        option("nosymfollow", Set(MS_NOSYMFOLLOW)),
+        option("private", Propagate(MS_PRIVATE)),
+        option("ratime", NotAtimeAll(MOUNT_ATTR_NOATIME)),
+        option("rbind", Set(MS_BIND | MS_REC)),
+        option("rdev", ClearAll(MOUNT_ATTR_NODEV)),
+        option("rdiratime", ClearAll(MOUNT_ATTR_NODIRATIME)),
+        option("relatime", Set(MS_RELATIME)),
+        option("remount", Set(MS_REMOUNT)),
+        option("rexec", ClearAll(MOUNT_ATTR_NOEXEC)),
+        option("ridmap", MapIds(Idmap::Recursive)),
+        option("rnoatime", AtimeAll(MOUNT_ATTR_NOATIME)),
+        option("rnodev", SetAll(MOUNT_ATTR_NODEV)),
+        option("rnodiratime", SetAll(MOUNT_ATTR_NODIRATIME)),
+        option("rnoexec", SetAll(MOUNT_ATTR_NOEXEC)),
+        option("rnorelatime", NotAtimeAll(MOUNT_ATTR_RELATIME)),
+        option("rnostrictatime", NotAtimeAll(MOUNT_ATTR_STRICTATIME)),
+        option("rnosuid", SetAll(MOUNT_ATTR_NOSUID)),
+        option("rnosymfollow", SetAll(MOUNT_ATTR_NOSYMFOLLOW)),
+        option("ro", Set(MS_RDONLY)),
+        option("rprivate", Propagate(MS_PRIVATE | MS_REC)),
+        option("rrelatime", AtimeAll(MOUNT_ATTR_RELATIME)),
+        option("rro", SetAll(MOUNT_ATTR_RDONLY)),
+        option("rrw", ClearAll(MOUNT_ATTR_RDONLY)),
+        option("rshared", Propagate(MS_SHARED | MS_REC)),
+        option("rslave", Propagate(MS_SLAVE | MS_REC)),
+        option("rstrictatime", AtimeAll(MOUNT_ATTR_STRICTATIME)),
+        option("rsuid", ClearAll(MOUNT_ATTR_NOSUID)),
+        option("rsymfollow", ClearAll(MOUNT_ATTR_NOSYMFOLLOW)),
+        option("runbindable", Propagate(MS_UNBINDABLE | MS_REC)),
+        option("rw", Clear(MS_RDONLY)),
+        option("shared", Propagate(MS_SHARED)),
+        option("silent", Set(MS_SILENT)),
+        option("slave", Propagate(MS_SLAVE)),
+        option("strictatime", Set(MS_STRICTATIME)),
+        option("suid", Clear(MS_NOSUID)),
+        option("symfollow", Clear(MS_NOSYMFOLLOW)),
+        option("sync", Set(MS_SYNCHRONOUS)),
+        option("tmpcopyup", TmpCopyUp),
+        option("unbindable", Propagate(MS_UNBINDABLE)),
+    ]
+};
+
+/// Reads `mounts`.
+pub(crate) fn read_mounts<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<()> {
+    spec.mounts.clear();
+    value.array(&mut |value| {
+        let mount = read_mount(value, spec)?;
+        spec.mounts.push(mount).map_err(|_| value.refuse(limit!(MOUNTS_MAX)))
+    })
+}
+
+fn read_mount<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Mount<'a>> {
+    let mut mount = Mount {
+        destination: Text::EMPTY,
+        source: None,
+        kind: None,
+        plan: MountPlan::default(),
+        uid_mappings: List::EMPTY,
+        gid_mappings: List::EMPTY,
+    };
+    value.object(&mut |name, value| {
+        match name {
+            "destination" => mount.destination = value.some_text()?,
+            "source" => mount.source = value.optional_text()?,
+            "type" => mount.kind = value.optional_text()?,
+            "options" => mount.plan = read_options(value)?,
+            "uidMappings" => mount.uid_mappings = read_list(value, spec, read_id_mapping)?,
+            "gidMappings" => mount.gid_mappings = read_list(value, spec, read_id_mapping)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    value.require("destination", (!mount.destination.is_empty()).then_some(()))?;
+    if !mount.uid_mappings.is_empty() && mount.plan.idmap.is_none() {
+        // Mappings without the word for them: they can only be meant to be used.
+        mount.plan.idmap = Some(Idmap::Single);
+    }
+    Ok(mount)
+}
+
+fn read_options<'a>(value: &mut dyn Value<'a>) -> Read<MountPlan<'a>> {
+    let mut plan = MountPlan::default();
+    let mut data: Vec<&str, MOUNT_OPTIONS_MAX> = Vec::new();
+    let mut count = 0;
+    value.array(&mut |value| {
+        let word = value.word()?;
+        count += 1;
+        if count > MOUNT_OPTIONS_MAX {
+            return Err(value.refuse(limit!(MOUNT_OPTIONS_MAX)));
+        }
+        match MOUNT_OPTIONS.iter().find(|option| option.name == word) {
+            Some(option) if plan.add(option.effect) => Ok(()),
+            Some(_) => Err(value.refuse(Cause::Rule("one propagation too many"))),
+            None if word.is_empty() => Ok(()),
+            None => data.push(word).map_err(|_| value.refuse(limit!(MOUNT_OPTIONS_MAX))),
+        }
+    })?;
+    if !data.is_empty() {
+        plan.data = Some(value.keep(&data)?);
+    }
+    Ok(plan)
+}
+
+impl MountPlan<'_> {
+    /// Adds what an option asks for. `false` where the plan has no room for it.
+    fn add(&mut self, effect: Effect) -> bool {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Set(flags) => {
+                self.flags |= flags;
+                self.cleared &= !flags;
+            }
+            Effect::Clear(flags) => {
+                self.flags &= !flags;
+                self.cleared |= flags;
+            }
+            Effect::Propagate(propagation) => {
+                if !self.propagation.contains(&propagation) {
+                    let Some(place) = self.propagation.iter_mut().find(|place| **place == 0) else { return false };
+                    *place = propagation;
+                }
+            }
+            Effect::SetAll(bits) => {
+                self.recursive_set |= u64::from(bits);
+                self.recursive_clear &= !u64::from(bits);
+            }
+            Effect::ClearAll(bits) => {
+                self.recursive_set &= !u64::from(bits);
+                self.recursive_clear |= u64::from(bits);
+            }
+            // The kernel takes a mode of access times only together with the mask of all of them.
+            Effect::AtimeAll(mode) => {
+                self.recursive_set = self.recursive_set & !ATIME_MASK | u64::from(mode);
+                self.recursive_clear |= ATIME_MASK;
+            }
+            Effect::NotAtimeAll(mode) => {
+                // Not to be in this mode is already true where another one has been chosen.
+                if self.recursive_clear & ATIME_MASK == 0 || self.recursive_set & ATIME_MASK == u64::from(mode) {
+                    self.recursive_set &= !ATIME_MASK;
+                    self.recursive_clear |= ATIME_MASK;
+                }
+            }
+            Effect::MapIds(idmap) => self.idmap = Some(idmap),
+            Effect::TmpCopyUp => self.tmpcopyup = true,
+        }
+        true
+    }
+}
+
+const ATIME_MASK: u64 = MOUNT_ATTR__ATIME as u64;

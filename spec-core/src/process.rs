@@ -1,0 +1,416 @@
+//! `process`: what is run, and as whom.
+
+use heapless::Vec;
+
+use crate::limits::RLIMITS_MAX;
+use crate::error::{Cause, limit};
+use crate::json::{Read, Value};
+use crate::spec::{List, Spec, read_list, read_texts};
+use crate::text::Text;
+
+/// `process`. Also the document that `exec --process` reads.
+#[derive(Clone, Debug)]
+pub struct Process<'a> {
+    /// `terminal`.
+    pub terminal: bool,
+    /// `consoleSize`: height and width in characters.
+    pub console_size: Option<ConsoleSize>,
+    /// `cwd`, absolute.
+    pub cwd: Text<'a>,
+    /// `args`, at least one.
+    pub args: List<Text<'a>>,
+    /// `env`.
+    pub env: List<Text<'a>>,
+    /// `user`.
+    pub user: User,
+    /// `capabilities`; a set that is missing is empty.
+    pub capabilities: Capabilities,
+    /// The first capability in `capabilities` whose name nobody knows, which is worth a warning and no more.
+    pub unknown_capability: Option<Text<'a>>,
+    /// `rlimits`, no type twice.
+    pub rlimits: Vec<Rlimit, RLIMITS_MAX>,
+    /// `noNewPrivileges`.
+    pub no_new_privileges: bool,
+    /// `oomScoreAdj`.
+    pub oom_score_adj: Option<i32>,
+    /// `apparmorProfile`.
+    pub apparmor_profile: Option<Text<'a>>,
+    /// `selinuxLabel`.
+    pub selinux_label: Option<Text<'a>>,
+    /// `scheduler`.
+    pub scheduler: Option<Scheduler>,
+    /// `ioPriority`.
+    pub io_priority: Option<IoPriority>,
+    /// `execCPUAffinity.initial`.
+    pub exec_cpu_affinity_initial: Option<Text<'a>>,
+    /// `execCPUAffinity.final`.
+    pub exec_cpu_affinity_final: Option<Text<'a>>,
+}
+
+impl Process<'_> {
+    /// Nothing to run.
+    pub(crate) const EMPTY: Self = Self {
+        terminal: false,
+        console_size: None,
+        cwd: Text::EMPTY,
+        args: List::EMPTY,
+        env: List::EMPTY,
+        user: User { uid: 0, gid: 0, umask: None, additional_gids: List::EMPTY },
+        capabilities: Capabilities { bounding: 0, effective: 0, permitted: 0, inheritable: 0, ambient: 0 },
+        unknown_capability: None,
+        rlimits: Vec::new(),
+        no_new_privileges: false,
+        oom_score_adj: None,
+        apparmor_profile: None,
+        selinux_label: None,
+        scheduler: None,
+        io_priority: None,
+        exec_cpu_affinity_initial: None,
+        exec_cpu_affinity_final: None,
+    };
+}
+
+/// `consoleSize`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsoleSize {
+    /// Rows.
+    pub height: u16,
+    /// Columns.
+    pub width: u16,
+}
+
+/// `user`, in ids of the container's user namespace.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct User {
+    /// `uid`.
+    pub uid: u32,
+    /// `gid`.
+    pub gid: u32,
+    /// `umask`; `None` leaves the inherited one.
+    pub umask: Option<u32>,
+    /// `additionalGids`.
+    pub additional_gids: List<u32>,
+}
+
+/// `capabilities`: bit n of a set is the capability with number n of `linux/capability.h`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// `bounding`.
+    pub bounding: u64,
+    /// `effective`.
+    pub effective: u64,
+    /// `permitted`.
+    pub permitted: u64,
+    /// `inheritable`.
+    pub inheritable: u64,
+    /// `ambient`.
+    pub ambient: u64,
+}
+
+/// The capabilities by number: name without `CAP_`, as `linux/capability.h` numbers them.
+pub const CAPABILITY_NAMES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+/// The number of the capability `name`, with or without `CAP_`, in any case of letters; `None` where nobody knows it.
+pub fn capability_number(name: &str) -> Option<u8> {
+    let bare = match name.get(..4) {
+        Some(prefix) if prefix.eq_ignore_ascii_case("CAP_") => &name[4..],
+        _ => name,
+    };
+    CAPABILITY_NAMES.iter().position(|known| known.eq_ignore_ascii_case(bare)).map(|number| number as u8)
+}
+
+/// One element of `rlimits`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rlimit {
+    /// `type`, as the kernel numbers resources (`asm-generic/resource.h`; MIPS has numbers of its own for a few, which
+    /// the launcher translates).
+    pub resource: u8,
+    /// `soft`; the largest number is "unlimited".
+    pub soft: u64,
+    /// `hard`; the largest number is "unlimited".
+    pub hard: u64,
+}
+
+/// The resources by number of `asm-generic/resource.h`.
+pub const RLIMIT_NAMES: [&str; 16] = [
+    "RLIMIT_CPU",
+    "RLIMIT_FSIZE",
+    "RLIMIT_DATA",
+    "RLIMIT_STACK",
+    "RLIMIT_CORE",
+    "RLIMIT_RSS",
+    "RLIMIT_NPROC",
+    "RLIMIT_NOFILE",
+    "RLIMIT_MEMLOCK",
+    "RLIMIT_AS",
+    "RLIMIT_LOCKS",
+    "RLIMIT_SIGPENDING",
+    "RLIMIT_MSGQUEUE",
+    "RLIMIT_NICE",
+    "RLIMIT_RTPRIO",
+    "RLIMIT_RTTIME",
+];
+
+/// `scheduler`, for `sched_setattr`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scheduler {
+    /// `policy`, as the kernel numbers it (`linux/sched.h`).
+    pub policy: u32,
+    /// `nice`.
+    pub nice: i32,
+    /// `priority`.
+    pub priority: u32,
+    /// `flags`, as the kernel's bits.
+    pub flags: u64,
+    /// `runtime`, nanoseconds.
+    pub runtime: u64,
+    /// `deadline`, nanoseconds.
+    pub deadline: u64,
+    /// `period`, nanoseconds.
+    pub period: u64,
+}
+
+/// `ioPriority`, for `ioprio_set`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IoPriority {
+    /// `class`: 1 real time, 2 best effort, 3 idle.
+    pub class: u8,
+    /// `priority`, 0 to 7.
+    pub priority: u8,
+}
+
+/// The policies of `scheduler`, as `linux/sched.h` numbers them.
+pub const SCHEDULER_POLICIES: [(&str, u32); 7] = [
+    ("SCHED_OTHER", 0),
+    ("SCHED_FIFO", 1),
+    ("SCHED_RR", 2),
+    ("SCHED_BATCH", 3),
+    ("SCHED_ISO", 4),
+    ("SCHED_IDLE", 5),
+    ("SCHED_DEADLINE", 6),
+];
+
+/// The flags of `scheduler`, as the kernel's bits.
+pub const SCHEDULER_FLAGS: [(&str, u32); 7] = [
+    ("SCHED_FLAG_RESET_ON_FORK", 0x01),
+    ("SCHED_FLAG_RECLAIM", 0x02),
+    ("SCHED_FLAG_DL_OVERRUN", 0x04),
+    ("SCHED_FLAG_KEEP_POLICY", 0x08),
+    ("SCHED_FLAG_KEEP_PARAMS", 0x10),
+    ("SCHED_FLAG_UTIL_CLAMP_MIN", 0x20),
+    ("SCHED_FLAG_UTIL_CLAMP_MAX", 0x40),
+];
+
+/// The classes of `ioPriority`, as `linux/ioprio.h` numbers them.
+pub const IO_PRIORITY_CLASSES: [(&str, u32); 3] =
+    [("IOPRIO_CLASS_RT", 1), ("IOPRIO_CLASS_BE", 2), ("IOPRIO_CLASS_IDLE", 3)];
+
+/// Reads `process`.
+pub(crate) fn read_process<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Process<'a>> {
+    let mut process = Process::EMPTY;
+    value.object(&mut |name, value| {
+        match name {
+            "terminal" => process.terminal = value.boolean()?,
+            "consoleSize" => process.console_size = Some(read_console_size(value)?),
+            "cwd" => process.cwd = value.absolute_path()?,
+            "args" => process.args = read_texts(value, spec)?,
+            "env" => process.env = read_texts(value, spec)?,
+            "user" => process.user = read_user(value, spec)?,
+            "capabilities" => {
+                process.unknown_capability = None;
+                process.capabilities = read_capabilities(value, &mut process.unknown_capability)?;
+            }
+            "rlimits" => read_rlimits(value, &mut process)?,
+            "noNewPrivileges" => process.no_new_privileges = value.boolean()?,
+            "oomScoreAdj" => process.oom_score_adj = Some(value.between(-1000, 1000)? as i32),
+            "apparmorProfile" => process.apparmor_profile = value.optional_text()?,
+            "selinuxLabel" => process.selinux_label = value.optional_text()?,
+            "scheduler" => process.scheduler = Some(read_scheduler(value)?),
+            "ioPriority" => process.io_priority = Some(read_io_priority(value)?),
+            "execCPUAffinity" => read_exec_cpu_affinity(value, &mut process)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    value.require("cwd", (!process.cwd.is_empty()).then_some(()))?;
+    if process.args.is_empty() {
+        return Err(value.refuse_at(Some("args"), Cause::Rule("must name a program")));
+    }
+    Ok(process)
+}
+
+fn read_console_size<'a>(value: &mut dyn Value<'a>) -> Read<ConsoleSize> {
+    let mut size = ConsoleSize { height: 0, width: 0 };
+    value.object(&mut |name, value| {
+        match name {
+            "height" => size.height = value.unsigned_16()?,
+            "width" => size.width = value.unsigned_16()?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(size)
+}
+
+fn read_user<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<User> {
+    let mut user = User::default();
+    value.object(&mut |name, value| {
+        match name {
+            "uid" => user.uid = value.unsigned_32()?,
+            "gid" => user.gid = value.unsigned_32()?,
+            "umask" => user.umask = Some(value.between(0, 0o7777)? as u32),
+            "additionalGids" => user.additional_gids = read_list(value, spec, |value, _| value.unsigned_32())?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(user)
+}
+
+fn read_capabilities<'a>(value: &mut dyn Value<'a>, unknown: &mut Option<Text<'a>>) -> Read<Capabilities> {
+    let mut capabilities = Capabilities::default();
+    value.object(&mut |name, value| {
+        let set = match name {
+            "bounding" => &mut capabilities.bounding,
+            "effective" => &mut capabilities.effective,
+            "permitted" => &mut capabilities.permitted,
+            "inheritable" => &mut capabilities.inheritable,
+            "ambient" => &mut capabilities.ambient,
+            _ => return Ok(()),
+        };
+        *set = 0;
+        value.array(&mut |value| {
+            let name = value.word()?;
+            match capability_number(name) {
+                Some(number) => *set |= 1 << number,
+                None if unknown.is_none() => *unknown = Some(value.keep(&[name])?),
+                None => {}
+            }
+            Ok(())
+        })
+    })?;
+    Ok(capabilities)
+}
+
+fn read_rlimits<'a>(value: &mut dyn Value<'a>, process: &mut Process<'a>) -> Read<()> {
+    process.rlimits.clear();
+    value.array(&mut |value| {
+        let rlimit = read_rlimit(value)?;
+        if process.rlimits.iter().any(|before| before.resource == rlimit.resource) {
+            return Err(value.refuse(Cause::Rule("the same resource stands before")));
+        }
+        process.rlimits.push(rlimit).map_err(|_| value.refuse(limit!(RLIMITS_MAX)))
+    })
+}
+
+fn read_rlimit<'a>(value: &mut dyn Value<'a>) -> Read<Rlimit> {
+    let (mut resource, mut soft, mut hard) = (None, None, None);
+    value.object(&mut |name, value| {
+        match name {
+            "type" => {
+                let word = value.word()?;
+                let number = RLIMIT_NAMES.iter().position(|known| *known == word);
+                resource = Some(number.ok_or_else(|| value.refuse(Cause::Unknown("resource")))? as u8);
+            }
+            "soft" => soft = Some(value.unsigned()?),
+            "hard" => hard = Some(value.unsigned()?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let rlimit = Rlimit {
+        resource: value.require("type", resource)?,
+        soft: value.require("soft", soft)?,
+        hard: value.require("hard", hard)?,
+    };
+    if rlimit.soft > rlimit.hard {
+        return Err(value.refuse_at(Some("soft"), Cause::Value("higher than the hard limit")));
+    }
+    Ok(rlimit)
+}
+
+fn read_scheduler<'a>(value: &mut dyn Value<'a>) -> Read<Scheduler> {
+    let mut scheduler = Scheduler::default();
+    let mut policy = None;
+    value.object(&mut |name, value| {
+        match name {
+            "policy" => policy = Some(value.one_of("scheduling policy", &SCHEDULER_POLICIES)?),
+            "nice" => scheduler.nice = value.between(-20, 19)? as i32,
+            "priority" => scheduler.priority = value.between(0, 99)? as u32,
+            "flags" => scheduler.flags = value.any_of("scheduling flag", &SCHEDULER_FLAGS)?.into(),
+            "runtime" => scheduler.runtime = value.unsigned()?,
+            "deadline" => scheduler.deadline = value.unsigned()?,
+            "period" => scheduler.period = value.unsigned()?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    scheduler.policy = value.require("policy", policy)?;
+    Ok(scheduler)
+}
+
+fn read_io_priority<'a>(value: &mut dyn Value<'a>) -> Read<IoPriority> {
+    let (mut class, mut priority) = (None, 0);
+    value.object(&mut |name, value| {
+        match name {
+            "class" => class = Some(value.one_of("class", &IO_PRIORITY_CLASSES)? as u8),
+            "priority" => priority = value.between(0, 7)? as u8,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(IoPriority { class: value.require("class", class)?, priority })
+}
+
+fn read_exec_cpu_affinity<'a>(value: &mut dyn Value<'a>, process: &mut Process<'a>) -> Read<()> {
+    value.object(&mut |name, value| {
+        match name {
+            "initial" => process.exec_cpu_affinity_initial = value.optional_text()?,
+            "final" => process.exec_cpu_affinity_final = value.optional_text()?,
+            _ => {}
+        }
+        Ok(())
+    })
+}

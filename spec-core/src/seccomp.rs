@@ -1,0 +1,262 @@
+//! `linux.seccomp`: the profile, as written.
+
+use crate::error::Cause;
+use crate::json::{Read, Value};
+use crate::spec::{List, Spec, read_list, read_texts};
+use crate::text::Text;
+
+/// `seccomp`.
+#[derive(Clone, Copy)]
+pub struct Seccomp<'a> {
+    /// `defaultAction`.
+    pub default_action: Action,
+    /// `defaultErrnoRet`.
+    pub default_errno: Option<u32>,
+    /// `architectures`: bit n is number n of [`ARCHITECTURE_NAMES`].
+    pub architectures: u32,
+    /// `flags`, as the kernel's `SECCOMP_FILTER_FLAG_` bits.
+    pub flags: u32,
+    /// `listenerPath`.
+    pub listener_path: Option<Text<'a>>,
+    /// `listenerMetadata`.
+    pub listener_metadata: Option<Text<'a>>,
+    /// `syscalls`, in order.
+    pub rules: List<Rule<'a>>,
+}
+
+/// `SCMP_ACT_`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `SCMP_ACT_ALLOW`.
+    Allow,
+    /// `SCMP_ACT_ERRNO`.
+    Errno,
+    /// `SCMP_ACT_KILL` and `SCMP_ACT_KILL_THREAD`.
+    KillThread,
+    /// `SCMP_ACT_KILL_PROCESS`.
+    KillProcess,
+    /// `SCMP_ACT_LOG`.
+    Log,
+    /// `SCMP_ACT_NOTIFY`.
+    Notify,
+    /// `SCMP_ACT_TRACE`.
+    Trace,
+    /// `SCMP_ACT_TRAP`.
+    Trap,
+}
+
+/// One element of `syscalls`.
+#[derive(Clone, Copy)]
+pub struct Rule<'a> {
+    /// `names`.
+    pub names: List<Text<'a>>,
+    /// `action`.
+    pub action: Action,
+    /// `errnoRet`.
+    pub errno: Option<u32>,
+    /// `args`, all of which must hold.
+    pub arguments: List<Argument>,
+}
+
+/// One element of `args`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Argument {
+    /// `index`, 0 to 5.
+    pub index: u8,
+    /// `value`.
+    pub value: u64,
+    /// `valueTwo`: the value compared with, for `SCMP_CMP_MASKED_EQ`.
+    pub value_two: u64,
+    /// `op`.
+    pub operator: Operator,
+}
+
+/// `SCMP_CMP_`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    /// `SCMP_CMP_NE`.
+    NotEqual,
+    /// `SCMP_CMP_LT`.
+    Less,
+    /// `SCMP_CMP_LE`.
+    LessOrEqual,
+    /// `SCMP_CMP_EQ`.
+    Equal,
+    /// `SCMP_CMP_GE`.
+    GreaterOrEqual,
+    /// `SCMP_CMP_GT`.
+    Greater,
+    /// `SCMP_CMP_MASKED_EQ`.
+    MaskedEqual,
+}
+
+/// `SCMP_ARCH_` names, by the bit that stands for each in [`Seccomp::architectures`].
+pub const ARCHITECTURE_NAMES: [&str; 23] = [
+    "SCMP_ARCH_X86",
+    "SCMP_ARCH_X86_64",
+    "SCMP_ARCH_X32",
+    "SCMP_ARCH_ARM",
+    "SCMP_ARCH_AARCH64",
+    "SCMP_ARCH_MIPS",
+    "SCMP_ARCH_MIPS64",
+    "SCMP_ARCH_MIPS64N32",
+    "SCMP_ARCH_MIPSEL",
+    "SCMP_ARCH_MIPSEL64",
+    "SCMP_ARCH_MIPSEL64N32",
+    "SCMP_ARCH_PPC",
+    "SCMP_ARCH_PPC64",
+    "SCMP_ARCH_PPC64LE",
+    "SCMP_ARCH_S390",
+    "SCMP_ARCH_S390X",
+    "SCMP_ARCH_PARISC",
+    "SCMP_ARCH_PARISC64",
+    "SCMP_ARCH_RISCV64",
+    "SCMP_ARCH_LOONGARCH64",
+    "SCMP_ARCH_M68K",
+    "SCMP_ARCH_SH",
+    "SCMP_ARCH_SHEB",
+];
+
+/// The actions by their names.
+pub const ACTIONS: [(&str, Action); 9] = [
+    ("SCMP_ACT_ALLOW", Action::Allow),
+    ("SCMP_ACT_ERRNO", Action::Errno),
+    ("SCMP_ACT_KILL", Action::KillThread),
+    ("SCMP_ACT_KILL_PROCESS", Action::KillProcess),
+    ("SCMP_ACT_KILL_THREAD", Action::KillThread),
+    ("SCMP_ACT_LOG", Action::Log),
+    ("SCMP_ACT_NOTIFY", Action::Notify),
+    ("SCMP_ACT_TRACE", Action::Trace),
+    ("SCMP_ACT_TRAP", Action::Trap),
+];
+
+/// The operators by their names.
+pub const OPERATORS: [(&str, Operator); 7] = [
+    ("SCMP_CMP_EQ", Operator::Equal),
+    ("SCMP_CMP_GE", Operator::GreaterOrEqual),
+    ("SCMP_CMP_GT", Operator::Greater),
+    ("SCMP_CMP_LE", Operator::LessOrEqual),
+    ("SCMP_CMP_LT", Operator::Less),
+    ("SCMP_CMP_MASKED_EQ", Operator::MaskedEqual),
+    ("SCMP_CMP_NE", Operator::NotEqual),
+];
+
+/// The flags, as the kernel's bits.
+pub const FLAGS: [(&str, u32); 4] = [
+    ("SECCOMP_FILTER_FLAG_LOG", 2),
+    ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 4),
+    ("SECCOMP_FILTER_FLAG_TSYNC", 1),
+    ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 32),
+];
+
+/// The number that goes with an action has 16 bits (`SECCOMP_RET_DATA`).
+const ERRNO_MAX: i64 = 0xffff;
+
+/// Reads `seccomp`.
+pub(crate) fn read_seccomp<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Seccomp<'a>> {
+    let mut default_action = None;
+    let mut seccomp = Seccomp {
+        default_action: Action::KillThread,
+        default_errno: None,
+        architectures: 0,
+        flags: 0,
+        listener_path: None,
+        listener_metadata: None,
+        rules: List::EMPTY,
+    };
+    value.object(&mut |name, value| {
+        match name {
+            "defaultAction" => default_action = Some(read_action(value)?),
+            "defaultErrnoRet" => seccomp.default_errno = Some(value.between(0, ERRNO_MAX)? as u32),
+            "architectures" => seccomp.architectures = read_architectures(value)?,
+            "flags" => seccomp.flags = value.any_of("seccomp flag", &FLAGS)?,
+            "listenerPath" => seccomp.listener_path = value.optional_absolute_path()?,
+            "listenerMetadata" => seccomp.listener_metadata = value.optional_text()?,
+            "syscalls" => seccomp.rules = read_list(value, spec, read_rule)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    seccomp.default_action = value.require("defaultAction", default_action)?;
+    if seccomp.default_errno.is_some() && !seccomp.default_action.takes_errno() {
+        return Err(value.refuse_at(Some("defaultErrnoRet"), ERRNO_WITHOUT_USE));
+    }
+    Ok(seccomp)
+}
+
+const ERRNO_WITHOUT_USE: Cause = Cause::Rule("only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number");
+
+impl Action {
+    fn takes_errno(self) -> bool {
+        matches!(self, Self::Errno | Self::Trace)
+    }
+}
+
+fn read_action<'a>(value: &mut dyn Value<'a>) -> Read<Action> {
+    let word = value.word()?;
+    match ACTIONS.iter().find(|(known, _)| *known == word) {
+        Some((_, action)) => Ok(*action),
+        None => Err(value.refuse(Cause::Unknown("action"))),
+    }
+}
+
+fn read_architectures<'a>(value: &mut dyn Value<'a>) -> Read<u32> {
+    let mut architectures = 0;
+    value.array(&mut |value| {
+        let word = value.word()?;
+        match ARCHITECTURE_NAMES.iter().position(|known| *known == word) {
+            Some(number) => architectures |= 1 << number,
+            None => return Err(value.refuse(Cause::Unknown("architecture"))),
+        }
+        Ok(())
+    })?;
+    Ok(architectures)
+}
+
+fn read_rule<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Rule<'a>> {
+    let (mut names, mut arguments, mut action, mut errno) = (List::EMPTY, List::EMPTY, None, None);
+    value.object(&mut |name, value| {
+        match name {
+            "names" => names = read_texts(value, spec)?,
+            "action" => action = Some(read_action(value)?),
+            "errnoRet" => errno = Some(value.between(0, ERRNO_MAX)? as u32),
+            "args" => arguments = read_list(value, spec, read_argument)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let action = value.require("action", action)?;
+    if names.is_empty() {
+        return Err(value.refuse_at(Some("names"), Cause::Rule("must name a system call")));
+    }
+    if errno.is_some() && !action.takes_errno() {
+        return Err(value.refuse_at(Some("errnoRet"), ERRNO_WITHOUT_USE));
+    }
+    Ok(Rule { names, action, errno, arguments })
+}
+
+fn read_argument<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<Argument> {
+    let (mut index, mut operand, mut value_two, mut operator) = (None, None, 0, None);
+    value.object(&mut |name, value| {
+        match name {
+            "index" => index = Some(value.between(0, 5)? as u8),
+            "value" => operand = Some(value.unsigned()?),
+            "valueTwo" => value_two = value.unsigned()?,
+            "op" => {
+                let word = value.word()?;
+                operator = OPERATORS.iter().find(|(known, _)| *known == word).map(|(_, operator)| *operator);
+                if operator.is_none() {
+                    return Err(value.refuse(Cause::Unknown("operator")));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Argument {
+        index: value.require("index", index)?,
+        value: value.require("value", operand)?,
+        value_two,
+        operator: value.require("op", operator)?,
+    })
+}

@@ -1,0 +1,355 @@
+//! The top level of config.json, and the pools that its lists share.
+
+use core::marker::PhantomData;
+
+use heapless::{Vec, VecView};
+use static_assertions::const_assert;
+
+use crate::error::{Cause, limit};
+use crate::hooks::{Hook, Hooks, read_hooks};
+use crate::json::{Read, Value};
+use crate::limits::*;
+use crate::linux::{Device, IdMapping, Linux, Pair, read_linux};
+use crate::mounts::{Mount, read_mounts};
+use crate::process::{Process, read_process};
+use crate::resources::{DeviceRule, HugepageLimit, NetworkPriority, RdmaLimit, ThrottleDevice, WeightDevice};
+use crate::seccomp::{Argument, Rule};
+use crate::text::Text;
+
+/// A list of `T` inside one of the pools of [`Spec`]: where it starts and how long it is. All zero is the empty list.
+pub struct List<T> {
+    pub(crate) start: u16,
+    pub(crate) len: u16,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> List<T> {
+    /// The empty list.
+    pub const EMPTY: Self = Self::new(0, 0);
+
+    pub(crate) const fn new(start: u16, len: u16) -> Self {
+        Self { start, len, kind: PhantomData }
+    }
+
+    /// How many elements there are.
+    pub fn len(self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+}
+
+impl<T> Clone for List<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for List<T> {}
+impl<T> core::fmt::Debug for List<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "List({}, {})", self.start, self.len)
+    }
+}
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+/// Something that is kept in a pool of [`Spec`], so that [`Spec::list`] can find the elements of a [`List`].
+pub trait Pooled<'a>: Sized {
+    /// The pool of this type.
+    fn pool<'s>(spec: &'s Spec<'a>) -> &'s [Self]
+    where
+        'a: 's;
+}
+
+/// config.json. Every string borrows from the arena that [`crate::parse_config`] was given.
+///
+/// The value of all zero bytes is an empty configuration, so that a static one costs no space in the executable; the
+/// pages of a pool that nothing is pushed into are never touched.
+pub struct Spec<'a> {
+    /// `ociVersion`.
+    pub oci_version: Option<Text<'a>>,
+    /// `root`.
+    pub root: Option<Root<'a>>,
+    /// `process`, which `start` needs and `create` may lack.
+    pub process: Option<Process<'a>>,
+    /// `hostname`.
+    pub hostname: Option<Text<'a>>,
+    /// `domainname`.
+    pub domainname: Option<Text<'a>>,
+    /// `mounts`, in the listed order.
+    pub mounts: Vec<Mount<'a>, MOUNTS_MAX>,
+    /// `hooks`.
+    pub hooks: Hooks<'a>,
+    /// `annotations`.
+    pub annotations: List<Pair<'a>>,
+    /// `linux`.
+    pub linux: Linux<'a>,
+
+    // The pools. A list that stands in config.json is a contiguous run in one of them.
+    pub(crate) texts: Vec<Text<'a>, TEXTS_MAX>,
+    pub(crate) pairs: Vec<Pair<'a>, PAIRS_MAX>,
+    pub(crate) ids: Vec<u32, IDS_MAX>,
+    pub(crate) id_mappings: Vec<IdMapping, ID_MAPPINGS_MAX>,
+    pub(crate) hook_entries: Vec<Hook<'a>, HOOKS_MAX>,
+    pub(crate) devices: Vec<Device<'a>, DEVICES_MAX>,
+    pub(crate) device_rules: Vec<DeviceRule, DEVICE_RULES_MAX>,
+    pub(crate) weight_devices: Vec<WeightDevice, BLOCK_DEVICES_MAX>,
+    pub(crate) throttle_devices: Vec<ThrottleDevice, BLOCK_DEVICES_MAX>,
+    pub(crate) hugepage_limits: Vec<HugepageLimit<'a>, HUGEPAGE_LIMITS_MAX>,
+    pub(crate) rdma_limits: Vec<RdmaLimit<'a>, RDMA_LIMITS_MAX>,
+    pub(crate) network_priorities: Vec<NetworkPriority<'a>, NETWORK_PRIORITIES_MAX>,
+    pub(crate) seccomp_rules: Vec<Rule<'a>, SECCOMP_RULES_MAX>,
+    pub(crate) seccomp_arguments: Vec<Argument, SECCOMP_ARGUMENTS_MAX>,
+}
+
+/// `root`.
+#[derive(Clone, Copy, Debug)]
+pub struct Root<'a> {
+    /// `path`: absolute, or relative to the bundle.
+    pub path: Text<'a>,
+    /// `readonly`.
+    pub readonly: bool,
+}
+
+impl<'a> Spec<'a> {
+    /// An empty configuration.
+    pub const fn new() -> Self {
+        Self {
+            oci_version: None,
+            root: None,
+            process: None,
+            hostname: None,
+            domainname: None,
+            mounts: Vec::new(),
+            hooks: Hooks::NONE,
+            annotations: List::EMPTY,
+            linux: Linux::NONE,
+            texts: Vec::new(),
+            pairs: Vec::new(),
+            ids: Vec::new(),
+            id_mappings: Vec::new(),
+            hook_entries: Vec::new(),
+            devices: Vec::new(),
+            device_rules: Vec::new(),
+            weight_devices: Vec::new(),
+            throttle_devices: Vec::new(),
+            hugepage_limits: Vec::new(),
+            rdma_limits: Vec::new(),
+            network_priorities: Vec::new(),
+            seccomp_rules: Vec::new(),
+            seccomp_arguments: Vec::new(),
+        }
+    }
+
+    /// The elements of `list`.
+    pub fn list<T: Pooled<'a>>(&self, list: List<T>) -> &[T] {
+        let start = usize::from(list.start);
+        T::pool(self).get(start..start + list.len()).unwrap_or_default()
+    }
+
+    /// The value of the annotation `key`.
+    pub fn annotation(&self, key: &str) -> Option<Text<'a>> {
+        self.list(self.annotations).iter().find(|pair| pair.key.as_str() == key).map(|pair| pair.value)
+    }
+}
+
+impl Default for Spec<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A pool that can be filled.
+pub(crate) trait Pool<'a>: Pooled<'a> {
+    /// The pool and what is wrong when it is full.
+    fn pool_mut<'s>(spec: &'s mut Spec<'a>) -> (&'s mut VecView<Self>, Cause);
+
+    /// Appends to the pool what one array element or object member says.
+    fn push(self, value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<()> {
+        let (pool, full) = Self::pool_mut(spec);
+        pool.push(self).map_err(|_| value.refuse(full))
+    }
+
+    /// The list from `start` to the end of the pool.
+    fn list_from(start: usize, spec: &mut Spec<'a>) -> List<Self> {
+        // No pool has more elements than a `u16` counts; see the assertions below.
+        List::new(start as u16, (Self::pool(spec).len() - start) as u16)
+    }
+}
+
+/// Reads an array into the pool of its elements.
+pub(crate) fn read_list<'a, T: Pool<'a>>(
+    value: &mut dyn Value<'a>,
+    spec: &mut Spec<'a>,
+    read: fn(&mut dyn Value<'a>, &mut Spec<'a>) -> Read<T>,
+) -> Read<List<T>> {
+    let start = T::pool(spec).len();
+    value.array(&mut |value| read(value, spec)?.push(value, spec))?;
+    Ok(T::list_from(start, spec))
+}
+
+/// Reads an array of strings.
+pub(crate) fn read_texts<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<List<Text<'a>>> {
+    read_list(value, spec, |value, _| value.text())
+}
+
+/// Reads an array of paths from `/`.
+pub(crate) fn read_absolute_paths<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<List<Text<'a>>> {
+    read_list(value, spec, |value, _| value.absolute_path())
+}
+
+/// Reads an object whose members are all strings; `check` may find something wrong with a name.
+pub(crate) fn read_pairs<'a>(
+    value: &mut dyn Value<'a>,
+    spec: &mut Spec<'a>,
+    check: fn(&str) -> Option<Cause>,
+) -> Read<List<Pair<'a>>> {
+    let start = spec.pairs.len();
+    value.object(&mut |key, value| {
+        if let Some(cause) = check(key) {
+            return Err(value.refuse(cause));
+        }
+        let pair = Pair { key: value.keep(&[key])?, value: value.text()? };
+        push_pair(pair, start, value, spec)
+    })?;
+    Ok(Pair::list_from(start, spec))
+}
+
+/// Appends a member to the pairs from `start` on. A name that is there already takes the new value, as it does in Go.
+pub(crate) fn push_pair<'a>(
+    pair: Pair<'a>,
+    start: usize,
+    value: &mut dyn Value<'a>,
+    spec: &mut Spec<'a>,
+) -> Read<()> {
+    let before = spec.pairs.get_mut(start..).unwrap_or_default();
+    match before.iter_mut().find(|before| before.key == pair.key) {
+        Some(before) => {
+            *before = pair;
+            Ok(())
+        }
+        None => pair.push(value, spec),
+    }
+}
+
+/// Reads config.json.
+pub(crate) fn read_config<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<()> {
+    value.object(&mut |name, value| {
+        match name {
+            "ociVersion" => spec.oci_version = Some(read_version(value)?),
+            "root" => spec.root = Some(read_root(value)?),
+            "process" => spec.process = Some(read_process(value, spec)?),
+            "hostname" => spec.hostname = read_hostname(value)?,
+            "domainname" => spec.domainname = read_hostname(value)?,
+            "mounts" => read_mounts(value, spec)?,
+            "hooks" => spec.hooks = read_hooks(value, spec)?,
+            "annotations" => spec.annotations = read_pairs(value, spec, check_annotation)?,
+            "linux" => read_linux(value, spec)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    value.require("ociVersion", spec.oci_version)?;
+    value.require("root", spec.root.as_ref())?;
+    Ok(())
+}
+
+/// The annotations below `io.roci.` that have a meaning.
+pub const KNOWN_ANNOTATIONS: &[&str] = &["io.roci.init"];
+
+fn check_annotation(key: &str) -> Option<Cause> {
+    if key.is_empty() {
+        return Some(Cause::Rule("the name must not be empty"));
+    }
+    // Most likely a slip of the keyboard in something that was meant to take effect.
+    (key.starts_with("io.roci.") && !KNOWN_ANNOTATIONS.contains(&key)).then_some(Cause::Rule("unknown annotation"))
+}
+
+/// `ociVersion`: any version of the first generation. Newer ones add members that may be ignored.
+fn read_version<'a>(value: &mut dyn Value<'a>) -> Read<Text<'a>> {
+    let version = value.text()?;
+    match major_version(version.as_str()) {
+        Some("1") => Ok(version),
+        Some(_) => Err(value.refuse(Cause::Value("only version 1 is supported"))),
+        None => Err(value.refuse(Cause::Value("not a semantic version"))),
+    }
+}
+
+/// The first number of a semantic version.
+fn major_version(version: &str) -> Option<&str> {
+    let (core, suffix) = match version.find(['-', '+']) {
+        Some(at) => (version.get(..at)?, version.get(at + 1..)?),
+        None => (version, "0"),
+    };
+    let mut numbers = core.split('.');
+    let major = numbers.next()?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_version =
+        is_number(major) && numbers.next().is_some_and(is_number) && numbers.next().is_some_and(is_number);
+    let is_suffix = |byte: u8| byte.is_ascii_alphanumeric() || b"-+.".contains(&byte);
+    let is_complete = numbers.next().is_none() && !suffix.is_empty() && suffix.bytes().all(is_suffix);
+    (is_version && is_complete).then_some(major)
+}
+
+fn read_root<'a>(value: &mut dyn Value<'a>) -> Read<Root<'a>> {
+    let (mut path, mut readonly) = (None, false);
+    value.object(&mut |name, value| {
+        match name {
+            "path" => path = Some(value.some_text()?),
+            "readonly" => readonly = value.boolean()?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Root { path: value.require("path", path)?, readonly })
+}
+
+fn read_hostname<'a>(value: &mut dyn Value<'a>) -> Read<Option<Text<'a>>> {
+    let name = value.optional_text()?;
+    if name.is_some_and(|name| name.as_str().len() > HOSTNAME_BYTES_MAX) {
+        return Err(value.refuse(Cause::Rule("longer than 64 bytes (HOSTNAME_BYTES_MAX)")));
+    }
+    Ok(name)
+}
+// The text of the error has the number in it.
+const_assert!(HOSTNAME_BYTES_MAX == 64);
+
+macro_rules! pooled {
+    ($($type:ty => $pool:ident, $max:ident);* $(;)?) => {$(
+        impl<'a> Pooled<'a> for $type {
+            fn pool<'s>(spec: &'s Spec<'a>) -> &'s [Self] where 'a: 's {
+                &spec.$pool
+            }
+        }
+        impl<'a> Pool<'a> for $type {
+            fn pool_mut<'s>(spec: &'s mut Spec<'a>) -> (&'s mut VecView<Self>, Cause) {
+                (spec.$pool.as_mut_view(), limit!($max))
+            }
+        }
+        // A list counts in `u16`.
+        const_assert!($max <= u16::MAX as usize);
+    )*};
+}
+
+pooled! {
+    Text<'a> => texts, TEXTS_MAX;
+    Pair<'a> => pairs, PAIRS_MAX;
+    u32 => ids, IDS_MAX;
+    IdMapping => id_mappings, ID_MAPPINGS_MAX;
+    Hook<'a> => hook_entries, HOOKS_MAX;
+    Device<'a> => devices, DEVICES_MAX;
+    DeviceRule => device_rules, DEVICE_RULES_MAX;
+    WeightDevice => weight_devices, BLOCK_DEVICES_MAX;
+    ThrottleDevice => throttle_devices, BLOCK_DEVICES_MAX;
+    HugepageLimit<'a> => hugepage_limits, HUGEPAGE_LIMITS_MAX;
+    RdmaLimit<'a> => rdma_limits, RDMA_LIMITS_MAX;
+    NetworkPriority<'a> => network_priorities, NETWORK_PRIORITIES_MAX;
+    Rule<'a> => seccomp_rules, SECCOMP_RULES_MAX;
+    Argument => seccomp_arguments, SECCOMP_ARGUMENTS_MAX;
+}

@@ -1,0 +1,357 @@
+//! state.json: what roci remembers of a container, and what it tells others of it.
+
+use core::fmt::{self, Write};
+
+use heapless::Vec;
+
+use crate::error::{Cause, Error};
+use crate::json::{Read, Value, read_document};
+use crate::limits::{ID_BYTES_MAX, STATE_ANNOTATIONS_MAX};
+use crate::linux::Pair;
+use crate::text::Text;
+
+/// The contents of state.json. Every string borrows from the arena that [`parse_state`] was given.
+pub struct State<'a> {
+    /// The version of the specification that the container's config.json names.
+    pub oci_version: Text<'a>,
+    /// The container's id.
+    pub id: Text<'a>,
+    /// The container's first process in the pid namespace of the runtime; 0 where there is none.
+    pub pid: i32,
+    /// When that process started, in clock ticks after boot: field 22 of `/proc/PID/stat`.
+    pub start_time: u64,
+    /// The absolute path of the bundle.
+    pub bundle: Text<'a>,
+    /// The absolute path of the root file system.
+    pub rootfs: Text<'a>,
+    /// When the container was created (RFC 3339, nanoseconds, UTC).
+    pub created: Text<'a>,
+    /// The name of the user who created the container.
+    pub owner: Text<'a>,
+    /// The container's cgroup, relative to the mount point of each hierarchy; `None` where it has none of its own.
+    pub cgroup: Option<Text<'a>>,
+    /// The annotations of config.json.
+    pub annotations: Vec<Pair<'a>, STATE_ANNOTATIONS_MAX>,
+}
+
+impl State<'_> {
+    /// An empty state.
+    pub const fn new() -> Self {
+        Self {
+            oci_version: Text::EMPTY,
+            id: Text::EMPTY,
+            pid: 0,
+            start_time: 0,
+            bundle: Text::EMPTY,
+            rootfs: Text::EMPTY,
+            created: Text::EMPTY,
+            owner: Text::EMPTY,
+            cgroup: None,
+            annotations: Vec::new(),
+        }
+    }
+
+    /// The state as the functions that write it take it.
+    pub fn view(&self) -> StateView<'_> {
+        StateView {
+            oci_version: self.oci_version.as_str(),
+            id: self.id.as_str(),
+            pid: self.pid,
+            start_time: self.start_time,
+            bundle: self.bundle.as_str(),
+            rootfs: self.rootfs.as_str(),
+            created: self.created.as_str(),
+            owner: self.owner.as_str(),
+            cgroup: self.cgroup.map(Text::as_str),
+            annotations: &self.annotations,
+        }
+    }
+}
+
+impl Default for State<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A state that is to be written; the fields are those of [`State`].
+#[derive(Clone, Copy)]
+pub struct StateView<'v> {
+    /// See [`State::oci_version`].
+    pub oci_version: &'v str,
+    /// See [`State::id`].
+    pub id: &'v str,
+    /// See [`State::pid`].
+    pub pid: i32,
+    /// See [`State::start_time`].
+    pub start_time: u64,
+    /// See [`State::bundle`].
+    pub bundle: &'v str,
+    /// See [`State::rootfs`].
+    pub rootfs: &'v str,
+    /// See [`State::created`].
+    pub created: &'v str,
+    /// See [`State::owner`].
+    pub owner: &'v str,
+    /// See [`State::cgroup`].
+    pub cgroup: Option<&'v str>,
+    /// See [`State::annotations`].
+    pub annotations: &'v [Pair<'v>],
+}
+
+/// Where a container is in its life. The specification has no word for paused; every runtime and client says `paused`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Being made.
+    Creating,
+    /// Made and waiting for `start`.
+    Created,
+    /// Running.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Its process is gone.
+    Stopped,
+}
+
+impl Status {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// Reads state.json. `state` has to be fresh; after an error its content is of no use. `arena` takes the strings: twice
+/// the length of `json` is always enough.
+pub fn parse_state<'a>(json: &'a [u8], arena: &'a mut [u8], state: &mut State<'a>) -> Result<(), Error<'a>> {
+    read_document(json, arena, &mut |value| read_state(value, state))
+}
+
+fn read_state<'a>(value: &mut dyn Value<'a>, state: &mut State<'a>) -> Read<()> {
+    let (mut has_version, mut has_id, mut has_bundle) = (None, None, None);
+    value.object(&mut |name, value| {
+        match name {
+            "ociVersion" => {
+                state.oci_version = value.some_text()?;
+                has_version = Some(());
+            }
+            "id" => {
+                state.id = value.text()?;
+                if check_id(state.id.as_str()).is_err() {
+                    return Err(value.refuse(Cause::Value("not a container id")));
+                }
+                has_id = Some(());
+            }
+            "pid" => state.pid = value.between(0, i32::MAX.into())? as i32,
+            "startTime" => state.start_time = value.unsigned()?,
+            "bundle" => {
+                state.bundle = value.absolute_path()?;
+                has_bundle = Some(());
+            }
+            "rootfs" => state.rootfs = value.text()?,
+            "created" => state.created = value.text()?,
+            "owner" => state.owner = value.text()?,
+            "cgroup" => state.cgroup = value.optional_text()?,
+            "annotations" => read_annotations(value, state)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    value.require("ociVersion", has_version)?;
+    value.require("id", has_id)?;
+    value.require("bundle", has_bundle)
+}
+
+fn read_annotations<'a>(value: &mut dyn Value<'a>, state: &mut State<'a>) -> Read<()> {
+    state.annotations.clear();
+    value.object(&mut |key, value| {
+        let pair = Pair { key: value.keep(&[key])?, value: value.text()? };
+        state.annotations.push(pair).map_err(|_| value.refuse(crate::error::limit!(STATE_ANNOTATIONS_MAX)))
+    })
+}
+
+/// Writes state.json.
+pub fn write_state(out: &mut dyn Write, state: &StateView<'_>) -> fmt::Result {
+    let mut object = ObjectWriter::open(out, Style::Compact, 0)?;
+    object.string("ociVersion", state.oci_version)?;
+    object.string("id", state.id)?;
+    object.number("pid", state.pid.max(0) as u64)?;
+    object.number("startTime", state.start_time)?;
+    object.string("bundle", state.bundle)?;
+    object.string("rootfs", state.rootfs)?;
+    object.string("created", state.created)?;
+    object.string("owner", state.owner)?;
+    if let Some(cgroup) = state.cgroup {
+        object.string("cgroup", cgroup)?;
+    }
+    object.pairs("annotations", state.annotations)?;
+    object.close()
+}
+
+/// Writes the state as the specification and runc show it, without a line feed at its end. In [`Style::Pretty`] for
+/// people, in [`Style::Compact`] for the standard input of hooks and the array that `list` prints.
+///
+/// The pid of a container that has stopped is 0.
+pub fn write_oci_state(
+    out: &mut dyn Write,
+    state: &StateView<'_>,
+    status: Status,
+    style: Style,
+) -> fmt::Result {
+    let pid = if status == Status::Stopped { 0 } else { state.pid.max(0) };
+    let mut object = ObjectWriter::open(out, style, 0)?;
+    object.string("ociVersion", state.oci_version)?;
+    object.string("id", state.id)?;
+    object.number("pid", pid as u64)?;
+    object.string("status", status.name())?;
+    object.string("bundle", state.bundle)?;
+    object.string("rootfs", state.rootfs)?;
+    object.string("created", state.created)?;
+    object.pairs("annotations", state.annotations)?;
+    object.string("owner", state.owner)?;
+    object.close()
+}
+
+/// How JSON is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// On one line, without spaces.
+    Compact,
+    /// One member a line, two spaces deeper with each level.
+    Pretty,
+}
+
+/// An object that is being written.
+struct ObjectWriter<'o> {
+    out: &'o mut dyn Write,
+    style: Style,
+    depth: usize,
+    is_empty: bool,
+}
+
+impl<'o> ObjectWriter<'o> {
+    fn open(out: &'o mut dyn Write, style: Style, depth: usize) -> Result<Self, fmt::Error> {
+        out.write_char('{')?;
+        Ok(Self { out, style, depth, is_empty: true })
+    }
+
+    fn line(&mut self, depth: usize) -> fmt::Result {
+        if self.style == Style::Pretty {
+            self.out.write_char('\n')?;
+            for _ in 0..depth {
+                self.out.write_str("  ")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, name: &str) -> fmt::Result {
+        if !self.is_empty {
+            self.out.write_char(',')?;
+        }
+        self.is_empty = false;
+        self.line(self.depth + 1)?;
+        write_json_string(self.out, name)?;
+        self.out.write_str(if self.style == Style::Pretty { ": " } else { ":" })
+    }
+
+    fn string(&mut self, name: &str, value: &str) -> fmt::Result {
+        self.name(name)?;
+        write_json_string(self.out, value)
+    }
+
+    fn number(&mut self, name: &str, value: u64) -> fmt::Result {
+        self.name(name)?;
+        write!(self.out, "{value}")
+    }
+
+    /// Nothing at all where there are none.
+    fn pairs(&mut self, name: &str, pairs: &[Pair<'_>]) -> fmt::Result {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        self.name(name)?;
+        let mut object = ObjectWriter::open(&mut *self.out, self.style, self.depth + 1)?;
+        for pair in pairs {
+            object.string(pair.key.as_str(), pair.value.as_str())?;
+        }
+        object.close()
+    }
+
+    fn close(mut self) -> fmt::Result {
+        if !self.is_empty {
+            self.line(self.depth)?;
+        }
+        self.out.write_char('}')
+    }
+}
+
+/// Writes a string as JSON, with its quotes.
+pub fn write_json_string(out: &mut dyn Write, text: &str) -> fmt::Result {
+    out.write_char('"')?;
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0..b' ' | 0x7f => "\\u00",
+            _ => continue,
+        };
+        out.write_str(text.get(plain..at).unwrap_or_default())?;
+        out.write_str(escape)?;
+        if escape == "\\u00" {
+            for digit in [byte >> 4, byte & 15] {
+                out.write_char(char::from_digit(digit.into(), 16).unwrap_or_default())?;
+            }
+        }
+        plain = at + 1;
+    }
+    out.write_str(text.get(plain..).unwrap_or_default())?;
+    out.write_char('"')
+}
+
+/// Why a text is not a container id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdError {
+    /// It has no characters.
+    Empty,
+    /// It has more than [`ID_BYTES_MAX`] bytes.
+    TooLong,
+    /// It has a character that is not allowed where it stands.
+    Character,
+}
+
+impl fmt::Display for IdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the container id is empty"),
+            Self::TooLong => write!(f, "the container id has more than {ID_BYTES_MAX} bytes (ID_BYTES_MAX)"),
+            Self::Character => {
+                f.write_str("a container id has letters, digits, \"_\", \"+\", \"-\" and, not at its start, \".\"")
+            }
+        }
+    }
+}
+
+/// Whether `id` can name a container: `[A-Za-z0-9_+-][A-Za-z0-9_+.-]*`, as runc and crun have it. It becomes the name of
+/// a directory and of a cgroup.
+pub fn check_id(id: &str) -> Result<(), IdError> {
+    let is_allowed = |(at, byte): (usize, u8)| {
+        byte.is_ascii_alphanumeric() || b"_+-".contains(&byte) || (byte == b'.' && at > 0)
+    };
+    match id.len() {
+        0 => Err(IdError::Empty),
+        1..=ID_BYTES_MAX if id.bytes().enumerate().all(is_allowed) => Ok(()),
+        1..=ID_BYTES_MAX => Err(IdError::Character),
+        _ => Err(IdError::TooLong),
+    }
+}
