@@ -7,6 +7,7 @@
 
 use static_assertions::const_assert;
 
+use crate::error::Step;
 use crate::limits::JSON_DEPTH_MAX;
 
 // The kinds of the open brackets are the bits of one number.
@@ -28,7 +29,10 @@ pub(crate) fn check(json: &[u8]) -> Result<(), Misspelt> {
         Ok(text) => text.len(),
         Err(error) => error.valid_up_to(),
     };
-    let mut scan = Scan { json: json.get(..valid).unwrap_or_default(), at: 0 };
+    let mut scan = Scan {
+        json: json.get(..valid).unwrap_or_default(),
+        at: 0,
+    };
     match scan.document() {
         // What comes first in the document is reported, and the end of the part that is UTF-8 is no end of file.
         Err((_, at)) if valid < json.len() && at >= valid => Err(("not UTF-8", valid)),
@@ -60,7 +64,9 @@ impl Scan<'_> {
         let (mut depth, mut braces) = (0, 0_u64);
         loop {
             self.space();
-            let Some(first) = self.peek() else { return self.fail(END) };
+            let Some(first) = self.peek() else {
+                return self.fail(END);
+            };
             if first == b'{' || first == b'[' {
                 if depth == JSON_DEPTH_MAX {
                     return self.fail("nested deeper than 32 levels (JSON_DEPTH_MAX)");
@@ -84,7 +90,11 @@ impl Scan<'_> {
             loop {
                 self.space();
                 if depth == 0 {
-                    return if self.at == self.json.len() { Ok(()) } else { self.fail("expected the end of the file") };
+                    return if self.at == self.json.len() {
+                        Ok(())
+                    } else {
+                        self.fail("expected the end of the file")
+                    };
                 }
                 let brace = braces >> (depth - 1) & 1 == 1;
                 match self.peek() {
@@ -168,7 +178,11 @@ impl Scan<'_> {
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
-        if self.at == start { self.fail("expected a digit") } else { Ok(()) }
+        if self.at == start {
+            self.fail("expected a digit")
+        } else {
+            Ok(())
+        }
     }
 
     fn string(&mut self) -> Result<(), Misspelt> {
@@ -276,44 +290,89 @@ fn skip_string(json: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// The children of an object or an array of a checked document: the name, where there is one, and the offset of each.
+struct Children<'j> {
+    json: &'j [u8],
+    at: usize,
+    closing: u8,
+}
+
+/// The children of the value at `at`: none where it is a scalar.
+fn children(json: &[u8], at: usize) -> Children<'_> {
+    let closing = match json.get(at) {
+        Some(b'{') => b'}',
+        _ => b']',
+    };
+    Children {
+        json,
+        at: if let Some(b'{' | b'[') = json.get(at) {
+            at + 1
+        } else {
+            json.len()
+        },
+        closing,
+    }
+}
+
+impl<'j> Iterator for Children<'j> {
+    type Item = (&'j str, usize);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.at = skip_space(self.json, self.at);
+        if self.json.get(self.at) == Some(&b',') {
+            self.at = skip_space(self.json, self.at + 1);
+        }
+        if *self.json.get(self.at)? == self.closing {
+            return None;
+        }
+        let mut name = "";
+        if self.closing == b'}' {
+            let end = skip_string(self.json, self.at);
+            name = core::str::from_utf8(self.json.get(self.at + 1..end.checked_sub(1)?)?).ok()?;
+            self.at = skip_space(self.json, skip_space(self.json, end) + 1);
+        }
+        let value = self.at;
+        self.at = skip_value(self.json, value);
+        Some((name, value))
+    }
+}
+
 /// The offset of the value of the member `name` of the object at `at`. A name that is itself a piece of the document is
 /// found by its place; another one by its letters, and the last one counts, as it does for the reader.
 pub(crate) fn find_member(json: &[u8], at: usize, name: &str) -> Option<usize> {
-    let name = name.as_bytes();
     let by_place = json.as_ptr_range().contains(&name.as_ptr());
-    let (mut found, mut at) = (None, first_child(json, at, b'{')?);
-    while json.get(at) == Some(&b'"') {
-        let end = skip_string(json, at);
-        let key = json.get(at + 1..end - 1)?;
-        let value = skip_space(json, skip_space(json, end) + 1);
-        if if by_place { key.as_ptr() == name.as_ptr() } else { key == name } {
-            found = Some(value);
+    let is_it = |key: &str| {
+        if by_place {
+            key.as_ptr() == name.as_ptr()
+        } else {
+            key == name
         }
-        at = next_child(json, value);
-    }
-    found
+    };
+    children(json, at)
+        .filter(|(key, _)| is_it(key))
+        .last()
+        .map(|(_, value)| value)
 }
 
 /// The offset of element `index` of the array at `at`.
 pub(crate) fn find_element(json: &[u8], at: usize, index: usize) -> Option<usize> {
-    let mut at = first_child(json, at, b'[')?;
-    for _ in 0..index {
-        at = next_child(json, at);
-    }
-    match json.get(at) {
-        None | Some(b']') => None,
-        Some(_) => Some(at),
-    }
+    children(json, at).nth(index).map(|(_, value)| value)
 }
 
-fn first_child(json: &[u8], at: usize, bracket: u8) -> Option<usize> {
-    (json.get(at) == Some(&bracket)).then(|| skip_space(json, at + 1))
-}
-
-/// The offset of what follows the value at `at`: the next child, or the closing bracket.
-fn next_child(json: &[u8], at: usize) -> usize {
-    let at = skip_space(json, skip_value(json, at));
-    if json.get(at) == Some(&b',') { skip_space(json, at + 1) } else { at }
+/// The step from the value at `at` to the child that `target` lies in, and the offset of that child.
+pub(crate) fn step_towards(json: &[u8], at: usize, target: usize) -> Option<(Step<'_>, usize)> {
+    let (index, (name, child)) = children(json, at)
+        .take_while(|(_, child)| *child <= target)
+        .enumerate()
+        .last()?;
+    Some((
+        if json.get(at) == Some(&b'{') {
+            Step::Member(name)
+        } else {
+            Step::Index(index)
+        },
+        child,
+    ))
 }
 
 /// How an error names the value at `at`: a scalar as it is spelt, the others by their kind.
@@ -321,6 +380,9 @@ pub(crate) fn shown(json: &[u8], at: usize) -> &str {
     match json.get(at) {
         Some(b'{') => "an object",
         Some(b'[') => "an array",
-        _ => json.get(at..skip_value(json, at)).and_then(|value| core::str::from_utf8(value).ok()).unwrap_or_default(),
+        _ => json
+            .get(at..skip_value(json, at))
+            .and_then(|value| core::str::from_utf8(value).ok())
+            .unwrap_or_default(),
     }
 }

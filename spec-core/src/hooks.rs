@@ -48,8 +48,14 @@ impl Hooks<'_> {
 }
 
 /// The names of the lists in config.json.
-pub const HOOK_NAMES: [&str; 6] =
-    ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+pub const HOOK_NAMES: [&str; 6] = [
+    "prestart",
+    "createRuntime",
+    "createContainer",
+    "startContainer",
+    "poststart",
+    "poststop",
+];
 
 /// Reads `hooks`.
 pub(crate) fn read_hooks<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Hooks<'a>> {
@@ -71,7 +77,12 @@ pub(crate) fn read_hooks<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> 
 }
 
 fn read_hook<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Hook<'a>> {
-    let mut hook = Hook { path: Text::EMPTY, args: List::EMPTY, env: None, timeout: None };
+    let mut hook = Hook {
+        path: Text::EMPTY,
+        args: List::EMPTY,
+        env: None,
+        timeout: None,
+    };
     value.object(&mut |name, value| {
         match name {
             "path" => hook.path = value.absolute_path()?,

@@ -10,7 +10,7 @@ use core::{fmt, mem};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use static_assertions::const_assert;
 
-use crate::error::{Cause, Error, Path, Step};
+use crate::error::{Cause, Error, Step};
 use crate::grammar;
 use crate::limits::{CONFIG_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::text::Text;
@@ -75,13 +75,21 @@ impl<'a> dyn Value<'a> + '_ {
     /// A string with a character at least.
     pub(crate) fn some_text(&mut self) -> Read<Text<'a>> {
         let text = self.text()?;
-        if text.is_empty() { Err(self.refuse(Cause::Rule("must not be empty"))) } else { Ok(text) }
+        if text.is_empty() {
+            Err(self.refuse(Cause::Rule("must not be empty")))
+        } else {
+            Ok(text)
+        }
     }
 
     /// A path from `/`.
     pub(crate) fn absolute_path(&mut self) -> Read<Text<'a>> {
         let text = self.text()?;
-        if text.as_str().starts_with('/') { Ok(text) } else { Err(self.refuse(Cause::Value("must be absolute"))) }
+        if text.as_str().starts_with('/') {
+            Ok(text)
+        } else {
+            Err(self.refuse(Cause::Value("must be absolute")))
+        }
     }
 
     /// A path from `/`, where the empty string says as much as its absence.
@@ -114,7 +122,11 @@ impl<'a> dyn Value<'a> + '_ {
     /// An integer from `min` to `max`.
     pub(crate) fn between(&mut self, min: i64, max: i64) -> Read<i64> {
         let number = self.signed()?;
-        if number < min || number > max { Err(self.out_of_range()) } else { Ok(number) }
+        if number < min || number > max {
+            Err(self.out_of_range())
+        } else {
+            Ok(number)
+        }
     }
 
     /// An integer of 32 bits from 0.
@@ -146,42 +158,69 @@ pub(crate) fn read_document<'a>(
     read: &mut Element<'_, 'a>,
 ) -> Result<(), Error<'a>> {
     if json.len() > CONFIG_BYTES_MAX {
-        let cause = Cause::Syntax("more than 262144 bytes (CONFIG_BYTES_MAX)", CONFIG_BYTES_MAX);
-        return Err(Error::new(json, Path::TOP, cause));
+        return Err(Error::syntax(
+            json,
+            ("more than 262144 bytes (CONFIG_BYTES_MAX)", CONFIG_BYTES_MAX),
+        ));
     }
-    if let Err((text, offset)) = grammar::check(json) {
-        return Err(Error::new(json, Path::TOP, Cause::Syntax(text, offset)));
-    }
-    let mut context = Context { arena, path: Path::TOP, cause: None };
+    grammar::check(json).map_err(|misspelt| Error::syntax(json, misspelt))?;
+    let mut context = Context {
+        arena,
+        path: [Step::Index(0); STEPS_MAX],
+        refused: None,
+    };
     let mut deserializer = serde_json_core::de::Deserializer::new(json, None);
-    let seed = Seed { read, context: &mut context, depth: 0, null_is_absent: false };
+    let seed = Seed {
+        read,
+        context: &mut context,
+        depth: 0,
+        null_is_absent: false,
+    };
     if seed.deserialize(&mut deserializer).is_ok() {
         return Ok(());
     }
     // Every failure has been noted; the text is for the case that this is not so.
-    let cause = context.cause.unwrap_or(Cause::Rule("cannot be read"));
-    Err(Error::new(json, context.path, cause))
+    let (cause, depth) = context.refused.unwrap_or((Cause::Rule("cannot be read"), 0));
+    Err(Error::new(
+        json,
+        context.path.get(..depth).unwrap_or(&context.path),
+        cause,
+    ))
 }
+
+/// How deep a path of fields can be. `linux.seccomp.syscalls[1].args[2].op` has seven steps.
+const STEPS_MAX: usize = 8;
 
 /// What all values of a document share.
 struct Context<'a> {
     /// The part of the arena that is free.
     arena: &'a mut [u8],
     /// The way to the value that was read last. What lies behind the depth of a value belongs to its last child.
-    path: Path<'a>,
-    /// The first mistake.
-    cause: Option<Cause>,
+    path: [Step<'a>; STEPS_MAX],
+    /// The first mistake, and how many steps from the top it is.
+    refused: Option<(Cause, usize)>,
 }
 
 impl<'a> Context<'a> {
     /// Notes a mistake of the value that is `depth` steps from the top. Only the first counts.
     fn refuse(&mut self, depth: usize, cause: Cause) -> Refused {
-        if self.cause.is_none() {
-            self.cause = Some(cause);
+        if self.refused.is_none() {
             // What is full is the list and not the element that found it so.
-            self.path.truncate(if let Cause::Limit(..) = cause { depth.saturating_sub(1) } else { depth });
+            let depth = if let Cause::Limit(..) = cause {
+                depth.saturating_sub(1)
+            } else {
+                depth
+            };
+            self.refused = Some((cause, depth));
         }
         Refused
+    }
+
+    /// Notes the way to the value that is read next. Steps that are deeper than any field of ours are not kept.
+    fn step(&mut self, depth: usize, step: Step<'a>) {
+        if let Some(place) = self.path.get_mut(depth) {
+            *place = step;
+        }
     }
 
     /// Takes bytes of the arena, filled by `fill`, which returns how many it has used.
@@ -195,7 +234,11 @@ impl<'a> Context<'a> {
 
     /// The string that the document spells `raw`.
     fn decode(&mut self, raw: &'a str) -> Option<&'a str> {
-        if raw.contains('\\') { self.take(&mut |arena| decode(raw.as_bytes(), arena)) } else { Some(raw) }
+        if raw.contains('\\') {
+            self.take(&mut |arena| decode(raw.as_bytes(), arena))
+        } else {
+            Some(raw)
+        }
     }
 }
 
@@ -237,7 +280,9 @@ fn decode(raw: &[u8], out: &mut [u8]) -> Option<usize> {
 }
 
 fn code_unit(raw: &[u8], at: usize) -> Option<u32> {
-    raw.get(at..at + 4)?.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
+    raw.get(at..at + 4)?
+        .iter()
+        .try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
 
 /// Hands one value to the reading code.
@@ -250,7 +295,11 @@ struct Seed<'s, 'f, 'a> {
 
 impl<'a> Seed<'_, '_, 'a> {
     fn run<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        let mut slot = Slot { deserializer: Some(deserializer), context: self.context, depth: self.depth };
+        let mut slot = Slot {
+            deserializer: Some(deserializer),
+            context: self.context,
+            depth: self.depth,
+        };
         if (self.read)(&mut slot).is_err() {
             return Err(D::Error::custom(""));
         }
@@ -265,7 +314,11 @@ impl<'a> DeserializeSeed<'a> for Seed<'_, '_, 'a> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.null_is_absent { deserializer.deserialize_option(self) } else { self.run(deserializer) }
+        if self.null_is_absent {
+            deserializer.deserialize_option(self)
+        } else {
+            self.run(deserializer)
+        }
     }
 }
 
@@ -305,7 +358,11 @@ impl<'a, D: Deserializer<'a>> Slot<'_, 'a, D> {
         expected: &'static str,
         read: impl FnOnce(D, &mut Context<'a>) -> Result<T, D::Error>,
     ) -> Read<T> {
-        match self.deserializer.take().map(|deserializer| read(deserializer, self.context)) {
+        match self
+            .deserializer
+            .take()
+            .map(|deserializer| read(deserializer, self.context))
+        {
             Some(Ok(value)) => Ok(value),
             // A mistake further down has been noted before, and this changes nothing.
             _ => Err(self.context.refuse(self.depth, Cause::Expected(expected))),
@@ -316,7 +373,9 @@ impl<'a, D: Deserializer<'a>> Slot<'_, 'a, D> {
 impl<'a, D: Deserializer<'a>> Value<'a> for Slot<'_, 'a, D> {
     fn word(&mut self) -> Read<&'a str> {
         let raw = self.read("a string", |deserializer, _| deserializer.deserialize_str(Scalar))?;
-        self.context.decode(raw.string).ok_or_else(|| self.context.refuse(self.depth, ARENA_FULL))
+        self.context
+            .decode(raw.string)
+            .ok_or_else(|| self.context.refuse(self.depth, ARENA_FULL))
     }
 
     fn boolean(&mut self) -> Read<bool> {
@@ -325,11 +384,17 @@ impl<'a, D: Deserializer<'a>> Value<'a> for Slot<'_, 'a, D> {
     }
 
     fn unsigned(&mut self) -> Read<u64> {
-        Ok(self.read("an integer from 0 of 64 bits", |deserializer, _| deserializer.deserialize_u64(Scalar))?.number)
+        Ok(self
+            .read("an integer from 0 of 64 bits", |deserializer, _| {
+                deserializer.deserialize_u64(Scalar)
+            })?
+            .number)
     }
 
     fn signed(&mut self) -> Read<i64> {
-        let scalar = self.read("an integer of 64 bits", |deserializer, _| deserializer.deserialize_i64(Scalar))?;
+        let scalar = self.read("an integer of 64 bits", |deserializer, _| {
+            deserializer.deserialize_i64(Scalar)
+        })?;
         Ok(scalar.number as i64)
     }
 
@@ -343,7 +408,11 @@ impl<'a, D: Deserializer<'a>> Value<'a> for Slot<'_, 'a, D> {
     fn array(&mut self, element: &mut Element<'_, 'a>) -> Read<()> {
         let depth = self.depth;
         self.read("an array", |deserializer, context| {
-            deserializer.deserialize_seq(Elements { element, context, depth })
+            deserializer.deserialize_seq(Elements {
+                element,
+                context,
+                depth,
+            })
         })
     }
 
@@ -369,9 +438,11 @@ impl<'a, D: Deserializer<'a>> Value<'a> for Slot<'_, 'a, D> {
     }
 
     fn refuse_at(&mut self, name: Option<&'static str>, cause: Cause) -> Refused {
-        let Some(name) = name else { return self.context.refuse(self.depth, cause) };
-        if self.context.cause.is_none() {
-            self.context.path.set(self.depth, Step::Member(name));
+        let Some(name) = name else {
+            return self.context.refuse(self.depth, cause);
+        };
+        if self.context.refused.is_none() {
+            self.context.step(self.depth, Step::Member(name));
         }
         self.context.refuse(self.depth + 1, cause)
     }
@@ -395,7 +466,10 @@ impl<'a> Visitor<'a> for Scalar {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Taken<'a>, E> {
-        Ok(Taken { string: "", number: value.into() })
+        Ok(Taken {
+            string: "",
+            number: value.into(),
+        })
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Taken<'a>, E> {
@@ -403,7 +477,10 @@ impl<'a> Visitor<'a> for Scalar {
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Taken<'a>, E> {
-        Ok(Taken { string: "", number: number as u64 })
+        Ok(Taken {
+            string: "",
+            number: number as u64,
+        })
     }
 }
 
@@ -442,13 +519,18 @@ impl<'a> Visitor<'a> for Members<'_, '_, 'a> {
                     return Err(error);
                 }
             };
-            context.path.set(depth, Step::Member(raw));
+            context.step(depth, Step::Member(raw));
             let Some(name) = context.decode(raw) else {
                 context.refuse(depth + 1, ARENA_FULL);
                 return Err(A::Error::custom(""));
             };
             let read = &mut |value: &mut dyn Value<'a>| member(name, value);
-            map.next_value_seed(Seed { read, context, depth: depth + 1, null_is_absent: true })?;
+            map.next_value_seed(Seed {
+                read,
+                context,
+                depth: depth + 1,
+                null_is_absent: true,
+            })?;
         }
     }
 }
@@ -464,10 +546,19 @@ impl<'a> Visitor<'a> for Elements<'_, '_, 'a> {
     expecting_nothing!();
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { element, context, depth } = self;
+        let Self {
+            element,
+            context,
+            depth,
+        } = self;
         for index in 0.. {
             // Until an element is known to follow, the path leads to the one before.
-            let seed = Numbered { element, context, depth, index };
+            let seed = Numbered {
+                element,
+                context,
+                depth,
+                index,
+            };
             match seq.next_element_seed(seed) {
                 Ok(Some(())) => {}
                 Ok(None) => break,
@@ -493,9 +584,13 @@ impl<'a> DeserializeSeed<'a> for Numbered<'_, '_, 'a> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.context.path.set(self.depth, Step::Index(self.index));
-        let seed =
-            Seed { read: self.element, context: self.context, depth: self.depth + 1, null_is_absent: false };
+        self.context.step(self.depth, Step::Index(self.index));
+        let seed = Seed {
+            read: self.element,
+            context: self.context,
+            depth: self.depth + 1,
+            null_is_absent: false,
+        };
         seed.run(deserializer)
     }
 }

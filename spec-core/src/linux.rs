@@ -8,7 +8,7 @@ use crate::limits::NAMESPACES_MAX;
 use crate::mounts::{MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use crate::resources::{Resources, read_resources};
 use crate::seccomp::{Seccomp, read_seccomp};
-use crate::spec::{List, Pool, Spec, push_pair, read_absolute_paths, read_list, read_pairs, read_texts};
+use crate::spec::{List, Pool, Present, Spec, push_pair, read_absolute_paths, read_list, read_pairs, read_texts};
 use crate::text::Text;
 
 /// `linux`.
@@ -55,7 +55,10 @@ impl Linux<'_> {
         namespaces: Vec::new(),
         uid_mappings: List::EMPTY,
         gid_mappings: List::EMPTY,
-        time_offsets: TimeOffsets { monotonic: None, boottime: None },
+        time_offsets: TimeOffsets {
+            monotonic: None,
+            boottime: None,
+        },
         devices: List::EMPTY,
         net_devices: List::EMPTY,
         cgroups_path: None,
@@ -117,8 +120,16 @@ pub enum NamespaceKind {
 
 impl NamespaceKind {
     /// Every kind.
-    pub const ALL: [Self; 8] =
-        [Self::User, Self::Pid, Self::Network, Self::Ipc, Self::Uts, Self::Cgroup, Self::Time, Self::Mount];
+    pub const ALL: [Self; 8] = [
+        Self::User,
+        Self::Pid,
+        Self::Network,
+        Self::Ipc,
+        Self::Uts,
+        Self::Cgroup,
+        Self::Time,
+        Self::Mount,
+    ];
 
     /// The name that config.json uses.
     pub fn name(self) -> &'static str {
@@ -230,6 +241,7 @@ pub struct IntelRdt<'a> {
     pub schemata: List<Text<'a>>,
     /// `enableMonitoring`.
     pub enable_monitoring: bool,
+    _present: Present,
 }
 
 /// `memoryPolicy`, for `set_mempolicy`.
@@ -279,8 +291,11 @@ pub const MEMORY_POLICY_MODES: [(&str, u32); 7] = [
 ];
 
 /// The flags of `memoryPolicy`, as the kernel's `MPOL_F_` bits.
-pub const MEMORY_POLICY_FLAGS: [(&str, u32); 3] =
-    [("MPOL_F_NUMA_BALANCING", 1 << 13), ("MPOL_F_RELATIVE_NODES", 1 << 14), ("MPOL_F_STATIC_NODES", 1 << 15)];
+pub const MEMORY_POLICY_FLAGS: [(&str, u32); 3] = [
+    ("MPOL_F_NUMA_BALANCING", 1 << 13),
+    ("MPOL_F_RELATIVE_NODES", 1 << 14),
+    ("MPOL_F_STATIC_NODES", 1 << 15),
+];
 
 /// Reads `linux`.
 pub(crate) fn read_linux<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<()> {
@@ -317,7 +332,9 @@ fn read_namespaces<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<(
         if namespaces.iter().any(|before| before.kind == namespace.kind) {
             return Err(value.refuse(Cause::Rule("a namespace of the same type stands before")));
         }
-        namespaces.push(namespace).map_err(|_| value.refuse(limit!(NAMESPACES_MAX)))
+        namespaces
+            .push(namespace)
+            .map_err(|_| value.refuse(limit!(NAMESPACES_MAX)))
     })
 }
 
@@ -337,7 +354,10 @@ fn read_namespace<'a>(value: &mut dyn Value<'a>) -> Read<Namespace<'a>> {
         }
         Ok(())
     })?;
-    Ok(Namespace { kind: value.require("type", kind)?, path })
+    Ok(Namespace {
+        kind: value.require("type", kind)?,
+        path,
+    })
 }
 
 /// Reads one extent of `uidMappings` or `gidMappings`, here and in `mounts`.
@@ -479,6 +499,7 @@ fn read_intel_rdt<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<In
         mem_bw_schema: None,
         schemata: List::EMPTY,
         enable_monitoring: false,
+        _present: Present::Yes,
     };
     value.object(&mut |name, value| {
         match name {
@@ -515,7 +536,11 @@ fn read_memory_policy<'a>(value: &mut dyn Value<'a>) -> Read<MemoryPolicy<'a>> {
         }
         Ok(())
     })?;
-    Ok(MemoryPolicy { mode: value.require("mode", mode)?, flags, nodes })
+    Ok(MemoryPolicy {
+        mode: value.require("mode", mode)?,
+        flags,
+        nodes,
+    })
 }
 
 fn read_personality<'a>(value: &mut dyn Value<'a>) -> Read<Personality> {
@@ -528,5 +553,7 @@ fn read_personality<'a>(value: &mut dyn Value<'a>) -> Read<Personality> {
         }
         Ok(())
     })?;
-    Ok(Personality { domain: value.require("domain", domain)? })
+    Ok(Personality {
+        domain: value.require("domain", domain)?,
+    })
 }

@@ -317,7 +317,9 @@ impl MountPlan<'_> {
             }
             Effect::Propagate(propagation) => {
                 if !self.propagation.contains(&propagation) {
-                    let Some(place) = self.propagation.iter_mut().find(|place| **place == 0) else { return false };
+                    let Some(place) = self.propagation.iter_mut().find(|place| **place == 0) else {
+                        return false;
+                    };
                     *place = propagation;
                 }
             }

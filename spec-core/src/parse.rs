@@ -44,5 +44,5 @@ fn parse<'a>(
     check: fn(&Spec<'a>) -> Result<(), Broken<'a>>,
 ) -> Result<(), Error<'a>> {
     read_document(json, arena, &mut |value| read(value, spec))?;
-    check(spec).map_err(|(path, cause)| Error::new(json, path, cause))
+    check(spec).map_err(|broken| broken.in_document(json))
 }

@@ -2,10 +2,10 @@
 
 use heapless::Vec;
 
-use crate::limits::RLIMITS_MAX;
 use crate::error::{Cause, limit};
 use crate::json::{Read, Value};
-use crate::spec::{List, Spec, read_list, read_texts};
+use crate::limits::RLIMITS_MAX;
+use crate::spec::{List, Present, Spec, read_list, read_texts};
 use crate::text::Text;
 
 /// `process`. Also the document that `exec --process` reads.
@@ -45,6 +45,7 @@ pub struct Process<'a> {
     pub exec_cpu_affinity_initial: Option<Text<'a>>,
     /// `execCPUAffinity.final`.
     pub exec_cpu_affinity_final: Option<Text<'a>>,
+    _present: Present,
 }
 
 impl Process<'_> {
@@ -55,8 +56,19 @@ impl Process<'_> {
         cwd: Text::EMPTY,
         args: List::EMPTY,
         env: List::EMPTY,
-        user: User { uid: 0, gid: 0, umask: None, additional_gids: List::EMPTY },
-        capabilities: Capabilities { bounding: 0, effective: 0, permitted: 0, inheritable: 0, ambient: 0 },
+        user: User {
+            uid: 0,
+            gid: 0,
+            umask: None,
+            additional_gids: List::EMPTY,
+        },
+        capabilities: Capabilities {
+            bounding: 0,
+            effective: 0,
+            permitted: 0,
+            inheritable: 0,
+            ambient: 0,
+        },
         unknown_capability: None,
         rlimits: Vec::new(),
         no_new_privileges: false,
@@ -67,6 +79,7 @@ impl Process<'_> {
         io_priority: None,
         exec_cpu_affinity_initial: None,
         exec_cpu_affinity_final: None,
+        _present: Present::Yes,
     };
 }
 
@@ -158,7 +171,10 @@ pub fn capability_number(name: &str) -> Option<u8> {
         Some(prefix) if prefix.eq_ignore_ascii_case("CAP_") => &name[4..],
         _ => name,
     };
-    CAPABILITY_NAMES.iter().position(|known| known.eq_ignore_ascii_case(bare)).map(|number| number as u8)
+    CAPABILITY_NAMES
+        .iter()
+        .position(|known| known.eq_ignore_ascii_case(bare))
+        .map(|number| number as u8)
 }
 
 /// One element of `rlimits`.
@@ -341,7 +357,10 @@ fn read_rlimits<'a>(value: &mut dyn Value<'a>, process: &mut Process<'a>) -> Rea
         if process.rlimits.iter().any(|before| before.resource == rlimit.resource) {
             return Err(value.refuse(Cause::Rule("the same resource stands before")));
         }
-        process.rlimits.push(rlimit).map_err(|_| value.refuse(limit!(RLIMITS_MAX)))
+        process
+            .rlimits
+            .push(rlimit)
+            .map_err(|_| value.refuse(limit!(RLIMITS_MAX)))
     })
 }
 
@@ -401,7 +420,10 @@ fn read_io_priority<'a>(value: &mut dyn Value<'a>) -> Read<IoPriority> {
         }
         Ok(())
     })?;
-    Ok(IoPriority { class: value.require("class", class)?, priority })
+    Ok(IoPriority {
+        class: value.require("class", class)?,
+        priority,
+    })
 }
 
 fn read_exec_cpu_affinity<'a>(value: &mut dyn Value<'a>, process: &mut Process<'a>) -> Read<()> {

@@ -45,8 +45,8 @@ impl Resources<'_> {
             kernel: None,
             kernel_tcp: None,
             swappiness: None,
-            disable_oom_killer: None,
-            use_hierarchy: None,
+            disable_oom_killer: false,
+            use_hierarchy: false,
             check_before_update: false,
         },
         cpu: Cpu {
@@ -119,10 +119,10 @@ pub struct Memory {
     pub kernel_tcp: Option<i64>,
     /// `swappiness`, 0 to 100.
     pub swappiness: Option<u64>,
-    /// `disableOOMKiller`.
-    pub disable_oom_killer: Option<bool>,
-    /// `useHierarchy`.
-    pub use_hierarchy: Option<bool>,
+    /// `disableOOMKiller`; runc, too, makes no difference between `false` and absence.
+    pub disable_oom_killer: bool,
+    /// `useHierarchy`, which every kernel of today does anyhow.
+    pub use_hierarchy: bool,
     /// `checkBeforeUpdate`.
     pub check_before_update: bool,
 }
@@ -224,7 +224,10 @@ pub struct RdmaLimit<'a> {
 
 /// Reads `resources`.
 pub(crate) fn read_resources<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Resources<'a>> {
-    let mut resources = Resources { present: true, ..Resources::NONE };
+    let mut resources = Resources {
+        present: true,
+        ..Resources::NONE
+    };
     value.object(&mut |name, value| {
         match name {
             "devices" => resources.devices = read_list(value, spec, read_device_rule)?,
@@ -244,8 +247,18 @@ pub(crate) fn read_resources<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>)
 }
 
 fn read_device_rule<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<DeviceRule> {
-    let access = DeviceAccess { read: true, write: true, mknod: true };
-    let mut rule = DeviceRule { allow: false, kind: None, major: None, minor: None, access };
+    let access = DeviceAccess {
+        read: true,
+        write: true,
+        mknod: true,
+    };
+    let mut rule = DeviceRule {
+        allow: false,
+        kind: None,
+        major: None,
+        minor: None,
+        access,
+    };
     value.object(&mut |name, value| {
         match name {
             "allow" => rule.allow = value.boolean()?,
@@ -308,11 +321,11 @@ fn read_memory<'a>(value: &mut dyn Value<'a>) -> Read<Memory> {
                 return Ok(());
             }
             "disableOOMKiller" => {
-                memory.disable_oom_killer = Some(value.boolean()?);
+                memory.disable_oom_killer = value.boolean()?;
                 return Ok(());
             }
             "useHierarchy" => {
-                memory.use_hierarchy = Some(value.boolean()?);
+                memory.use_hierarchy = value.boolean()?;
                 return Ok(());
             }
             "checkBeforeUpdate" => {
@@ -415,14 +428,29 @@ fn read_block_device<'a>(value: &mut dyn Value<'a>) -> Read<BlockDevice> {
 }
 
 fn read_weight_device<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<WeightDevice> {
-    let BlockDevice { major, minor, weight, leaf_weight, .. } = read_block_device(value)?;
-    Ok(WeightDevice { major: major.unwrap_or_default(), minor: minor.unwrap_or_default(), weight, leaf_weight })
+    let BlockDevice {
+        major,
+        minor,
+        weight,
+        leaf_weight,
+        ..
+    } = read_block_device(value)?;
+    Ok(WeightDevice {
+        major: major.unwrap_or_default(),
+        minor: minor.unwrap_or_default(),
+        weight,
+        leaf_weight,
+    })
 }
 
 fn read_throttle_device<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<ThrottleDevice> {
     let BlockDevice { major, minor, rate, .. } = read_block_device(value)?;
     let rate = value.require("rate", rate)?;
-    Ok(ThrottleDevice { major: major.unwrap_or_default(), minor: minor.unwrap_or_default(), rate })
+    Ok(ThrottleDevice {
+        major: major.unwrap_or_default(),
+        minor: minor.unwrap_or_default(),
+        rate,
+    })
 }
 
 fn read_hugepage_limit<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<HugepageLimit<'a>> {
@@ -441,20 +469,22 @@ fn read_hugepage_limit<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<
         }
         Ok(())
     })?;
-    Ok(HugepageLimit { page_size: value.require("pageSize", page_size)?, limit: value.require("limit", limit)? })
+    Ok(HugepageLimit {
+        page_size: value.require("pageSize", page_size)?,
+        limit: value.require("limit", limit)?,
+    })
 }
 
 /// A number and its unit, as the kernel spells them in the names of its files.
 fn is_page_size(size: &str) -> bool {
-    let number = ["KB", "MB", "GB"].iter().find_map(|unit| size.strip_suffix(unit)).unwrap_or_default();
+    let number = ["KB", "MB", "GB"]
+        .iter()
+        .find_map(|unit| size.strip_suffix(unit))
+        .unwrap_or_default();
     !number.is_empty() && !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn read_network<'a>(
-    value: &mut dyn Value<'a>,
-    spec: &mut Spec<'a>,
-    resources: &mut Resources<'a>,
-) -> Read<()> {
+fn read_network<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>, resources: &mut Resources<'a>) -> Read<()> {
     value.object(&mut |name, value| {
         match name {
             "classID" => resources.network_class_id = Some(value.unsigned_32()?),
@@ -475,13 +505,20 @@ fn read_network_priority<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Rea
         }
         Ok(())
     })?;
-    Ok(NetworkPriority { name: value.require("name", interface)?, priority: value.require("priority", priority)? })
+    Ok(NetworkPriority {
+        name: value.require("name", interface)?,
+        priority: value.require("priority", priority)?,
+    })
 }
 
 fn read_rdma<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<List<RdmaLimit<'a>>> {
     let start = spec.rdma_limits.len();
     value.object(&mut |device, value| {
-        let mut limit = RdmaLimit { device: value.keep(&[device])?, hca_handles: None, hca_objects: None };
+        let mut limit = RdmaLimit {
+            device: value.keep(&[device])?,
+            hca_handles: None,
+            hca_objects: None,
+        };
         value.object(&mut |name, value| {
             match name {
                 "hcaHandles" => limit.hca_handles = Some(value.unsigned_32()?),

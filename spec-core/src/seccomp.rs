@@ -2,7 +2,7 @@
 
 use crate::error::Cause;
 use crate::json::{Read, Value};
-use crate::spec::{List, Spec, read_list, read_texts};
+use crate::spec::{List, Present, Spec, read_list, read_texts};
 use crate::text::Text;
 
 /// `seccomp`.
@@ -22,6 +22,7 @@ pub struct Seccomp<'a> {
     pub listener_metadata: Option<Text<'a>>,
     /// `syscalls`, in order.
     pub rules: List<Rule<'a>>,
+    _present: Present,
 }
 
 /// `SCMP_ACT_`.
@@ -163,6 +164,7 @@ pub(crate) fn read_seccomp<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -
         listener_path: None,
         listener_metadata: None,
         rules: List::EMPTY,
+        _present: Present::Yes,
     };
     value.object(&mut |name, value| {
         match name {
@@ -232,7 +234,12 @@ fn read_rule<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Rule<'a
     if errno.is_some() && !action.takes_errno() {
         return Err(value.refuse_at(Some("errnoRet"), ERRNO_WITHOUT_USE));
     }
-    Ok(Rule { names, action, errno, arguments })
+    Ok(Rule {
+        names,
+        action,
+        errno,
+        arguments,
+    })
 }
 
 fn read_argument<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<Argument> {
@@ -244,7 +251,10 @@ fn read_argument<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<Argume
             "valueTwo" => value_two = value.unsigned()?,
             "op" => {
                 let word = value.word()?;
-                operator = OPERATORS.iter().find(|(known, _)| *known == word).map(|(_, operator)| *operator);
+                operator = OPERATORS
+                    .iter()
+                    .find(|(known, _)| *known == word)
+                    .map(|(_, operator)| *operator);
                 if operator.is_none() {
                     return Err(value.refuse(Cause::Unknown("operator")));
                 }

@@ -171,8 +171,14 @@ fn read_state<'a>(value: &mut dyn Value<'a>, state: &mut State<'a>) -> Read<()> 
 fn read_annotations<'a>(value: &mut dyn Value<'a>, state: &mut State<'a>) -> Read<()> {
     state.annotations.clear();
     value.object(&mut |key, value| {
-        let pair = Pair { key: value.keep(&[key])?, value: value.text()? };
-        state.annotations.push(pair).map_err(|_| value.refuse(crate::error::limit!(STATE_ANNOTATIONS_MAX)))
+        let pair = Pair {
+            key: value.keep(&[key])?,
+            value: value.text()?,
+        };
+        state
+            .annotations
+            .push(pair)
+            .map_err(|_| value.refuse(crate::error::limit!(STATE_ANNOTATIONS_MAX)))
     })
 }
 
@@ -198,12 +204,7 @@ pub fn write_state(out: &mut dyn Write, state: &StateView<'_>) -> fmt::Result {
 /// people, in [`Style::Compact`] for the standard input of hooks and the array that `list` prints.
 ///
 /// The pid of a container that has stopped is 0.
-pub fn write_oci_state(
-    out: &mut dyn Write,
-    state: &StateView<'_>,
-    status: Status,
-    style: Style,
-) -> fmt::Result {
+pub fn write_oci_state(out: &mut dyn Write, state: &StateView<'_>, status: Status, style: Style) -> fmt::Result {
     let pid = if status == Status::Stopped { 0 } else { state.pid.max(0) };
     let mut object = ObjectWriter::open(out, style, 0)?;
     object.string("ociVersion", state.oci_version)?;
@@ -238,7 +239,12 @@ struct ObjectWriter<'o> {
 impl<'o> ObjectWriter<'o> {
     fn open(out: &'o mut dyn Write, style: Style, depth: usize) -> Result<Self, fmt::Error> {
         out.write_char('{')?;
-        Ok(Self { out, style, depth, is_empty: true })
+        Ok(Self {
+            out,
+            style,
+            depth,
+            is_empty: true,
+        })
     }
 
     fn line(&mut self, depth: usize) -> fmt::Result {
@@ -345,9 +351,8 @@ impl fmt::Display for IdError {
 /// Whether `id` can name a container: `[A-Za-z0-9_+-][A-Za-z0-9_+.-]*`, as runc and crun have it. It becomes the name of
 /// a directory and of a cgroup.
 pub fn check_id(id: &str) -> Result<(), IdError> {
-    let is_allowed = |(at, byte): (usize, u8)| {
-        byte.is_ascii_alphanumeric() || b"_+-".contains(&byte) || (byte == b'.' && at > 0)
-    };
+    let is_allowed =
+        |(at, byte): (usize, u8)| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte) || (byte == b'.' && at > 0);
     match id.len() {
         0 => Err(IdError::Empty),
         1..=ID_BYTES_MAX if id.bytes().enumerate().all(is_allowed) => Ok(()),

@@ -2,7 +2,7 @@
 //!
 //! Each rule is a function of its own, runs after the whole document has been read, and names the field that is at fault.
 
-use crate::error::{Cause, Path, Step, limit};
+use crate::error::{Cause, Error, Step, limit};
 use crate::limits::ID_MAP_EXTENTS_MAX;
 use crate::linux::{IdMapping, NamespaceKind};
 use crate::process::{Process, SCHEDULER_POLICIES};
@@ -11,7 +11,29 @@ use crate::spec::{List, Spec};
 use Step::{Index, Member};
 
 /// The field at fault, and why.
-pub(crate) type Broken<'a> = (Path<'a>, Cause);
+pub(crate) struct Broken<'a> {
+    steps: [Step<'a>; STEPS_MAX],
+    depth: usize,
+    cause: Cause,
+}
+
+/// `mounts[3].uidMappings[2]` is the longest path of a rule.
+const STEPS_MAX: usize = 4;
+
+impl<'a> Broken<'a> {
+    fn new(path: &[Step<'a>], cause: Cause) -> Self {
+        let mut steps = [Index(0); STEPS_MAX];
+        let depth = path.len().min(STEPS_MAX);
+        steps.iter_mut().zip(path).for_each(|(place, step)| *place = *step);
+        Self { steps, depth, cause }
+    }
+
+    /// The error that points into the document.
+    pub(crate) fn in_document(self, document: &'a [u8]) -> Error<'a> {
+        Error::new(document, self.steps.get(..self.depth).unwrap_or_default(), self.cause)
+    }
+}
+
 type Check<'a> = Result<(), Broken<'a>>;
 
 /// The rules for config.json, in the order in which they run.
@@ -41,22 +63,35 @@ pub(crate) fn check_config<'a>(spec: &Spec<'a>) -> Check<'a> {
 
 /// Checks the document that `exec --process` reads.
 pub(crate) fn check_process_document<'a>(spec: &Spec<'a>) -> Check<'a> {
-    spec.process.as_ref().map_or(Ok(()), |process| check_scheduler(process, &[]))
+    spec.process
+        .as_ref()
+        .map_or(Ok(()), |process| check_scheduler(process, &[]))
 }
 
 fn broken<'a>(steps: &[Step<'a>], rule: &'static str) -> Check<'a> {
-    Err((Path::new(steps), Cause::Rule(rule)))
+    Err(Broken::new(steps, Cause::Rule(rule)))
 }
 
 fn check_process<'a>(spec: &Spec<'a>) -> Check<'a> {
-    spec.process.as_ref().map_or(Ok(()), |process| check_scheduler(process, &[Member("process")]))
+    spec.process
+        .as_ref()
+        .map_or(Ok(()), |process| check_scheduler(process, &[Member("process")]))
 }
 
 /// The kernel takes each of these numbers with some policies only, and runc says so before the kernel does.
 fn check_scheduler<'a>(process: &Process<'a>, above: &[Step<'a>]) -> Check<'a> {
-    let Some(scheduler) = process.scheduler else { return Ok(()) };
-    let policy = SCHEDULER_POLICIES.iter().find(|(_, number)| *number == scheduler.policy).map_or("", |(name, _)| *name);
-    let times = [("runtime", scheduler.runtime), ("deadline", scheduler.deadline), ("period", scheduler.period)];
+    let Some(scheduler) = process.scheduler else {
+        return Ok(());
+    };
+    let policy = SCHEDULER_POLICIES
+        .iter()
+        .find(|(_, number)| *number == scheduler.policy)
+        .map_or("", |(name, _)| *name);
+    let times = [
+        ("runtime", scheduler.runtime),
+        ("deadline", scheduler.deadline),
+        ("period", scheduler.period),
+    ];
     let deadline = times.iter().find(|(_, time)| *time != 0 && policy != "SCHED_DEADLINE");
     let (name, rule) = if scheduler.priority != 0 && !matches!(policy, "SCHED_FIFO" | "SCHED_RR") {
         ("priority", "only SCHED_FIFO and SCHED_RR have a priority")
@@ -111,7 +146,10 @@ fn check_readonly_root<'a>(spec: &Spec<'a>) -> Check<'a> {
 }
 
 fn check_mappings_have_user_namespace<'a>(spec: &Spec<'a>) -> Check<'a> {
-    for (name, mappings) in [("uidMappings", spec.linux.uid_mappings), ("gidMappings", spec.linux.gid_mappings)] {
+    for (name, mappings) in [
+        ("uidMappings", spec.linux.uid_mappings),
+        ("gidMappings", spec.linux.gid_mappings),
+    ] {
         if !mappings.is_empty() && !has_namespace(spec, NamespaceKind::User) {
             return broken(&[Member("linux"), Member(name)], "needs a user namespace");
         }
@@ -120,7 +158,10 @@ fn check_mappings_have_user_namespace<'a>(spec: &Spec<'a>) -> Check<'a> {
 }
 
 fn check_user_namespace_has_mappings<'a>(spec: &Spec<'a>) -> Check<'a> {
-    for (name, mappings) in [("uidMappings", spec.linux.uid_mappings), ("gidMappings", spec.linux.gid_mappings)] {
+    for (name, mappings) in [
+        ("uidMappings", spec.linux.uid_mappings),
+        ("gidMappings", spec.linux.gid_mappings),
+    ] {
         if mappings.is_empty() && spec.linux.has_new_namespace(NamespaceKind::User) {
             return broken(&[Member("linux"), Member(name)], "a new user namespace needs mappings");
         }
@@ -129,32 +170,46 @@ fn check_user_namespace_has_mappings<'a>(spec: &Spec<'a>) -> Check<'a> {
 }
 
 fn check_user_mappings<'a>(spec: &Spec<'a>) -> Check<'a> {
-    check_mappings(spec, spec.linux.uid_mappings, [Member("linux"), Member("uidMappings")], 1)
+    check_mappings(
+        spec,
+        spec.linux.uid_mappings,
+        &mut [Member("linux"), Member("uidMappings"), Index(0)],
+    )
 }
 
 fn check_group_mappings<'a>(spec: &Spec<'a>) -> Check<'a> {
-    check_mappings(spec, spec.linux.gid_mappings, [Member("linux"), Member("gidMappings")], 1)
+    check_mappings(
+        spec,
+        spec.linux.gid_mappings,
+        &mut [Member("linux"), Member("gidMappings"), Index(0)],
+    )
 }
 
 fn check_mount_mappings<'a>(spec: &Spec<'a>) -> Check<'a> {
     for (index, mount) in spec.mounts.iter().enumerate() {
         if mount.uid_mappings.is_empty() != mount.gid_mappings.is_empty() {
-            return broken(&[Member("mounts"), Index(index)], "uidMappings and gidMappings need each other");
+            return broken(
+                &[Member("mounts"), Index(index)],
+                "uidMappings and gidMappings need each other",
+            );
         }
         for (name, list) in [("uidMappings", mount.uid_mappings), ("gidMappings", mount.gid_mappings)] {
-            check_mappings(spec, list, [Index(index), Member(name)], 0)?;
+            check_mappings(
+                spec,
+                list,
+                &mut [Member("mounts"), Index(index), Member(name), Index(0)],
+            )?;
         }
     }
     Ok(())
 }
 
-/// Checks one map. `place` is the end of its path: of a mount's, without `mounts`.
-fn check_mappings<'a>(spec: &Spec<'a>, list: List<IdMapping>, place: [Step<'a>; 2], above: usize) -> Check<'a> {
-    let top = [Member("mounts"), place[0], place[1]];
-    let place = top.get(above..).unwrap_or_default();
+/// Checks one map. The path has a place for the index at its end.
+fn check_mappings<'a>(spec: &Spec<'a>, list: List<IdMapping>, path: &mut [Step<'a>]) -> Check<'a> {
     let mappings = spec.list(list);
+    let [place @ .., last] = path else { return Ok(()) };
     if mappings.len() > ID_MAP_EXTENTS_MAX {
-        return Err((Path::new(place), limit!(ID_MAP_EXTENTS_MAX)));
+        return Err(Broken::new(place, limit!(ID_MAP_EXTENTS_MAX)));
     }
     for (index, mapping) in mappings.iter().enumerate() {
         let rule = if mapping.size == 0 {
@@ -166,10 +221,8 @@ fn check_mappings<'a>(spec: &Spec<'a>, list: List<IdMapping>, place: [Step<'a>; 
         } else {
             continue;
         };
-        let mut path = Path::new(place);
-        path.set(place.len(), Index(index));
-        path.truncate(place.len() + 1);
-        return Err((path, Cause::Rule(rule)));
+        *last = Index(index);
+        return broken(path, rule);
     }
     Ok(())
 }
@@ -179,7 +232,11 @@ fn check_idmapped_mounts<'a>(spec: &Spec<'a>) -> Check<'a> {
     if has_namespace(spec, NamespaceKind::User) {
         return Ok(());
     }
-    match spec.mounts.iter().position(|mount| mount.plan.idmap.is_some() && mount.uid_mappings.is_empty()) {
+    match spec
+        .mounts
+        .iter()
+        .position(|mount| mount.plan.idmap.is_some() && mount.uid_mappings.is_empty())
+    {
         Some(index) => broken(
             &[Member("mounts"), Index(index), Member("options")],
             "an id-mapped mount needs mappings or a user namespace",
@@ -253,11 +310,19 @@ fn sysctl_namespace(key: &str) -> Sysctl {
 }
 
 fn check_seccomp_listener<'a>(spec: &Spec<'a>) -> Check<'a> {
-    let Some(seccomp) = spec.linux.seccomp else { return Ok(()) };
+    let Some(seccomp) = spec.linux.seccomp else {
+        return Ok(());
+    };
     let notifies = seccomp.default_action == Action::Notify
-        || spec.list(seccomp.rules).iter().any(|rule| rule.action == Action::Notify);
+        || spec
+            .list(seccomp.rules)
+            .iter()
+            .any(|rule| rule.action == Action::Notify);
     if notifies && seccomp.listener_path.is_none() {
-        return broken(&[Member("linux"), Member("seccomp")], "SCMP_ACT_NOTIFY needs listenerPath");
+        return broken(
+            &[Member("linux"), Member("seccomp")],
+            "SCMP_ACT_NOTIFY needs listenerPath",
+        );
     }
     Ok(())
 }
