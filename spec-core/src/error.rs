@@ -70,27 +70,30 @@ impl<'a> Error<'a> {
 
     /// What is wrong with a value of a document that is JSON.
     pub(crate) fn new(document: &'a [u8], path: &[Step<'a>], cause: Cause) -> Self {
-        let mut error = Self {
+        let top = Self {
             document,
             offset: grammar::skip_space(document, 0),
             missing: None,
             cause,
         };
-        for step in path {
-            let found = match *step {
-                Step::Member(name) => grammar::find_member(document, error.offset, name),
-                Step::Index(index) => grammar::find_element(document, error.offset, index),
-            };
-            match (found, *step) {
-                (Some(child), _) => error.offset = child,
-                (None, Step::Member(name)) => {
-                    error.missing = Some(name);
-                    break;
-                }
-                (None, Step::Index(_)) => break,
-            }
+        path.iter().fold(top, |error, step| error.below(*step))
+    }
+
+    /// The same error one step further down, or of a member that is not there.
+    pub(crate) fn below(mut self, step: Step<'a>) -> Self {
+        if self.missing.is_some() {
+            return self;
         }
-        error
+        let found = match step {
+            Step::Member(name) => grammar::find_member(self.document, self.offset, name),
+            Step::Index(index) => grammar::find_element(self.document, self.offset, index),
+        };
+        match (found, step) {
+            (Some(child), _) => self.offset = child,
+            (None, Step::Member(name)) => self.missing = Some(name),
+            (None, Step::Index(_)) => {}
+        }
+        self
     }
 
     /// The line and the column, in characters, of what is wrong. Both start at 1.

@@ -7,7 +7,7 @@
 
 use core::{fmt, mem};
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as SerdeError, MapAccess, SeqAccess, Visitor};
 use static_assertions::const_assert;
 
 use crate::error::{Cause, Error, Step};
@@ -139,6 +139,42 @@ impl<'a> dyn Value<'a> + '_ {
     pub(crate) fn unsigned_16(&mut self) -> Read<u16> {
         let number = self.unsigned()?;
         u16::try_from(number).map_err(|_| self.out_of_range())
+    }
+
+    /// [`Self::optional_text`].
+    pub(crate) fn text_into(&mut self, place: &mut Option<Text<'a>>) -> Read<()> {
+        *place = self.optional_text()?;
+        Ok(())
+    }
+
+    /// [`Value::boolean`].
+    pub(crate) fn boolean_into(&mut self, place: &mut bool) -> Read<()> {
+        *place = self.boolean()?;
+        Ok(())
+    }
+
+    /// [`Value::unsigned`].
+    pub(crate) fn unsigned_into(&mut self, place: &mut Option<u64>) -> Read<()> {
+        *place = Some(self.unsigned()?);
+        Ok(())
+    }
+
+    /// [`Value::signed`].
+    pub(crate) fn signed_into(&mut self, place: &mut Option<i64>) -> Read<()> {
+        *place = Some(self.signed()?);
+        Ok(())
+    }
+
+    /// [`Self::unsigned_32`].
+    pub(crate) fn unsigned_32_into(&mut self, place: &mut Option<u32>) -> Read<()> {
+        *place = Some(self.unsigned_32()?);
+        Ok(())
+    }
+
+    /// [`Self::unsigned_16`].
+    pub(crate) fn unsigned_16_into(&mut self, place: &mut Option<u16>) -> Read<()> {
+        *place = Some(self.unsigned_16()?);
+        Ok(())
     }
 
     /// Notes that the number is none of those that make sense here.
@@ -304,7 +340,7 @@ impl<'a> Seed<'_, '_, 'a> {
             return Err(D::Error::custom(""));
         }
         match slot.deserializer {
-            Some(unread) => unread.deserialize_ignored_any(IgnoredAny).map(|_| ()),
+            Some(unread) => unread.deserialize_ignored_any(Scalar).map(|_| ()),
             None => Ok(()),
         }
     }
@@ -448,7 +484,7 @@ impl<'a, D: Deserializer<'a>> Value<'a> for Slot<'_, 'a, D> {
     }
 }
 
-/// Takes any scalar.
+/// Takes a scalar, or passes over any value: serde's own visitor for that would be a second copy of everything.
 struct Scalar;
 
 /// What [`Scalar`] has taken, in the member that fits.
@@ -461,26 +497,36 @@ impl<'a> Visitor<'a> for Scalar {
     type Value = Taken<'a>;
     expecting_nothing!();
 
-    fn visit_borrowed_str<E>(self, string: &'a str) -> Result<Taken<'a>, E> {
+    fn visit_borrowed_str<E: SerdeError>(self, string: &'a str) -> Result<Taken<'a>, E> {
         Ok(Taken { string, number: 0 })
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Taken<'a>, E> {
-        Ok(Taken {
-            string: "",
-            number: value.into(),
-        })
+    fn visit_bool<E: SerdeError>(self, value: bool) -> Result<Taken<'a>, E> {
+        self.visit_u64(value.into())
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Taken<'a>, E> {
+    fn visit_u64<E: SerdeError>(self, number: u64) -> Result<Taken<'a>, E> {
         Ok(Taken { string: "", number })
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Taken<'a>, E> {
-        Ok(Taken {
-            string: "",
-            number: number as u64,
-        })
+    fn visit_i64<E: SerdeError>(self, number: i64) -> Result<Taken<'a>, E> {
+        self.visit_u64(number as u64)
+    }
+
+    fn visit_unit<E: SerdeError>(self) -> Result<Taken<'a>, E> {
+        self.visit_u64(0)
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<Taken<'a>, A::Error> {
+        while seq.next_element_seed(Skip)?.is_some() {}
+        self.visit_u64(0)
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Taken<'a>, A::Error> {
+        while map.next_key_seed(Name)?.is_some() {
+            map.next_value_seed(Skip)?;
+        }
+        self.visit_u64(0)
     }
 }
 
@@ -492,6 +538,17 @@ impl<'a> DeserializeSeed<'a> for Name {
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Taken<'a>, D::Error> {
         deserializer.deserialize_str(Scalar)
+    }
+}
+
+/// Passes over a value.
+struct Skip;
+
+impl<'a> DeserializeSeed<'a> for Skip {
+    type Value = Taken<'a>;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Taken<'a>, D::Error> {
+        deserializer.deserialize_ignored_any(Scalar)
     }
 }
 

@@ -313,7 +313,7 @@ pub(crate) fn read_linux<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> 
             "rootfsPropagation" => spec.linux.rootfs_propagation = read_propagation(value)?,
             "maskedPaths" => spec.linux.masked_paths = read_absolute_paths(value, spec)?,
             "readonlyPaths" => spec.linux.readonly_paths = read_absolute_paths(value, spec)?,
-            "mountLabel" => spec.linux.mount_label = value.optional_text()?,
+            "mountLabel" => value.text_into(&mut spec.linux.mount_label)?,
             "seccomp" => spec.linux.seccomp = Some(read_seccomp(value, spec)?),
             "intelRdt" => spec.linux.intel_rdt = Some(read_intel_rdt(value, spec)?),
             "memoryPolicy" => spec.linux.memory_policy = Some(read_memory_policy(value)?),
@@ -365,9 +365,9 @@ pub(crate) fn read_id_mapping<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -
     let (mut container_id, mut host_id, mut size) = (None, None, None);
     value.object(&mut |name, value| {
         match name {
-            "containerID" => container_id = Some(value.unsigned_32()?),
-            "hostID" => host_id = Some(value.unsigned_32()?),
-            "size" => size = Some(value.unsigned_32()?),
+            "containerID" => value.unsigned_32_into(&mut container_id)?,
+            "hostID" => value.unsigned_32_into(&mut host_id)?,
+            "size" => value.unsigned_32_into(&mut size)?,
             _ => {}
         }
         Ok(())
@@ -424,8 +424,8 @@ fn read_device<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<Device<'
             "minor" => minor = Some(value.between(0, MINOR_MAX)? as u32),
             // Clients write the whole `st_mode`, with the type of the file.
             "fileMode" => file_mode = Some(value.unsigned_32()? & 0o7777),
-            "uid" => uid = Some(value.unsigned_32()?),
-            "gid" => gid = Some(value.unsigned_32()?),
+            "uid" => value.unsigned_32_into(&mut uid)?,
+            "gid" => value.unsigned_32_into(&mut gid)?,
             _ => {}
         }
         Ok(())
@@ -509,10 +509,10 @@ fn read_intel_rdt<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<In
                     return Err(value.refuse(Cause::Value("must be a plain file name")));
                 }
             }
-            "l3CacheSchema" => rdt.l3_cache_schema = value.optional_text()?,
-            "memBwSchema" => rdt.mem_bw_schema = value.optional_text()?,
+            "l3CacheSchema" => value.text_into(&mut rdt.l3_cache_schema)?,
+            "memBwSchema" => value.text_into(&mut rdt.mem_bw_schema)?,
             "schemata" => rdt.schemata = read_texts(value, spec)?,
-            "enableMonitoring" => rdt.enable_monitoring = value.boolean()?,
+            "enableMonitoring" => value.boolean_into(&mut rdt.enable_monitoring)?,
             _ => {}
         }
         Ok(())
@@ -531,7 +531,7 @@ fn read_memory_policy<'a>(value: &mut dyn Value<'a>) -> Read<MemoryPolicy<'a>> {
         match name {
             "mode" => mode = Some(value.one_of("memory policy", &MEMORY_POLICY_MODES)?),
             "flags" => flags = value.any_of("memory policy flag", &MEMORY_POLICY_FLAGS)?,
-            "nodes" => nodes = value.optional_text()?,
+            "nodes" => value.text_into(&mut nodes)?,
             _ => {}
         }
         Ok(())

@@ -262,8 +262,8 @@ fn read_mount<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Mount<
     value.object(&mut |name, value| {
         match name {
             "destination" => mount.destination = value.some_text()?,
-            "source" => mount.source = value.optional_text()?,
-            "type" => mount.kind = value.optional_text()?,
+            "source" => value.text_into(&mut mount.source)?,
+            "type" => value.text_into(&mut mount.kind)?,
             "options" => mount.plan = read_options(value)?,
             "uidMappings" => mount.uid_mappings = read_list(value, spec, read_id_mapping)?,
             "gidMappings" => mount.gid_mappings = read_list(value, spec, read_id_mapping)?,

@@ -268,7 +268,7 @@ pub(crate) fn read_process<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -
     let mut process = Process::EMPTY;
     value.object(&mut |name, value| {
         match name {
-            "terminal" => process.terminal = value.boolean()?,
+            "terminal" => value.boolean_into(&mut process.terminal)?,
             "consoleSize" => process.console_size = Some(read_console_size(value)?),
             "cwd" => process.cwd = value.absolute_path()?,
             "args" => process.args = read_texts(value, spec)?,
@@ -279,10 +279,10 @@ pub(crate) fn read_process<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -
                 process.capabilities = read_capabilities(value, &mut process.unknown_capability)?;
             }
             "rlimits" => read_rlimits(value, &mut process)?,
-            "noNewPrivileges" => process.no_new_privileges = value.boolean()?,
+            "noNewPrivileges" => value.boolean_into(&mut process.no_new_privileges)?,
             "oomScoreAdj" => process.oom_score_adj = Some(value.between(-1000, 1000)? as i32),
-            "apparmorProfile" => process.apparmor_profile = value.optional_text()?,
-            "selinuxLabel" => process.selinux_label = value.optional_text()?,
+            "apparmorProfile" => value.text_into(&mut process.apparmor_profile)?,
+            "selinuxLabel" => value.text_into(&mut process.selinux_label)?,
             "scheduler" => process.scheduler = Some(read_scheduler(value)?),
             "ioPriority" => process.io_priority = Some(read_io_priority(value)?),
             "execCPUAffinity" => read_exec_cpu_affinity(value, &mut process)?,
@@ -373,8 +373,8 @@ fn read_rlimit<'a>(value: &mut dyn Value<'a>) -> Read<Rlimit> {
                 let number = RLIMIT_NAMES.iter().position(|known| *known == word);
                 resource = Some(number.ok_or_else(|| value.refuse(Cause::Unknown("resource")))? as u8);
             }
-            "soft" => soft = Some(value.unsigned()?),
-            "hard" => hard = Some(value.unsigned()?),
+            "soft" => value.unsigned_into(&mut soft)?,
+            "hard" => value.unsigned_into(&mut hard)?,
             _ => {}
         }
         Ok(())
@@ -429,8 +429,8 @@ fn read_io_priority<'a>(value: &mut dyn Value<'a>) -> Read<IoPriority> {
 fn read_exec_cpu_affinity<'a>(value: &mut dyn Value<'a>, process: &mut Process<'a>) -> Read<()> {
     value.object(&mut |name, value| {
         match name {
-            "initial" => process.exec_cpu_affinity_initial = value.optional_text()?,
-            "final" => process.exec_cpu_affinity_final = value.optional_text()?,
+            "initial" => value.text_into(&mut process.exec_cpu_affinity_initial)?,
+            "final" => value.text_into(&mut process.exec_cpu_affinity_final)?,
             _ => {}
         }
         Ok(())

@@ -261,7 +261,7 @@ fn read_device_rule<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<Dev
     };
     value.object(&mut |name, value| {
         match name {
-            "allow" => rule.allow = value.boolean()?,
+            "allow" => value.boolean_into(&mut rule.allow)?,
             "type" => {
                 rule.kind = match value.word()? {
                     "" | "a" => None,
@@ -344,14 +344,14 @@ fn read_cpu<'a>(value: &mut dyn Value<'a>) -> Read<Cpu<'a>> {
     let mut cpu = Cpu::default();
     value.object(&mut |name, value| {
         match name {
-            "shares" => cpu.shares = Some(value.unsigned()?),
-            "quota" => cpu.quota = Some(value.signed()?),
-            "burst" => cpu.burst = Some(value.unsigned()?),
-            "period" => cpu.period = Some(value.unsigned()?),
-            "realtimeRuntime" => cpu.realtime_runtime = Some(value.signed()?),
-            "realtimePeriod" => cpu.realtime_period = Some(value.unsigned()?),
-            "cpus" => cpu.cpus = value.optional_text()?,
-            "mems" => cpu.mems = value.optional_text()?,
+            "shares" => value.unsigned_into(&mut cpu.shares)?,
+            "quota" => value.signed_into(&mut cpu.quota)?,
+            "burst" => value.unsigned_into(&mut cpu.burst)?,
+            "period" => value.unsigned_into(&mut cpu.period)?,
+            "realtimeRuntime" => value.signed_into(&mut cpu.realtime_runtime)?,
+            "realtimePeriod" => value.unsigned_into(&mut cpu.realtime_period)?,
+            "cpus" => value.text_into(&mut cpu.cpus)?,
+            "mems" => value.text_into(&mut cpu.mems)?,
             "idle" => cpu.idle = Some(value.between(0, 1)?),
             _ => {}
         }
@@ -415,9 +415,9 @@ fn read_block_device<'a>(value: &mut dyn Value<'a>) -> Read<BlockDevice> {
         match name {
             "major" => device.major = Some(value.between(0, MAJOR_MAX)? as u32),
             "minor" => device.minor = Some(value.between(0, MINOR_MAX)? as u32),
-            "rate" => device.rate = Some(value.unsigned()?),
-            "weight" => device.weight = Some(value.unsigned_16()?),
-            "leafWeight" => device.leaf_weight = Some(value.unsigned_16()?),
+            "rate" => value.unsigned_into(&mut device.rate)?,
+            "weight" => value.unsigned_16_into(&mut device.weight)?,
+            "leafWeight" => value.unsigned_16_into(&mut device.leaf_weight)?,
             _ => {}
         }
         Ok(())
@@ -464,7 +464,7 @@ fn read_hugepage_limit<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<
                 }
                 page_size = Some(size);
             }
-            "limit" => limit = Some(value.unsigned()?),
+            "limit" => value.unsigned_into(&mut limit)?,
             _ => {}
         }
         Ok(())
@@ -487,7 +487,7 @@ fn is_page_size(size: &str) -> bool {
 fn read_network<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>, resources: &mut Resources<'a>) -> Read<()> {
     value.object(&mut |name, value| {
         match name {
-            "classID" => resources.network_class_id = Some(value.unsigned_32()?),
+            "classID" => value.unsigned_32_into(&mut resources.network_class_id)?,
             "priorities" => resources.network_priorities = read_list(value, spec, read_network_priority)?,
             _ => {}
         }
@@ -500,7 +500,7 @@ fn read_network_priority<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Rea
     value.object(&mut |name, value| {
         match name {
             "name" => interface = Some(value.some_text()?),
-            "priority" => priority = Some(value.unsigned_32()?),
+            "priority" => value.unsigned_32_into(&mut priority)?,
             _ => {}
         }
         Ok(())
@@ -521,8 +521,8 @@ fn read_rdma<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<List<Rd
         };
         value.object(&mut |name, value| {
             match name {
-                "hcaHandles" => limit.hca_handles = Some(value.unsigned_32()?),
-                "hcaObjects" => limit.hca_objects = Some(value.unsigned_32()?),
+                "hcaHandles" => value.unsigned_32_into(&mut limit.hca_handles)?,
+                "hcaObjects" => value.unsigned_32_into(&mut limit.hca_objects)?,
                 _ => {}
             }
             Ok(())

@@ -173,7 +173,7 @@ pub(crate) fn read_seccomp<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -
             "architectures" => seccomp.architectures = read_architectures(value)?,
             "flags" => seccomp.flags = value.any_of("seccomp flag", &FLAGS)?,
             "listenerPath" => seccomp.listener_path = value.optional_absolute_path()?,
-            "listenerMetadata" => seccomp.listener_metadata = value.optional_text()?,
+            "listenerMetadata" => value.text_into(&mut seccomp.listener_metadata)?,
             "syscalls" => seccomp.rules = read_list(value, spec, read_rule)?,
             _ => {}
         }
@@ -247,7 +247,7 @@ fn read_argument<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<Argume
     value.object(&mut |name, value| {
         match name {
             "index" => index = Some(value.between(0, 5)? as u8),
-            "value" => operand = Some(value.unsigned()?),
+            "value" => value.unsigned_into(&mut operand)?,
             "valueTwo" => value_two = value.unsigned()?,
             "op" => {
                 let word = value.word()?;

@@ -318,7 +318,7 @@ fn read_root<'a>(value: &mut dyn Value<'a>) -> Read<Root<'a>> {
     value.object(&mut |name, value| {
         match name {
             "path" => path = Some(value.some_text()?),
-            "readonly" => readonly = value.boolean()?,
+            "readonly" => value.boolean_into(&mut readonly)?,
             _ => {}
         }
         Ok(())
