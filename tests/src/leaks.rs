@@ -2,6 +2,7 @@
 
 use crate::machine::cgroup_mounts;
 use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -35,6 +36,34 @@ impl Leftovers {
             links: links().into_iter().filter(|name| name.contains(token)).collect(),
             state: entries(state),
         }
+    }
+
+    /// What runtimes have done to the host's /dev/null, which many a container has as its standard input; it is
+    /// repaired, since nothing on the machine works without it.
+    pub fn repair_dev_null() -> Option<String> {
+        let null = fs::symlink_metadata("/dev/null").ok()?;
+        let found = (null.mode(), null.uid(), null.gid(), null.rdev());
+        let device = rustix::fs::makedev(1, 3);
+        if found == (0o020_666, 0, 0, device) {
+            return None;
+        }
+        if !null.file_type().is_char_device() {
+            let _ = fs::remove_file("/dev/null");
+            let mode = rustix::fs::Mode::from_raw_mode(0o666);
+            let _ = rustix::fs::mknodat(
+                rustix::fs::CWD,
+                "/dev/null",
+                rustix::fs::FileType::CharacterDevice,
+                mode,
+                device,
+            );
+        }
+        let _ = std::os::unix::fs::chown("/dev/null", Some(0), Some(0));
+        let _ = fs::set_permissions("/dev/null", fs::Permissions::from_mode(0o666));
+        Some(format!(
+            "the host's /dev/null became mode {:o}, owner {}:{}, device {:x}",
+            found.0, found.1, found.2, found.3
+        ))
     }
 
     /// Looks until nothing is left or two seconds are over: the kernel takes down a namespace after the last process.

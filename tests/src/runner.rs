@@ -256,6 +256,8 @@ fn sweep(token: &str, dir: &Path) -> Vec<String> {
             Err(_) => complaints.push(format!("delete --force {id} did not end")),
         }
     }
+    // crun gives the standard streams to the container's user by chown, devices included.
+    complaints.extend(Leftovers::repair_dev_null().filter(|_| !runtime.name().starts_with("crun")));
     let found = Leftovers::settle(token, &runtime.root);
     if !found.is_empty() {
         complaints.push(format!("left behind:\n{found}"));

@@ -1,21 +1,45 @@
 //! The integration tests: every one runs the real executable.
 
+mod cgroups;
+mod concurrency;
+mod console;
+mod cve;
 mod delete;
 mod errors;
+mod exec;
+mod hooks;
 mod kill;
 mod lifecycle;
+mod list;
+mod log;
 mod mounts;
 mod namespaces;
+mod process;
+mod recovery;
+mod run;
 mod state;
+mod stdio;
 
 fn main() -> std::process::ExitCode {
     let mut cases = Vec::new();
+    cases.extend(cgroups::cases());
+    cases.extend(concurrency::cases());
+    cases.extend(console::cases());
+    cases.extend(cve::cases());
     cases.extend(delete::cases());
     cases.extend(errors::cases());
+    cases.extend(exec::cases());
+    cases.extend(hooks::cases());
     cases.extend(kill::cases());
     cases.extend(lifecycle::cases());
+    cases.extend(list::cases());
+    cases.extend(log::cases());
     cases.extend(mounts::cases());
     cases.extend(namespaces::cases());
+    cases.extend(process::cases());
+    cases.extend(recovery::cases());
+    cases.extend(run::cases());
     cases.extend(state::cases());
+    cases.extend(stdio::cases());
     tests::main(cases)
 }

@@ -183,7 +183,8 @@ fn a_cgroup_namespace_hides_the_path(t: &Test) {
 }
 
 fn a_new_network_namespace_has_loopback_up(t: &Test) {
-    let mut c = t.sh("cat /sys/class/net/lo/flags; ls /sys/class/net; ping -c 1 -W 2 127.0.0.1 >/dev/null && echo answers");
+    let mut c =
+        t.sh("cat /sys/class/net/lo/flags; ls /sys/class/net; ping -c 1 -W 2 127.0.0.1 >/dev/null && echo answers");
     let raw = ["CAP_NET_RAW"];
     c.capabilities(&[("bounding", &raw), ("effective", &raw), ("permitted", &raw)]);
     let output = c.output();

@@ -1,0 +1,223 @@
+//! Resources: the limits of the configuration, and the commands that change them in a running container.
+
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use tests::{Container, Test, eventually};
+
+tests::cases![
+    every_controller_has_the_containers_cgroup,
+    the_limits_of_the_configuration_are_set,
+    the_container_is_limited_before_its_program_runs,
+    a_limit_that_the_kernel_refuses_fails_create,
+    update_changes_limits,
+    update_reads_standard_input,
+    update_leaves_alone_what_is_zero,
+    pause_and_resume,
+    a_paused_container_can_be_deleted_by_force,
+    events_prints_statistics,
+    unified_resources_need_cgroup_v2,
+    no_resources_at_all_are_fine,
+];
+
+/// The directory of the container in a v1 hierarchy.
+fn directory(t: &Test, c: &Container, controller: &str) -> PathBuf {
+    let mount = t.needs_v1_controller(controller);
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", c.pid())).expect("cgroup");
+    let path = text.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        fields
+            .next()?
+            .split(',')
+            .any(|name| name == controller)
+            .then(|| fields.next())?
+    });
+    mount.join(path.expect("a path").trim_start_matches('/'))
+}
+
+#[track_caller]
+fn value(t: &Test, c: &Container, controller: &str, file: &str) -> String {
+    let path = directory(t, c, controller).join(file);
+    fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .trim()
+        .to_owned()
+}
+
+fn limits(c: &mut Container, name: &str, limits: Value) {
+    c.config["linux"]["resources"][name] = limits;
+}
+
+fn every_controller_has_the_containers_cgroup(t: &Test) {
+    t.needs_v1_controller("pids");
+    let c = t.server();
+    c.create().ok();
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", c.pid())).expect("cgroup");
+    for line in text.lines().filter(|line| !line.starts_with("0::")) {
+        assert!(line.ends_with(&c.id), "{line}");
+    }
+}
+
+fn the_limits_of_the_configuration_are_set(t: &Test) {
+    t.needs_v1_controller("memory");
+    let mut c = t.server();
+    limits(
+        &mut c,
+        "memory",
+        json!({"limit": 67_108_864, "reservation": 33_554_432, "swappiness": 10}),
+    );
+    limits(&mut c, "pids", json!({"limit": 77}));
+    limits(&mut c, "cpu", json!({"shares": 512, "quota": 25_000, "period": 50_000}));
+    c.up_and_ready();
+    assert_eq!(value(t, &c, "memory", "memory.limit_in_bytes"), "67108864");
+    assert_eq!(value(t, &c, "memory", "memory.soft_limit_in_bytes"), "33554432");
+    assert_eq!(value(t, &c, "memory", "memory.swappiness"), "10");
+    assert_eq!(value(t, &c, "pids", "pids.max"), "77");
+    assert_eq!(value(t, &c, "cpu", "cpu.shares"), "512");
+    assert_eq!(value(t, &c, "cpu", "cpu.cfs_quota_us"), "25000");
+    assert_eq!(value(t, &c, "cpu", "cpu.cfs_period_us"), "50000");
+}
+
+fn the_container_is_limited_before_its_program_runs(t: &Test) {
+    t.needs_v1_controller("pids");
+    let mut c = t.sh("for i in 1 2 3 4 5 6 7 8; do sleep 0.2 & done; wait; echo end");
+    limits(&mut c, "pids", json!({"limit": 4}));
+    let outcome = c.run();
+    assert!(
+        outcome.stderr.contains("fork"),
+        "more than four processes ran: {outcome}"
+    );
+}
+
+fn a_limit_that_the_kernel_refuses_fails_create(t: &Test) {
+    t.needs_v1_controller("cpuset");
+    let mut c = t.server();
+    limits(&mut c, "cpu", json!({"cpus": "1000-2000"}));
+    c.create().fails();
+    let left = tests::leaks::Leftovers::settle(&t.runtime.token, &t.runtime.root);
+    assert!(left.is_empty(), "left behind:\n{left}");
+}
+
+fn update_changes_limits(t: &Test) {
+    t.needs_v1_controller("memory");
+    let mut c = t.server();
+    limits(&mut c, "memory", json!({"limit": 33_554_432}));
+    c.up_and_ready();
+    let file = t.path("resources.json");
+    fs::write(
+        &file,
+        json!({"memory": {"limit": 67_108_864}, "pids": {"limit": 55}}).to_string(),
+    )
+    .expect("write");
+    t.call(&["update", "--resources", file.to_str().expect("path"), &c.id])
+        .run()
+        .ok();
+    assert_eq!(value(t, &c, "memory", "memory.limit_in_bytes"), "67108864");
+    assert_eq!(value(t, &c, "pids", "pids.max"), "55");
+    t.call(&["update", "--memory", "16777216", "--pids-limit", "44", &c.id])
+        .run()
+        .ok();
+    assert_eq!(value(t, &c, "memory", "memory.limit_in_bytes"), "16777216");
+    assert_eq!(value(t, &c, "pids", "pids.max"), "44");
+}
+
+fn update_reads_standard_input(t: &Test) {
+    t.needs_v1_controller("cpu");
+    let c = t.server();
+    c.up_and_ready();
+    fs::write(t.path("input"), json!({"cpu": {"shares": 256}}).to_string()).expect("write");
+    let input = || fs::File::open(t.path("input")).expect("input");
+    t.call(&["update", "--resources", "-", &c.id]).stdin(input()).run().ok();
+    assert_eq!(value(t, &c, "cpu", "cpu.shares"), "256");
+}
+
+/// Docker sends every group and means "leave alone" by 0; CRI sends a device rule that must not be applied.
+fn update_leaves_alone_what_is_zero(t: &Test) {
+    t.needs_v1_controller("memory");
+    t.skip_on("crun", "crun 1.8 writes the 0, which the kernel refuses");
+    let mut c = t.server();
+    limits(&mut c, "memory", json!({"limit": 33_554_432}));
+    c.up_and_ready();
+    let resources = json!({
+        "devices": [{"allow": false, "access": "rwm"}],
+        "memory": {"limit": 0, "reservation": 0, "kernel": 0}, "blockIO": {"weight": 0},
+        "cpu": {"shares": 0, "quota": 25_000, "period": 100_000}, "pids": {"limit": 77},
+    });
+    fs::write(t.path("input"), resources.to_string()).expect("write");
+    let input = fs::File::open(t.path("input")).expect("input");
+    t.call(&["update", "--resources", "-", &c.id]).stdin(input).run().ok();
+    assert_eq!(value(t, &c, "memory", "memory.limit_in_bytes"), "33554432");
+    assert_eq!(value(t, &c, "cpu", "cpu.cfs_quota_us"), "25000");
+    assert_eq!(value(t, &c, "pids", "pids.max"), "77");
+    c.exec_sh("echo x > /dev/null").ok();
+}
+
+fn pause_and_resume(t: &Test) {
+    t.needs_v1_controller("freezer");
+    let c = t.sh("echo ready; while :; do echo . ; sleep 0.01; done");
+    let created = c.up_and_ready();
+    t.call(&["pause", &c.id]).run().ok();
+    assert_eq!(c.status(), "paused");
+    let length = created.stdout_now().len();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(created.stdout_now().len(), length, "it still runs");
+    t.call(&["resume", &c.id]).run().ok();
+    assert_eq!(c.status(), "running");
+    eventually("it runs again", || created.stdout_now().len() > length);
+    t.call(&["resume", &c.id]).run().fails();
+    c.kill("KILL").ok();
+    c.wait_until_stopped();
+    t.call(&["pause", &c.id]).run().fails();
+}
+
+fn a_paused_container_can_be_deleted_by_force(t: &Test) {
+    t.needs_v1_controller("freezer");
+    let c = t.server();
+    c.up_and_ready();
+    t.call(&["pause", &c.id]).run().ok();
+    c.delete_force().ok();
+}
+
+fn events_prints_statistics(t: &Test) {
+    t.needs_v1_controller("memory");
+    t.skip_on("crun", "crun 1.8 has no events command");
+    let c = t.server();
+    c.up_and_ready();
+    let stats = t.call(&["events", "--stats", &c.id]).run().ok().json();
+    assert_eq!((&stats["type"], &stats["id"]), (&json!("stats"), &json!(c.id)));
+    assert!(
+        stats["data"]["memory"]["usage"]["usage"]
+            .as_u64()
+            .is_some_and(|usage| usage > 0),
+        "{stats}"
+    );
+    assert!(
+        stats["data"]["cpu"]["usage"]["total"]
+            .as_u64()
+            .is_some_and(|usage| usage > 0),
+        "{stats}"
+    );
+    assert!(
+        stats["data"]["pids"]["current"]
+            .as_u64()
+            .is_some_and(|count| count >= 2),
+        "{stats}"
+    );
+}
+
+fn unified_resources_need_cgroup_v2(t: &Test) {
+    t.needs_v1_controller("memory");
+    let mut c = t.server();
+    limits(&mut c, "unified", json!({"memory.max": "1000000"}));
+    // The specification: MUST be an error when the values cannot be set.
+    t.skip_on("runc", "runc 1.1 ignores it on v1");
+    c.create().fails();
+}
+
+fn no_resources_at_all_are_fine(t: &Test) {
+    let mut c = t.sh("echo fine");
+    c.config["linux"].as_object_mut().expect("linux").remove("resources");
+    assert_eq!(c.output(), "fine\n");
+    c.config["linux"]["resources"] = json!({});
+    assert_eq!(c.output(), "fine\n");
+}
