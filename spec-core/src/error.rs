@@ -23,27 +23,11 @@ pub struct Error<'a> {
 pub(crate) enum Cause {
     /// The bytes are not JSON.
     Syntax(&'static str),
-    /// The value has another JSON type.
-    Expected(&'static str),
-    /// The member has to be there.
-    Missing,
-    /// A bounded list or pool is full.
-    Limit(&'static str, usize),
-    /// The value is not in the vocabulary; the text says in which.
-    Unknown(&'static str),
-    /// The value breaks the rule that the text states; the value is shown.
-    Value(&'static str),
-    /// The text says it all.
+    /// The text says it all; one that ends in a space is followed by the value.
     Rule(&'static str),
+    /// A bounded list or pool is full: the name of its constant in [`crate::limits`], and its value.
+    Limit(&'static str, usize),
 }
-
-/// The cause for a full list, by the name of its constant in [`crate::limits`].
-macro_rules! limit {
-    ($name:ident) => {
-        $crate::error::Cause::Limit(stringify!($name), $crate::limits::$name)
-    };
-}
-pub(crate) use limit;
 
 /// How much of a name or a value an error shows.
 const SHOWN_BYTES_MAX: usize = 64;
@@ -163,21 +147,17 @@ impl fmt::Display for Error<'_> {
             return f.write_str(text);
         }
         self.write_path(f)?;
-        let (before, text, between) = match self.cause {
-            Cause::Syntax(text) | Cause::Rule(text) => return f.write_str(text),
-            Cause::Missing => return f.write_str("missing"),
-            Cause::Limit(name, max) => return write!(f, "more than {max} entries ({name})"),
-            Cause::Expected(text) => ("expected ", text, ", not "),
-            Cause::Unknown(text) => ("unknown ", text, " "),
-            Cause::Value(text) => ("", text, ": "),
-        };
-        f.write_str(before)?;
-        f.write_str(text)?;
-        if self.missing.is_none() {
-            f.write_str(between)?;
-            write_cut(f, grammar::shown(self.document, self.offset))?;
+        match self.cause {
+            Cause::Limit(name, max) => write!(f, "more than {max} entries ({name})"),
+            Cause::Syntax(text) | Cause::Rule(text) => {
+                f.write_str(text)?;
+                if text.ends_with(' ') {
+                    write_cut(f, grammar::shown(self.document, self.offset))
+                } else {
+                    Ok(())
+                }
+            }
         }
-        Ok(())
     }
 }
 

@@ -1,7 +1,6 @@
 //! `hooks`: programs run at six points of the container's life.
 
-use crate::error::Cause;
-use crate::json::{Read, Value};
+use crate::json::{Read, Value, members};
 use crate::spec::{List, Spec, read_list, read_texts};
 use crate::text::Text;
 
@@ -58,48 +57,39 @@ pub const HOOK_NAMES: [&str; 6] = [
 ];
 
 /// Reads `hooks`.
-pub(crate) fn read_hooks<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Hooks<'a>> {
+pub(crate) fn read_hooks<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Hooks<'a>> {
     let mut hooks = Hooks::NONE;
-    value.object(&mut |name, value| {
-        let list = match name {
-            "prestart" => &mut hooks.prestart,
-            "createRuntime" => &mut hooks.create_runtime,
-            "createContainer" => &mut hooks.create_container,
-            "startContainer" => &mut hooks.start_container,
-            "poststart" => &mut hooks.poststart,
-            "poststop" => &mut hooks.poststop,
-            _ => return Ok(()),
-        };
-        *list = read_list(value, spec, read_hook)?;
-        Ok(())
+    members!(value, {
+        "prestart" => hooks.prestart = read_list(value, spec, read_hook)?,
+        "createRuntime" => hooks.create_runtime = read_list(value, spec, read_hook)?,
+        "createContainer" => hooks.create_container = read_list(value, spec, read_hook)?,
+        "startContainer" => hooks.start_container = read_list(value, spec, read_hook)?,
+        "poststart" => hooks.poststart = read_list(value, spec, read_hook)?,
+        "poststop" => hooks.poststop = read_list(value, spec, read_hook)?,
     })?;
     Ok(hooks)
 }
 
-fn read_hook<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Hook<'a>> {
+fn read_hook<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Hook<'a>> {
     let mut hook = Hook {
         path: Text::EMPTY,
         args: List::EMPTY,
         env: None,
         timeout: None,
     };
-    value.object(&mut |name, value| {
-        match name {
-            "path" => hook.path = value.absolute_path()?,
-            "args" => hook.args = read_texts(value, spec)?,
-            "env" => hook.env = Some(read_texts(value, spec)?),
-            "timeout" => hook.timeout = Some(read_timeout(value)?),
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "path" => hook.path = value.absolute_path()?,
+        "args" => hook.args = read_texts(value, spec)?,
+        "env" => hook.env = Some(read_texts(value, spec)?),
+        "timeout" => hook.timeout = Some(read_timeout(value)?),
     })?;
     value.require("path", (!hook.path.is_empty()).then_some(()))?;
     Ok(hook)
 }
 
-fn read_timeout<'a>(value: &mut dyn Value<'a>) -> Read<u32> {
+fn read_timeout<'a>(value: &mut Value<'_, 'a>) -> Read<u32> {
     match value.unsigned_32()? {
-        0 => Err(value.refuse(Cause::Rule("must be more than 0"))),
+        0 => Err(value.refuse("must be more than 0")),
         seconds => Ok(seconds),
     }
 }

@@ -1,9 +1,9 @@
 //! JSON through serde-json-core, with as little generic code as serde allows.
 //!
-//! Reading code sees [`Value`], a trait object: it asks for the type that it expects and gets it or has been refused. One
-//! seed, one visitor for objects and one for arrays stand between it and serde, so each of serde's generic functions is
-//! compiled once. serde's errors cannot carry ours; the [`Context`] keeps the first one, and [`Refused`] only says that
-//! there is one.
+//! Reading code sees a [`Value`]: it asks for the type that it expects, and gets it or has been refused. One seed, one
+//! visitor for objects and one for arrays stand between it and serde, so each of serde's generic functions is compiled
+//! once. serde's errors cannot carry ours; the [`Context`] keeps the first one, and [`Refused`] only says that there is
+//! one.
 
 use core::{fmt, mem};
 
@@ -14,6 +14,7 @@ use crate::error::{Cause, Error, Step};
 use crate::grammar;
 use crate::limits::{CONFIG_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::text::Text;
+use crate::words::{NO_WORDS, Words};
 
 /// The context knows what is wrong.
 #[derive(Debug)]
@@ -22,42 +23,168 @@ pub(crate) struct Refused;
 /// What reading gives.
 pub(crate) type Read<T> = Result<T, Refused>;
 
-/// Called for each member of an object that is not `null`: Go's encoders write `null` for what is absent. A value that
-/// the function leaves alone is skipped.
-pub(crate) type Member<'f, 'a> = dyn FnMut(&'a str, &mut dyn Value<'a>) -> Read<()> + 'f;
-
-/// Called for each element of an array.
-pub(crate) type Element<'f, 'a> = dyn FnMut(&mut dyn Value<'a>) -> Read<()> + 'f;
-
-/// A JSON value at its place in the document. It can be read once.
-pub(crate) trait Value<'a> {
-    /// A string, borrowed where it has no escapes.
-    fn word(&mut self) -> Read<&'a str>;
-    /// `true` or `false`.
-    fn boolean(&mut self) -> Read<bool>;
-    /// An integer from 0.
-    fn unsigned(&mut self) -> Read<u64>;
-    /// An integer.
-    fn signed(&mut self) -> Read<i64>;
-    /// An object.
-    fn object(&mut self, member: &mut Member<'_, 'a>) -> Read<()>;
-    /// An array.
-    fn array(&mut self, element: &mut Element<'_, 'a>) -> Read<()>;
-    /// Copies strings into the arena, with commas between them.
-    fn keep(&mut self, parts: &[&str]) -> Read<Text<'a>>;
-    /// Notes what is wrong with this value, or with its member `name`.
-    fn refuse_at(&mut self, name: Option<&'static str>, cause: Cause) -> Refused;
+/// A JSON value at its place in the document. It can be read once; one that is left alone is passed over.
+pub(crate) struct Value<'v, 'a> {
+    source: &'v mut dyn Source<'a>,
+    context: &'v mut Context<'a>,
+    depth: usize,
 }
 
-impl<'a> dyn Value<'a> + '_ {
-    /// Notes what is wrong with this value.
-    pub(crate) fn refuse(&mut self, cause: Cause) -> Refused {
-        self.refuse_at(None, cause)
+/// Called with each child of an object or an array.
+///
+/// For an object: the number of the member in the list of names, from 1, or 0 where it is not in it, and the name. A
+/// member that is `null` is passed over: Go's encoders write it for what is absent. For an array: the index.
+pub(crate) trait Children<'a> {
+    fn child(&mut self, number: usize, name: &'a str, value: &mut Value<'_, 'a>) -> Read<()>;
+}
+
+impl<'a, F: FnMut(usize, &'a str, &mut Value<'_, 'a>) -> Read<()>> Children<'a> for F {
+    fn child(&mut self, number: usize, name: &'a str, value: &mut Value<'_, 'a>) -> Read<()> {
+        self(number, name, value)
+    }
+}
+
+/// Reads an object: one action for each name of a member. Other members are ignored, unless `_` has an action.
+///
+/// The names become one string and the actions the arms of one jump: the specification has two hundred members, and a
+/// `match` on strings compares with one after the other, at 30 bytes of code each.
+macro_rules! members {
+    ($value:ident, { $($name:literal => $action:expr,)* $(_ => $other:expr,)? }) => {
+        $value.object($crate::words::Words::new(concat!($($name, " "),*)), |number, _, $value| {
+            let mut known = 0;
+            $(
+                known += 1;
+                if number == known {
+                    $action;
+                    return Ok(());
+                }
+            )*
+            members!(@otherwise $($other)?)
+        })
+    };
+    (@otherwise) => { Ok(()) };
+    (@otherwise $other:expr) => { $other };
+}
+pub(crate) use members;
+
+impl<'a> Value<'_, 'a> {
+    /// A string, borrowed where it has no escapes.
+    pub(crate) fn word(&mut self) -> Read<&'a str> {
+        let raw = self.scalar(Type::String, "expected a string, not ")?.string;
+        self.context.decode(raw).ok_or_else(|| self.refuse(ARENA_FULL))
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self) -> Read<bool> {
+        Ok(self.scalar(Type::Boolean, "expected true or false, not ")?.number != 0)
+    }
+
+    /// An integer from 0.
+    pub(crate) fn unsigned(&mut self) -> Read<u64> {
+        Ok(self
+            .scalar(Type::Unsigned, "expected an integer from 0 of 64 bits, not ")?
+            .number)
+    }
+
+    /// An integer.
+    pub(crate) fn signed(&mut self) -> Read<i64> {
+        Ok(self
+            .scalar(Type::Signed, "expected an integer of 64 bits, not ")?
+            .number as i64)
+    }
+
+    fn scalar(&mut self, kind: Type, expected: &'static str) -> Read<Taken<'a>> {
+        self.source.scalar(kind).ok_or_else(|| self.refuse(expected))
+    }
+
+    /// An object. See [`members`] for one with members that have meanings, and [`Children`].
+    #[inline(always)]
+    pub(crate) fn object(
+        &mut self,
+        names: Words,
+        mut member: impl FnMut(usize, &'a str, &mut Value<'_, 'a>) -> Read<()>,
+    ) -> Read<()> {
+        self.object_dyn(names, &mut member)
+    }
+
+    fn object_dyn(&mut self, names: Words, children: &mut dyn Children<'a>) -> Read<()> {
+        match self.source.object(Below {
+            children,
+            names,
+            context: self.context,
+            depth: self.depth,
+        }) {
+            true => Ok(()),
+            // A mistake further down has been noted before, and this changes nothing.
+            false => Err(self.refuse("expected an object, not ")),
+        }
+    }
+
+    /// An array. See [`Children`].
+    #[inline(always)]
+    pub(crate) fn array(
+        &mut self,
+        mut element: impl FnMut(usize, &'a str, &mut Value<'_, 'a>) -> Read<()>,
+    ) -> Read<()> {
+        self.array_dyn(&mut element)
+    }
+
+    fn array_dyn(&mut self, children: &mut dyn Children<'a>) -> Read<()> {
+        match self.source.array(Below {
+            children,
+            names: NO_WORDS,
+            context: self.context,
+            depth: self.depth,
+        }) {
+            true => Ok(()),
+            false => Err(self.refuse("expected an array, not ")),
+        }
+    }
+
+    /// Copies strings into the arena, with commas between them.
+    pub(crate) fn keep(&mut self, parts: &[&str]) -> Read<Text<'a>> {
+        let with_nul = self.context.take(&mut |arena| {
+            let mut used = 0;
+            for part in parts {
+                // The comma takes the place of the NUL behind the part before.
+                if used > 0 {
+                    *arena.get_mut(used - 1)? = b',';
+                }
+                let end = used + part.len();
+                arena.get_mut(used..end)?.copy_from_slice(part.as_bytes());
+                *arena.get_mut(end)? = 0;
+                used = end + 1;
+            }
+            Some(used)
+        });
+        match with_nul.map(Text::from_str_with_nul) {
+            Some(Some(text)) => Ok(text),
+            _ => Err(self.refuse(ARENA_FULL)),
+        }
+    }
+
+    /// Notes what is wrong with this value. A text that ends in a space is followed by the value.
+    pub(crate) fn refuse(&mut self, rule: &'static str) -> Refused {
+        self.context.refuse(self.depth, Cause::Rule(rule))
+    }
+
+    /// Notes that the list of which this value is an element or a member cannot have so many.
+    pub(crate) fn refuse_as_too_many(&mut self, name: &'static str, max: usize) -> Refused {
+        self.context
+            .refuse(self.depth.saturating_sub(1), Cause::Limit(name, max))
+    }
+
+    /// Notes what is wrong with the member `name` of this value.
+    pub(crate) fn refuse_member(&mut self, name: &'static str, rule: &'static str) -> Refused {
+        if self.context.refused.is_none() {
+            self.context.step(self.depth, Step::Member(name));
+        }
+        self.context.refuse(self.depth + 1, Cause::Rule(rule))
     }
 
     /// A member has to be there.
     pub(crate) fn require<T>(&mut self, name: &'static str, value: Option<T>) -> Read<T> {
-        value.ok_or_else(|| self.refuse_at(Some(name), Cause::Missing))
+        value.ok_or_else(|| self.refuse_member(name, "missing"))
     }
 
     /// A string.
@@ -76,7 +203,7 @@ impl<'a> dyn Value<'a> + '_ {
     pub(crate) fn some_text(&mut self) -> Read<Text<'a>> {
         let text = self.text()?;
         if text.is_empty() {
-            Err(self.refuse(Cause::Rule("must not be empty")))
+            Err(self.refuse("must not be empty"))
         } else {
             Ok(text)
         }
@@ -88,32 +215,29 @@ impl<'a> dyn Value<'a> + '_ {
         if text.as_str().starts_with('/') {
             Ok(text)
         } else {
-            Err(self.refuse(Cause::Value("must be absolute")))
+            Err(self.refuse("must be absolute: "))
         }
     }
 
     /// A path from `/`, where the empty string says as much as its absence.
     pub(crate) fn optional_absolute_path(&mut self) -> Read<Option<Text<'a>>> {
         match self.optional_text()? {
-            Some(text) if !text.as_str().starts_with('/') => Err(self.refuse(Cause::Value("must be absolute"))),
+            Some(text) if !text.as_str().starts_with('/') => Err(self.refuse("must be absolute: ")),
             text => Ok(text),
         }
     }
 
-    /// A string that stands in `words`; the number beside it.
-    pub(crate) fn one_of(&mut self, what: &'static str, words: &[(&str, u32)]) -> Read<u32> {
+    /// One of `words`: its place among them. `unknown` ends in a space.
+    pub(crate) fn one_of(&mut self, words: Words, unknown: &'static str) -> Read<usize> {
         let word = self.word()?;
-        match words.iter().find(|(known, _)| *known == word) {
-            Some((_, number)) => Ok(*number),
-            None => Err(self.refuse(Cause::Unknown(what))),
-        }
+        words.position(word).ok_or_else(|| self.refuse(unknown))
     }
 
-    /// An array of strings that stand in `words`; the numbers beside them, combined.
-    pub(crate) fn any_of(&mut self, what: &'static str, words: &[(&str, u32)]) -> Read<u32> {
+    /// An array of `words`: one bit for the place of each. `unknown` ends in a space.
+    pub(crate) fn any_of(&mut self, words: Words, unknown: &'static str) -> Read<u32> {
         let mut bits = 0;
-        self.array(&mut |value| {
-            bits |= value.one_of(what, words)?;
+        self.array(|_, _, value| {
+            bits |= 1 << value.one_of(words, unknown)?;
             Ok(())
         })?;
         Ok(bits)
@@ -147,19 +271,19 @@ impl<'a> dyn Value<'a> + '_ {
         Ok(())
     }
 
-    /// [`Value::boolean`].
+    /// [`Self::boolean`].
     pub(crate) fn boolean_into(&mut self, place: &mut bool) -> Read<()> {
         *place = self.boolean()?;
         Ok(())
     }
 
-    /// [`Value::unsigned`].
+    /// [`Self::unsigned`].
     pub(crate) fn unsigned_into(&mut self, place: &mut Option<u64>) -> Read<()> {
         *place = Some(self.unsigned()?);
         Ok(())
     }
 
-    /// [`Value::signed`].
+    /// [`Self::signed`].
     pub(crate) fn signed_into(&mut self, place: &mut Option<i64>) -> Read<()> {
         *place = Some(self.signed()?);
         Ok(())
@@ -179,7 +303,7 @@ impl<'a> dyn Value<'a> + '_ {
 
     /// Notes that the number is none of those that make sense here.
     pub(crate) fn out_of_range(&mut self) -> Refused {
-        self.refuse(Cause::Value("out of range"))
+        self.refuse("out of range: ")
     }
 }
 
@@ -191,7 +315,7 @@ const_assert!(TEXT_BYTES_MAX >= 2 * CONFIG_BYTES_MAX);
 pub(crate) fn read_document<'a>(
     json: &'a [u8],
     arena: &'a mut [u8],
-    read: &mut Element<'_, 'a>,
+    children: &mut dyn Children<'a>,
 ) -> Result<(), Error<'a>> {
     if json.len() > CONFIG_BYTES_MAX {
         return Err(Error::syntax(
@@ -207,7 +331,9 @@ pub(crate) fn read_document<'a>(
     };
     let mut deserializer = serde_json_core::de::Deserializer::new(json, None);
     let seed = Seed {
-        read,
+        children,
+        number: 0,
+        name: "",
         context: &mut context,
         depth: 0,
         null_is_absent: false,
@@ -241,12 +367,6 @@ impl<'a> Context<'a> {
     /// Notes a mistake of the value that is `depth` steps from the top. Only the first counts.
     fn refuse(&mut self, depth: usize, cause: Cause) -> Refused {
         if self.refused.is_none() {
-            // What is full is the list and not the element that found it so.
-            let depth = if let Cause::Limit(..) = cause {
-                depth.saturating_sub(1)
-            } else {
-                depth
-            };
             self.refused = Some((cause, depth));
         }
         Refused
@@ -279,7 +399,7 @@ impl<'a> Context<'a> {
 }
 
 /// Cannot happen with an arena that is twice as long as the document.
-const ARENA_FULL: Cause = Cause::Rule("no room left for strings (TEXT_BYTES_MAX)");
+const ARENA_FULL: &str = "no room left for strings (TEXT_BYTES_MAX)";
 
 /// Resolves the escapes of a string that has passed the grammar, where they are known to be complete.
 fn decode(raw: &[u8], out: &mut [u8]) -> Option<usize> {
@@ -321,40 +441,47 @@ fn code_unit(raw: &[u8], at: usize) -> Option<u32> {
         .try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// Hands one value to the reading code.
-struct Seed<'s, 'f, 'a> {
-    read: &'s mut Element<'f, 'a>,
-    context: &'s mut Context<'a>,
-    depth: usize,
-    null_is_absent: bool,
+/// Where a [`Value`] comes from: [`Slot`], with its type forgotten.
+trait Source<'a> {
+    fn scalar(&mut self, kind: Type) -> Option<Taken<'a>>;
+    fn object(&mut self, members: Below<'_, 'a>) -> bool;
+    fn array(&mut self, elements: Below<'_, 'a>) -> bool;
 }
 
-impl<'a> Seed<'_, '_, 'a> {
-    fn run<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        let mut slot = Slot {
-            deserializer: Some(deserializer),
-            context: self.context,
-            depth: self.depth,
+/// The types of scalars that can be asked for.
+#[derive(Clone, Copy)]
+enum Type {
+    String,
+    Boolean,
+    Unsigned,
+    Signed,
+}
+
+/// serde's access to one value, until it is used.
+struct Slot<D>(Option<D>);
+
+impl<'a, D: Deserializer<'a>> Source<'a> for Slot<D> {
+    fn scalar(&mut self, kind: Type) -> Option<Taken<'a>> {
+        let deserializer = self.0.take()?;
+        let taken = match kind {
+            Type::String => deserializer.deserialize_str(Scalar),
+            Type::Boolean => deserializer.deserialize_bool(Scalar),
+            Type::Unsigned => deserializer.deserialize_u64(Scalar),
+            Type::Signed => deserializer.deserialize_i64(Scalar),
         };
-        if (self.read)(&mut slot).is_err() {
-            return Err(D::Error::custom(""));
-        }
-        match slot.deserializer {
-            Some(unread) => unread.deserialize_ignored_any(Scalar).map(|_| ()),
-            None => Ok(()),
-        }
+        taken.ok()
     }
-}
 
-impl<'a> DeserializeSeed<'a> for Seed<'_, '_, 'a> {
-    type Value = ();
+    fn object(&mut self, members: Below<'_, 'a>) -> bool {
+        self.0
+            .take()
+            .is_some_and(|deserializer| deserializer.deserialize_map(members).is_ok())
+    }
 
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.null_is_absent {
-            deserializer.deserialize_option(self)
-        } else {
-            self.run(deserializer)
-        }
+    fn array(&mut self, elements: Below<'_, 'a>) -> bool {
+        self.0
+            .take()
+            .is_some_and(|deserializer| deserializer.deserialize_seq(elements).is_ok())
     }
 }
 
@@ -367,7 +494,48 @@ macro_rules! expecting_nothing {
     };
 }
 
-impl<'a> Visitor<'a> for Seed<'_, '_, 'a> {
+/// Hands one value to the reading code.
+struct Seed<'s, 'a> {
+    children: &'s mut dyn Children<'a>,
+    number: usize,
+    name: &'a str,
+    context: &'s mut Context<'a>,
+    depth: usize,
+    null_is_absent: bool,
+}
+
+impl<'a> Seed<'_, 'a> {
+    fn run<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        let mut slot = Slot(Some(deserializer));
+        let mut value = Value {
+            source: &mut slot,
+            context: self.context,
+            depth: self.depth,
+        };
+        if self.children.child(self.number, self.name, &mut value).is_err() {
+            return Err(D::Error::custom(""));
+        }
+        match slot.0 {
+            Some(unread) => unread.deserialize_ignored_any(Scalar).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<'a> DeserializeSeed<'a> for Seed<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.null_is_absent {
+            return deserializer.deserialize_option(self);
+        }
+        // Until an element is known to be there, the path leads to the one before.
+        self.context.step(self.depth.wrapping_sub(1), Step::Index(self.number));
+        self.run(deserializer)
+    }
+}
+
+impl<'a> Visitor<'a> for Seed<'_, 'a> {
     type Value = ();
     expecting_nothing!();
 
@@ -380,107 +548,81 @@ impl<'a> Visitor<'a> for Seed<'_, '_, 'a> {
     }
 }
 
-/// The only implementation of [`Value`].
-struct Slot<'s, 'a, D> {
-    /// `None` once the value has been read.
-    deserializer: Option<D>,
+/// Nothing but a number can be followed by something that the reader of numbers has left: a fraction or an exponent.
+const EXPECTED_INTEGER: Cause = Cause::Rule("expected an integer, not ");
+
+/// The visitor of an object and of an array.
+struct Below<'s, 'a> {
+    children: &'s mut dyn Children<'a>,
+    names: Words,
     context: &'s mut Context<'a>,
     depth: usize,
 }
 
-impl<'a, D: Deserializer<'a>> Slot<'_, 'a, D> {
-    fn read<T>(
-        &mut self,
-        expected: &'static str,
-        read: impl FnOnce(D, &mut Context<'a>) -> Result<T, D::Error>,
-    ) -> Read<T> {
-        match self
-            .deserializer
-            .take()
-            .map(|deserializer| read(deserializer, self.context))
-        {
-            Some(Ok(value)) => Ok(value),
-            // A mistake further down has been noted before, and this changes nothing.
-            _ => Err(self.context.refuse(self.depth, Cause::Expected(expected))),
-        }
-    }
-}
+impl<'a> Visitor<'a> for Below<'_, 'a> {
+    type Value = ();
+    expecting_nothing!();
 
-impl<'a, D: Deserializer<'a>> Value<'a> for Slot<'_, 'a, D> {
-    fn word(&mut self) -> Read<&'a str> {
-        let raw = self.read("a string", |deserializer, _| deserializer.deserialize_str(Scalar))?;
-        self.context
-            .decode(raw.string)
-            .ok_or_else(|| self.context.refuse(self.depth, ARENA_FULL))
-    }
-
-    fn boolean(&mut self) -> Read<bool> {
-        let scalar = self.read("true or false", |deserializer, _| deserializer.deserialize_bool(Scalar))?;
-        Ok(scalar.number != 0)
-    }
-
-    fn unsigned(&mut self) -> Read<u64> {
-        Ok(self
-            .read("an integer from 0 of 64 bits", |deserializer, _| {
-                deserializer.deserialize_u64(Scalar)
-            })?
-            .number)
-    }
-
-    fn signed(&mut self) -> Read<i64> {
-        let scalar = self.read("an integer of 64 bits", |deserializer, _| {
-            deserializer.deserialize_i64(Scalar)
-        })?;
-        Ok(scalar.number as i64)
-    }
-
-    fn object(&mut self, member: &mut Member<'_, 'a>) -> Read<()> {
-        let depth = self.depth;
-        self.read("an object", |deserializer, context| {
-            deserializer.deserialize_map(Members { member, context, depth })
-        })
-    }
-
-    fn array(&mut self, element: &mut Element<'_, 'a>) -> Read<()> {
-        let depth = self.depth;
-        self.read("an array", |deserializer, context| {
-            deserializer.deserialize_seq(Elements {
-                element,
-                context,
-                depth,
-            })
-        })
-    }
-
-    fn keep(&mut self, parts: &[&str]) -> Read<Text<'a>> {
-        let with_nul = self.context.take(&mut |arena| {
-            let mut used = 0;
-            for part in parts {
-                // The comma takes the place of the NUL behind the part before.
-                if used > 0 {
-                    *arena.get_mut(used - 1)? = b',';
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self {
+            children,
+            names,
+            context,
+            depth,
+        } = self;
+        loop {
+            let raw = match map.next_key_seed(Name) {
+                Ok(Some(name)) => name.string,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    context.refuse(depth + 1, EXPECTED_INTEGER);
+                    return Err(error);
                 }
-                let end = used + part.len();
-                arena.get_mut(used..end)?.copy_from_slice(part.as_bytes());
-                *arena.get_mut(end)? = 0;
-                used = end + 1;
-            }
-            Some(used)
-        });
-        match with_nul.map(Text::from_str_with_nul) {
-            Some(Some(text)) => Ok(text),
-            _ => Err(self.context.refuse(self.depth, ARENA_FULL)),
+            };
+            context.step(depth, Step::Member(raw));
+            let Some(name) = context.decode(raw) else {
+                context.refuse(depth + 1, Cause::Rule(ARENA_FULL));
+                return Err(A::Error::custom(""));
+            };
+            let number = names.position(name).map_or(0, |position| position + 1);
+            let seed = Seed {
+                children,
+                number,
+                name,
+                context,
+                depth: depth + 1,
+                null_is_absent: true,
+            };
+            map.next_value_seed(seed)?;
         }
     }
 
-    fn refuse_at(&mut self, name: Option<&'static str>, cause: Cause) -> Refused {
-        let Some(name) = name else {
-            return self.context.refuse(self.depth, cause);
-        };
-        if self.context.refused.is_none() {
-            self.context.step(self.depth, Step::Member(name));
+    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Self {
+            children,
+            context,
+            depth,
+            ..
+        } = self;
+        for number in 0.. {
+            let seed = Seed {
+                children,
+                number,
+                name: "",
+                context,
+                depth: depth + 1,
+                null_is_absent: false,
+            };
+            match seq.next_element_seed(seed) {
+                Ok(Some(())) => {}
+                Ok(None) => break,
+                Err(error) => {
+                    context.refuse(depth + 1, EXPECTED_INTEGER);
+                    return Err(error);
+                }
+            }
         }
-        self.context.refuse(self.depth + 1, cause)
+        Ok(())
     }
 }
 
@@ -549,105 +691,5 @@ impl<'a> DeserializeSeed<'a> for Skip {
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Taken<'a>, D::Error> {
         deserializer.deserialize_ignored_any(Scalar)
-    }
-}
-
-/// Nothing but a number can be followed by something that the reader of numbers has left: a fraction or an exponent.
-const EXPECTED_INTEGER: Cause = Cause::Expected("an integer");
-
-struct Members<'s, 'f, 'a> {
-    member: &'s mut Member<'f, 'a>,
-    context: &'s mut Context<'a>,
-    depth: usize,
-}
-
-impl<'a> Visitor<'a> for Members<'_, '_, 'a> {
-    type Value = ();
-    expecting_nothing!();
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { member, context, depth } = self;
-        loop {
-            let raw = match map.next_key_seed(Name) {
-                Ok(Some(name)) => name.string,
-                Ok(None) => return Ok(()),
-                Err(error) => {
-                    context.refuse(depth + 1, EXPECTED_INTEGER);
-                    return Err(error);
-                }
-            };
-            context.step(depth, Step::Member(raw));
-            let Some(name) = context.decode(raw) else {
-                context.refuse(depth + 1, ARENA_FULL);
-                return Err(A::Error::custom(""));
-            };
-            let read = &mut |value: &mut dyn Value<'a>| member(name, value);
-            map.next_value_seed(Seed {
-                read,
-                context,
-                depth: depth + 1,
-                null_is_absent: true,
-            })?;
-        }
-    }
-}
-
-struct Elements<'s, 'f, 'a> {
-    element: &'s mut Element<'f, 'a>,
-    context: &'s mut Context<'a>,
-    depth: usize,
-}
-
-impl<'a> Visitor<'a> for Elements<'_, '_, 'a> {
-    type Value = ();
-    expecting_nothing!();
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self {
-            element,
-            context,
-            depth,
-        } = self;
-        for index in 0.. {
-            // Until an element is known to follow, the path leads to the one before.
-            let seed = Numbered {
-                element,
-                context,
-                depth,
-                index,
-            };
-            match seq.next_element_seed(seed) {
-                Ok(Some(())) => {}
-                Ok(None) => break,
-                Err(error) => {
-                    context.refuse(depth + 1, EXPECTED_INTEGER);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The seed of an array's element.
-struct Numbered<'s, 'f, 'a> {
-    element: &'s mut Element<'f, 'a>,
-    context: &'s mut Context<'a>,
-    depth: usize,
-    index: usize,
-}
-
-impl<'a> DeserializeSeed<'a> for Numbered<'_, '_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.context.step(self.depth, Step::Index(self.index));
-        let seed = Seed {
-            read: self.element,
-            context: self.context,
-            depth: self.depth + 1,
-            null_is_absent: false,
-        };
-        seed.run(deserializer)
     }
 }

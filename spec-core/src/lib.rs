@@ -20,6 +20,7 @@ pub mod spec;
 pub mod state;
 pub mod text;
 mod validate;
+pub mod words;
 
 pub use error::Error;
 pub use parse::{parse_config, parse_process, parse_resources};

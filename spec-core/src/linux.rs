@@ -2,14 +2,14 @@
 
 use heapless::Vec;
 
-use crate::error::{Cause, limit};
-use crate::json::{Read, Value};
+use crate::json::{Read, Value, members};
 use crate::limits::NAMESPACES_MAX;
 use crate::mounts::{MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use crate::resources::{Resources, read_resources};
 use crate::seccomp::{Seccomp, read_seccomp};
 use crate::spec::{List, Pool, Present, Spec, push_pair, read_absolute_paths, read_list, read_pairs, read_texts};
 use crate::text::Text;
+use crate::words::{NO_WORDS, Words};
 
 /// `linux`.
 pub struct Linux<'a> {
@@ -268,91 +268,81 @@ pub(crate) const MAJOR_MAX: i64 = 0xfff;
 pub(crate) const MINOR_MAX: i64 = 0xf_ffff;
 
 /// The words of `rootfsPropagation`, as `MS_` bits.
-const PROPAGATIONS: [(&str, u32); 8] = [
-    ("private", MS_PRIVATE),
-    ("rprivate", MS_PRIVATE | MS_REC),
-    ("shared", MS_SHARED),
-    ("rshared", MS_SHARED | MS_REC),
-    ("slave", MS_SLAVE),
-    ("rslave", MS_SLAVE | MS_REC),
-    ("unbindable", MS_UNBINDABLE),
-    ("runbindable", MS_UNBINDABLE | MS_REC),
-];
+fn propagation(word: &str) -> Option<u32> {
+    let (word, recursive) = match word.strip_prefix('r') {
+        Some(word) => (word, MS_REC),
+        None => (word, 0),
+    };
+    Some(
+        recursive
+            | match word {
+                "private" => MS_PRIVATE,
+                "shared" => MS_SHARED,
+                "slave" => MS_SLAVE,
+                "unbindable" => MS_UNBINDABLE,
+                _ => return None,
+            },
+    )
+}
 
-/// The modes of `memoryPolicy`, as `linux/mempolicy.h` numbers them.
-pub const MEMORY_POLICY_MODES: [(&str, u32); 7] = [
-    ("MPOL_DEFAULT", 0),
-    ("MPOL_PREFERRED", 1),
-    ("MPOL_BIND", 2),
-    ("MPOL_INTERLEAVE", 3),
-    ("MPOL_LOCAL", 4),
-    ("MPOL_PREFERRED_MANY", 5),
-    ("MPOL_WEIGHTED_INTERLEAVE", 6),
-];
+/// The modes of `memoryPolicy`, in the order in which `linux/mempolicy.h` numbers them.
+pub const MEMORY_POLICY_MODES: Words = Words::new(
+    "MPOL_DEFAULT MPOL_PREFERRED MPOL_BIND MPOL_INTERLEAVE MPOL_LOCAL MPOL_PREFERRED_MANY MPOL_WEIGHTED_INTERLEAVE ",
+);
 
-/// The flags of `memoryPolicy`, as the kernel's `MPOL_F_` bits.
-pub const MEMORY_POLICY_FLAGS: [(&str, u32); 3] = [
-    ("MPOL_F_NUMA_BALANCING", 1 << 13),
-    ("MPOL_F_RELATIVE_NODES", 1 << 14),
-    ("MPOL_F_STATIC_NODES", 1 << 15),
-];
+/// The flags of `memoryPolicy`, from the lowest of the kernel's `MPOL_F_` bits on.
+pub const MEMORY_POLICY_FLAGS: Words = Words::new("MPOL_F_NUMA_BALANCING MPOL_F_RELATIVE_NODES MPOL_F_STATIC_NODES ");
+/// The kernel's bit for the first of them.
+const MEMORY_POLICY_FLAGS_SHIFT: u32 = 13;
 
 /// Reads `linux`.
-pub(crate) fn read_linux<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<()> {
-    value.object(&mut |name, value| {
-        match name {
-            "namespaces" => read_namespaces(value, spec)?,
-            "uidMappings" => spec.linux.uid_mappings = read_list(value, spec, read_id_mapping)?,
-            "gidMappings" => spec.linux.gid_mappings = read_list(value, spec, read_id_mapping)?,
-            "timeOffsets" => spec.linux.time_offsets = read_time_offsets(value)?,
-            "devices" => spec.linux.devices = read_list(value, spec, read_device)?,
-            "netDevices" => spec.linux.net_devices = read_net_devices(value, spec)?,
-            "cgroupsPath" => spec.linux.cgroups_path = read_cgroups_path(value)?,
-            "resources" => spec.linux.resources = read_resources(value, spec)?,
-            "sysctl" => spec.linux.sysctl = read_pairs(value, spec, |_| None)?,
-            "rootfsPropagation" => spec.linux.rootfs_propagation = read_propagation(value)?,
-            "maskedPaths" => spec.linux.masked_paths = read_absolute_paths(value, spec)?,
-            "readonlyPaths" => spec.linux.readonly_paths = read_absolute_paths(value, spec)?,
-            "mountLabel" => value.text_into(&mut spec.linux.mount_label)?,
-            "seccomp" => spec.linux.seccomp = Some(read_seccomp(value, spec)?),
-            "intelRdt" => spec.linux.intel_rdt = Some(read_intel_rdt(value, spec)?),
-            "memoryPolicy" => spec.linux.memory_policy = Some(read_memory_policy(value)?),
-            "personality" => spec.linux.personality = Some(read_personality(value)?),
-            _ => {}
-        }
-        Ok(())
+pub(crate) fn read_linux<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
+    members!(value, {
+        "namespaces" => read_namespaces(value, spec)?,
+        "uidMappings" => spec.linux.uid_mappings = read_list(value, spec, read_id_mapping)?,
+        "gidMappings" => spec.linux.gid_mappings = read_list(value, spec, read_id_mapping)?,
+        "timeOffsets" => spec.linux.time_offsets = read_time_offsets(value)?,
+        "devices" => spec.linux.devices = read_list(value, spec, read_device)?,
+        "netDevices" => spec.linux.net_devices = read_net_devices(value, spec)?,
+        "cgroupsPath" => spec.linux.cgroups_path = read_cgroups_path(value)?,
+        "resources" => spec.linux.resources = read_resources(value, spec)?,
+        "sysctl" => spec.linux.sysctl = read_pairs(value, spec, |_| None)?,
+        "rootfsPropagation" => spec.linux.rootfs_propagation = read_propagation(value)?,
+        "maskedPaths" => spec.linux.masked_paths = read_absolute_paths(value, spec)?,
+        "readonlyPaths" => spec.linux.readonly_paths = read_absolute_paths(value, spec)?,
+        "mountLabel" => value.text_into(&mut spec.linux.mount_label)?,
+        "seccomp" => spec.linux.seccomp = Some(read_seccomp(value, spec)?),
+        "intelRdt" => spec.linux.intel_rdt = Some(read_intel_rdt(value, spec)?),
+        "memoryPolicy" => spec.linux.memory_policy = Some(read_memory_policy(value)?),
+        "personality" => spec.linux.personality = Some(read_personality(value)?),
     })
 }
 
-fn read_namespaces<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<()> {
+fn read_namespaces<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
     let namespaces = &mut spec.linux.namespaces;
     namespaces.clear();
-    value.array(&mut |value| {
+    value.array(|_, _, value| {
         let namespace = read_namespace(value)?;
         if namespaces.iter().any(|before| before.kind == namespace.kind) {
-            return Err(value.refuse(Cause::Rule("a namespace of the same type stands before")));
+            return Err(value.refuse("a namespace of the same type stands before"));
         }
         namespaces
             .push(namespace)
-            .map_err(|_| value.refuse(limit!(NAMESPACES_MAX)))
+            .map_err(|_| value.refuse_as_too_many("NAMESPACES_MAX", NAMESPACES_MAX))
     })
 }
 
-fn read_namespace<'a>(value: &mut dyn Value<'a>) -> Read<Namespace<'a>> {
+fn read_namespace<'a>(value: &mut Value<'_, 'a>) -> Read<Namespace<'a>> {
     let (mut kind, mut path) = (None, None);
-    value.object(&mut |name, value| {
-        match name {
-            "type" => {
-                let word = value.word()?;
-                kind = NamespaceKind::ALL.into_iter().find(|kind| kind.name() == word);
-                if kind.is_none() {
-                    return Err(value.refuse(Cause::Unknown("namespace type")));
-                }
+    members!(value, {
+        "type" => {
+            let word = value.word()?;
+            kind = NamespaceKind::ALL.into_iter().find(|kind| kind.name() == word);
+            if kind.is_none() {
+                return Err(value.refuse("unknown namespace type "));
             }
-            "path" => path = value.optional_absolute_path()?,
-            _ => {}
-        }
-        Ok(())
+        },
+        "path" => path = value.optional_absolute_path()?,
     })?;
     Ok(Namespace {
         kind: value.require("type", kind)?,
@@ -361,16 +351,12 @@ fn read_namespace<'a>(value: &mut dyn Value<'a>) -> Read<Namespace<'a>> {
 }
 
 /// Reads one extent of `uidMappings` or `gidMappings`, here and in `mounts`.
-pub(crate) fn read_id_mapping<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<IdMapping> {
+pub(crate) fn read_id_mapping<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<IdMapping> {
     let (mut container_id, mut host_id, mut size) = (None, None, None);
-    value.object(&mut |name, value| {
-        match name {
-            "containerID" => value.unsigned_32_into(&mut container_id)?,
-            "hostID" => value.unsigned_32_into(&mut host_id)?,
-            "size" => value.unsigned_32_into(&mut size)?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "containerID" => value.unsigned_32_into(&mut container_id)?,
+        "hostID" => value.unsigned_32_into(&mut host_id)?,
+        "size" => value.unsigned_32_into(&mut size)?,
     })?;
     Ok(IdMapping {
         container_id: value.require("containerID", container_id)?,
@@ -379,56 +365,45 @@ pub(crate) fn read_id_mapping<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -
     })
 }
 
-fn read_time_offsets<'a>(value: &mut dyn Value<'a>) -> Read<TimeOffsets> {
+fn read_time_offsets<'a>(value: &mut Value<'_, 'a>) -> Read<TimeOffsets> {
     let mut offsets = TimeOffsets::default();
-    value.object(&mut |name, value| {
-        match name {
-            "monotonic" => offsets.monotonic = Some(read_time_offset(value)?),
-            "boottime" => offsets.boottime = Some(read_time_offset(value)?),
-            // Ignoring a clock that was meant to be shifted would be no service.
-            _ => return Err(value.refuse(Cause::Rule("no clock that can have an offset"))),
-        }
-        Ok(())
+    members!(value, {
+        "monotonic" => offsets.monotonic = Some(read_time_offset(value)?),
+        "boottime" => offsets.boottime = Some(read_time_offset(value)?),
+        // Ignoring a clock that was meant to be shifted would be no service.
+        _ => Err(value.refuse("no clock that can have an offset")),
     })?;
     Ok(offsets)
 }
 
-fn read_time_offset<'a>(value: &mut dyn Value<'a>) -> Read<TimeOffset> {
+fn read_time_offset<'a>(value: &mut Value<'_, 'a>) -> Read<TimeOffset> {
     let mut offset = TimeOffset::default();
-    value.object(&mut |name, value| {
-        match name {
-            "secs" => offset.secs = value.signed()?,
-            "nanosecs" => offset.nanosecs = value.between(0, 999_999_999)? as u32,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "secs" => offset.secs = value.signed()?,
+        "nanosecs" => offset.nanosecs = value.between(0, 999_999_999)? as u32,
     })?;
     Ok(offset)
 }
 
-fn read_device<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<Device<'a>> {
+fn read_device<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<Device<'a>> {
     let (mut kind, mut path, mut major, mut minor) = (None, None, None, None);
     let (mut file_mode, mut uid, mut gid) = (None, None, None);
-    value.object(&mut |name, value| {
-        match name {
-            "type" => {
-                kind = Some(match value.word()? {
-                    "c" | "u" => DeviceKind::Character,
-                    "b" => DeviceKind::Block,
-                    "p" => DeviceKind::Fifo,
-                    _ => return Err(value.refuse(Cause::Unknown("device type"))),
-                });
-            }
-            "path" => path = Some(value.absolute_path()?),
-            "major" => major = Some(value.between(0, MAJOR_MAX)? as u32),
-            "minor" => minor = Some(value.between(0, MINOR_MAX)? as u32),
-            // Clients write the whole `st_mode`, with the type of the file.
-            "fileMode" => file_mode = Some(value.unsigned_32()? & 0o7777),
-            "uid" => value.unsigned_32_into(&mut uid)?,
-            "gid" => value.unsigned_32_into(&mut gid)?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "type" => {
+            kind = Some(match value.word()? {
+                "c" | "u" => DeviceKind::Character,
+                "b" => DeviceKind::Block,
+                "p" => DeviceKind::Fifo,
+                _ => return Err(value.refuse("unknown device type ")),
+            });
+        },
+        "path" => path = Some(value.absolute_path()?),
+        "major" => major = Some(value.between(0, MAJOR_MAX)? as u32),
+        "minor" => minor = Some(value.between(0, MINOR_MAX)? as u32),
+        // Clients write the whole `st_mode`, with the type of the file.
+        "fileMode" => file_mode = Some(value.unsigned_32()? & 0o7777),
+        "uid" => value.unsigned_32_into(&mut uid)?,
+        "gid" => value.unsigned_32_into(&mut gid)?,
     })?;
     let kind = value.require("type", kind)?;
     if kind == DeviceKind::Fifo {
@@ -445,24 +420,21 @@ fn read_device<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<Device<'
     })
 }
 
-fn read_net_devices<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<List<Pair<'a>>> {
+fn read_net_devices<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<List<Pair<'a>>> {
     let start = spec.pairs.len();
-    value.object(&mut |host_name, value| {
+    value.object(NO_WORDS, |_, host_name, value| {
         if !is_interface_name(host_name) {
-            return Err(value.refuse(Cause::Rule("not the name of a network interface")));
+            return Err(value.refuse("not the name of a network interface"));
         }
         let key = value.keep(&[host_name])?;
         let mut pair = Pair { key, value: key };
-        value.object(&mut |name, value| {
-            if name == "name"
-                && let Some(name) = value.optional_text()?
-            {
+        members!(value, {
+            "name" => if let Some(name) = value.optional_text()? {
                 if !is_interface_name(name.as_str()) {
-                    return Err(value.refuse(Cause::Value("not the name of a network interface")));
+                    return Err(value.refuse("not the name of a network interface: "));
                 }
                 pair.value = name;
-            }
-            Ok(())
+            },
         })?;
         push_pair(pair, start, value, spec)
     })?;
@@ -475,24 +447,24 @@ fn is_interface_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && name.len() <= 15 && !name.bytes().any(is_forbidden)
 }
 
-fn read_cgroups_path<'a>(value: &mut dyn Value<'a>) -> Read<Option<Text<'a>>> {
+fn read_cgroups_path<'a>(value: &mut Value<'_, 'a>) -> Read<Option<Text<'a>>> {
     let path = value.optional_text()?;
     if path.is_some_and(|path| path.as_str().split('/').any(|part| part == "..")) {
-        return Err(value.refuse(Cause::Value("must not have a \"..\" component")));
+        return Err(value.refuse("must not have a \"..\" component: "));
     }
     Ok(path)
 }
 
-fn read_propagation<'a>(value: &mut dyn Value<'a>) -> Read<Option<u32>> {
+fn read_propagation<'a>(value: &mut Value<'_, 'a>) -> Read<Option<u32>> {
     let word = value.word()?;
-    match PROPAGATIONS.iter().find(|(known, _)| *known == word) {
-        Some((_, bits)) => Ok(Some(*bits)),
+    match propagation(word) {
+        Some(bits) => Ok(Some(bits)),
         None if word.is_empty() => Ok(None),
-        None => Err(value.refuse(Cause::Unknown("propagation"))),
+        None => Err(value.refuse("unknown propagation ")),
     }
 }
 
-fn read_intel_rdt<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<IntelRdt<'a>> {
+fn read_intel_rdt<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<IntelRdt<'a>> {
     let mut rdt = IntelRdt {
         clos_id: None,
         l3_cache_schema: None,
@@ -501,21 +473,17 @@ fn read_intel_rdt<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<In
         enable_monitoring: false,
         _present: Present::Yes,
     };
-    value.object(&mut |name, value| {
-        match name {
-            "closID" => {
-                rdt.clos_id = value.optional_text()?;
-                if rdt.clos_id.is_some_and(|id| !is_file_name(id.as_str())) {
-                    return Err(value.refuse(Cause::Value("must be a plain file name")));
-                }
+    members!(value, {
+        "closID" => {
+            rdt.clos_id = value.optional_text()?;
+            if rdt.clos_id.is_some_and(|id| !is_file_name(id.as_str())) {
+                return Err(value.refuse("must be a plain file name: "));
             }
-            "l3CacheSchema" => value.text_into(&mut rdt.l3_cache_schema)?,
-            "memBwSchema" => value.text_into(&mut rdt.mem_bw_schema)?,
-            "schemata" => rdt.schemata = read_texts(value, spec)?,
-            "enableMonitoring" => value.boolean_into(&mut rdt.enable_monitoring)?,
-            _ => {}
-        }
-        Ok(())
+        },
+        "l3CacheSchema" => value.text_into(&mut rdt.l3_cache_schema)?,
+        "memBwSchema" => value.text_into(&mut rdt.mem_bw_schema)?,
+        "schemata" => rdt.schemata = read_texts(value, spec)?,
+        "enableMonitoring" => value.boolean_into(&mut rdt.enable_monitoring)?,
     })?;
     Ok(rdt)
 }
@@ -525,16 +493,12 @@ pub(crate) fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains('/')
 }
 
-fn read_memory_policy<'a>(value: &mut dyn Value<'a>) -> Read<MemoryPolicy<'a>> {
+fn read_memory_policy<'a>(value: &mut Value<'_, 'a>) -> Read<MemoryPolicy<'a>> {
     let (mut mode, mut flags, mut nodes) = (None, 0, None);
-    value.object(&mut |name, value| {
-        match name {
-            "mode" => mode = Some(value.one_of("memory policy", &MEMORY_POLICY_MODES)?),
-            "flags" => flags = value.any_of("memory policy flag", &MEMORY_POLICY_FLAGS)?,
-            "nodes" => value.text_into(&mut nodes)?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "mode" => mode = Some(value.one_of(MEMORY_POLICY_MODES, "unknown memory policy ")? as u32),
+        "flags" => flags = value.any_of(MEMORY_POLICY_FLAGS, "unknown flag ")? << MEMORY_POLICY_FLAGS_SHIFT,
+        "nodes" => value.text_into(&mut nodes)?,
     })?;
     Ok(MemoryPolicy {
         mode: value.require("mode", mode)?,
@@ -543,15 +507,16 @@ fn read_memory_policy<'a>(value: &mut dyn Value<'a>) -> Read<MemoryPolicy<'a>> {
     })
 }
 
-fn read_personality<'a>(value: &mut dyn Value<'a>) -> Read<Personality> {
+/// The words for `PER_LINUX`, which is 0, and `PER_LINUX32`.
+const PERSONALITIES: Words = Words::new("LINUX LINUX32 ");
+/// `PER_LINUX32` of `linux/personality.h`.
+const PER_LINUX32: u32 = 8;
+
+fn read_personality<'a>(value: &mut Value<'_, 'a>) -> Read<Personality> {
     let mut domain = None;
-    value.object(&mut |name, value| {
-        match name {
-            "domain" => domain = Some(value.one_of("domain", &[("LINUX", 0), ("LINUX32", 8)])?),
-            "flags" => value.array(&mut |value| Err(value.refuse(Cause::Value("no flag is supported"))))?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "domain" => domain = Some(value.one_of(PERSONALITIES, "unknown domain ")? as u32 * PER_LINUX32),
+        "flags" => value.array(|_, _, value| Err(value.refuse("no flag is supported: ")))?,
     })?;
     Ok(Personality {
         domain: value.require("domain", domain)?,

@@ -2,12 +2,12 @@
 
 use heapless::Vec;
 
-use crate::error::{Cause, limit};
-use crate::json::{Read, Value};
-use crate::limits::MOUNT_OPTIONS_MAX;
+use crate::json::{Read, Value, members};
+use crate::limits::{MOUNT_OPTIONS_MAX, MOUNTS_MAX};
 use crate::linux::{IdMapping, read_id_mapping};
 use crate::spec::{List, Spec, read_list};
 use crate::text::Text;
+use crate::words::Words;
 
 /// One element of `mounts`.
 #[derive(Clone, Copy)]
@@ -137,7 +137,7 @@ pub const MOUNT_ATTR_NOSYMFOLLOW: u32 = 0x20_0000;
 
 /// What one option does.
 #[derive(Clone, Copy)]
-pub(crate) enum Effect {
+enum Effect {
     /// Nothing.
     Nothing,
     /// Sets `MS_` flags.
@@ -160,97 +160,95 @@ pub(crate) enum Effect {
     TmpCopyUp,
 }
 
-/// An option that is not left to the file system.
-#[derive(Clone, Copy)]
-pub struct MountOption {
-    /// The word.
-    pub name: &'static str,
-    effect: Effect,
+/// The options and what each of them does, in two tables of the same order.
+macro_rules! options {
+    ($($name:literal => $effect:expr,)*) => {
+        /// All options that are not left to the file system, in the order of the alphabet.
+        pub const MOUNT_OPTIONS: Words = Words::new(concat!($($name, " "),*));
+        const EFFECTS: &[Effect] = {
+            use Effect::*;
+            &[$($effect),*]
+        };
+    };
 }
 
-const fn option(name: &'static str, effect: Effect) -> MountOption {
-    MountOption { name, effect }
+options! {
+    "async" => Clear(MS_SYNCHRONOUS),
+    "atime" => Clear(MS_NOATIME),
+    "bind" => Set(MS_BIND),
+    "defaults" => Nothing,
+    "dev" => Clear(MS_NODEV),
+    "diratime" => Clear(MS_NODIRATIME),
+    "dirsync" => Set(MS_DIRSYNC),
+    "exec" => Clear(MS_NOEXEC),
+    "idmap" => MapIds(Idmap::Single),
+    "iversion" => Set(MS_I_VERSION),
+    "lazytime" => Set(MS_LAZYTIME),
+    "loud" => Clear(MS_SILENT),
+    "mand" => Set(MS_MANDLOCK),
+    "noatime" => Set(MS_NOATIME),
+    "nodev" => Set(MS_NODEV),
+    "nodiratime" => Set(MS_NODIRATIME),
+    "noexec" => Set(MS_NOEXEC),
+    "noiversion" => Clear(MS_I_VERSION),
+    "nolazytime" => Clear(MS_LAZYTIME),
+    "nomand" => Clear(MS_MANDLOCK),
+    "norelatime" => Clear(MS_RELATIME),
+    "nostrictatime" => Clear(MS_STRICTATIME),
+    "nosuid" => Set(MS_NOSUID),
+    "nosymfollow" => Set(MS_NOSYMFOLLOW),
+    "private" => Propagate(MS_PRIVATE),
+    "ratime" => NotAtimeAll(MOUNT_ATTR_NOATIME),
+    "rbind" => Set(MS_BIND | MS_REC),
+    "rdev" => ClearAll(MOUNT_ATTR_NODEV),
+    "rdiratime" => ClearAll(MOUNT_ATTR_NODIRATIME),
+    "relatime" => Set(MS_RELATIME),
+    "remount" => Set(MS_REMOUNT),
+    "rexec" => ClearAll(MOUNT_ATTR_NOEXEC),
+    "ridmap" => MapIds(Idmap::Recursive),
+    "rnoatime" => AtimeAll(MOUNT_ATTR_NOATIME),
+    "rnodev" => SetAll(MOUNT_ATTR_NODEV),
+    "rnodiratime" => SetAll(MOUNT_ATTR_NODIRATIME),
+    "rnoexec" => SetAll(MOUNT_ATTR_NOEXEC),
+    "rnorelatime" => NotAtimeAll(MOUNT_ATTR_RELATIME),
+    "rnostrictatime" => NotAtimeAll(MOUNT_ATTR_STRICTATIME),
+    "rnosuid" => SetAll(MOUNT_ATTR_NOSUID),
+    "rnosymfollow" => SetAll(MOUNT_ATTR_NOSYMFOLLOW),
+    "ro" => Set(MS_RDONLY),
+    "rprivate" => Propagate(MS_PRIVATE | MS_REC),
+    "rrelatime" => AtimeAll(MOUNT_ATTR_RELATIME),
+    "rro" => SetAll(MOUNT_ATTR_RDONLY),
+    "rrw" => ClearAll(MOUNT_ATTR_RDONLY),
+    "rshared" => Propagate(MS_SHARED | MS_REC),
+    "rslave" => Propagate(MS_SLAVE | MS_REC),
+    "rstrictatime" => AtimeAll(MOUNT_ATTR_STRICTATIME),
+    "rsuid" => ClearAll(MOUNT_ATTR_NOSUID),
+    "rsymfollow" => ClearAll(MOUNT_ATTR_NOSYMFOLLOW),
+    "runbindable" => Propagate(MS_UNBINDABLE | MS_REC),
+    "rw" => Clear(MS_RDONLY),
+    "shared" => Propagate(MS_SHARED),
+    "silent" => Set(MS_SILENT),
+    "slave" => Propagate(MS_SLAVE),
+    "strictatime" => Set(MS_STRICTATIME),
+    "suid" => Clear(MS_NOSUID),
+    "symfollow" => Clear(MS_NOSYMFOLLOW),
+    "sync" => Set(MS_SYNCHRONOUS),
+    "tmpcopyup" => TmpCopyUp,
+    "unbindable" => Propagate(MS_UNBINDABLE),
 }
-
-/// All options that are not left to the file system, by name.
-pub const MOUNT_OPTIONS: [MountOption; 62] = {
-    use Effect::*;
-    [
-        option("async", Clear(MS_SYNCHRONOUS)),
-        option("atime", Clear(MS_NOATIME)),
-        option("bind", Set(MS_BIND)),
-        option("defaults", Nothing),
-        option("dev", Clear(MS_NODEV)),
-        option("diratime", Clear(MS_NODIRATIME)),
-        option("dirsync", Set(MS_DIRSYNC)),
-        option("exec", Clear(MS_NOEXEC)),
-        option("idmap", MapIds(Idmap::Single)),
-        option("iversion", Set(MS_I_VERSION)),
-        option("lazytime", Set(MS_LAZYTIME)),
-        option("loud", Clear(MS_SILENT)),
-        option("mand", Set(MS_MANDLOCK)),
-        option("noatime", Set(MS_NOATIME)),
-        option("nodev", Set(MS_NODEV)),
-        option("nodiratime", Set(MS_NODIRATIME)),
-        option("noexec", Set(MS_NOEXEC)),
-        option("noiversion", Clear(MS_I_VERSION)),
-        option("nolazytime", Clear(MS_LAZYTIME)),
-        option("nomand", Clear(MS_MANDLOCK)),
-        option("norelatime", Clear(MS_RELATIME)),
-        option("nostrictatime", Clear(MS_STRICTATIME)),
-        option("nosuid", Set(MS_NOSUID)),
-        option("nosymfollow", Set(MS_NOSYMFOLLOW)),
-        option("private", Propagate(MS_PRIVATE)),
-        option("ratime", NotAtimeAll(MOUNT_ATTR_NOATIME)),
-        option("rbind", Set(MS_BIND | MS_REC)),
-        option("rdev", ClearAll(MOUNT_ATTR_NODEV)),
-        option("rdiratime", ClearAll(MOUNT_ATTR_NODIRATIME)),
-        option("relatime", Set(MS_RELATIME)),
-        option("remount", Set(MS_REMOUNT)),
-        option("rexec", ClearAll(MOUNT_ATTR_NOEXEC)),
-        option("ridmap", MapIds(Idmap::Recursive)),
-        option("rnoatime", AtimeAll(MOUNT_ATTR_NOATIME)),
-        option("rnodev", SetAll(MOUNT_ATTR_NODEV)),
-        option("rnodiratime", SetAll(MOUNT_ATTR_NODIRATIME)),
-        option("rnoexec", SetAll(MOUNT_ATTR_NOEXEC)),
-        option("rnorelatime", NotAtimeAll(MOUNT_ATTR_RELATIME)),
-        option("rnostrictatime", NotAtimeAll(MOUNT_ATTR_STRICTATIME)),
-        option("rnosuid", SetAll(MOUNT_ATTR_NOSUID)),
-        option("rnosymfollow", SetAll(MOUNT_ATTR_NOSYMFOLLOW)),
-        option("ro", Set(MS_RDONLY)),
-        option("rprivate", Propagate(MS_PRIVATE | MS_REC)),
-        option("rrelatime", AtimeAll(MOUNT_ATTR_RELATIME)),
-        option("rro", SetAll(MOUNT_ATTR_RDONLY)),
-        option("rrw", ClearAll(MOUNT_ATTR_RDONLY)),
-        option("rshared", Propagate(MS_SHARED | MS_REC)),
-        option("rslave", Propagate(MS_SLAVE | MS_REC)),
-        option("rstrictatime", AtimeAll(MOUNT_ATTR_STRICTATIME)),
-        option("rsuid", ClearAll(MOUNT_ATTR_NOSUID)),
-        option("rsymfollow", ClearAll(MOUNT_ATTR_NOSYMFOLLOW)),
-        option("runbindable", Propagate(MS_UNBINDABLE | MS_REC)),
-        option("rw", Clear(MS_RDONLY)),
-        option("shared", Propagate(MS_SHARED)),
-        option("silent", Set(MS_SILENT)),
-        option("slave", Propagate(MS_SLAVE)),
-        option("strictatime", Set(MS_STRICTATIME)),
-        option("suid", Clear(MS_NOSUID)),
-        option("symfollow", Clear(MS_NOSYMFOLLOW)),
-        option("sync", Set(MS_SYNCHRONOUS)),
-        option("tmpcopyup", TmpCopyUp),
-        option("unbindable", Propagate(MS_UNBINDABLE)),
-    ]
-};
 
 /// Reads `mounts`.
-pub(crate) fn read_mounts<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<()> {
+pub(crate) fn read_mounts<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
     spec.mounts.clear();
-    value.array(&mut |value| {
+    value.array(|_, _, value| {
         let mount = read_mount(value, spec)?;
-        spec.mounts.push(mount).map_err(|_| value.refuse(limit!(MOUNTS_MAX)))
+        spec.mounts
+            .push(mount)
+            .map_err(|_| value.refuse_as_too_many("MOUNTS_MAX", MOUNTS_MAX))
     })
 }
 
-fn read_mount<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Mount<'a>> {
+fn read_mount<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Mount<'a>> {
     let mut mount = Mount {
         destination: Text::EMPTY,
         source: None,
@@ -259,17 +257,13 @@ fn read_mount<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Mount<
         uid_mappings: List::EMPTY,
         gid_mappings: List::EMPTY,
     };
-    value.object(&mut |name, value| {
-        match name {
-            "destination" => mount.destination = value.some_text()?,
-            "source" => value.text_into(&mut mount.source)?,
-            "type" => value.text_into(&mut mount.kind)?,
-            "options" => mount.plan = read_options(value)?,
-            "uidMappings" => mount.uid_mappings = read_list(value, spec, read_id_mapping)?,
-            "gidMappings" => mount.gid_mappings = read_list(value, spec, read_id_mapping)?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "destination" => mount.destination = value.some_text()?,
+        "source" => value.text_into(&mut mount.source)?,
+        "type" => value.text_into(&mut mount.kind)?,
+        "options" => mount.plan = read_options(value)?,
+        "uidMappings" => mount.uid_mappings = read_list(value, spec, read_id_mapping)?,
+        "gidMappings" => mount.gid_mappings = read_list(value, spec, read_id_mapping)?,
     })?;
     value.require("destination", (!mount.destination.is_empty()).then_some(()))?;
     if !mount.uid_mappings.is_empty() && mount.plan.idmap.is_none() {
@@ -279,21 +273,23 @@ fn read_mount<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Mount<
     Ok(mount)
 }
 
-fn read_options<'a>(value: &mut dyn Value<'a>) -> Read<MountPlan<'a>> {
+fn read_options<'a>(value: &mut Value<'_, 'a>) -> Read<MountPlan<'a>> {
     let mut plan = MountPlan::default();
     let mut data: Vec<&str, MOUNT_OPTIONS_MAX> = Vec::new();
     let mut count = 0;
-    value.array(&mut |value| {
+    value.array(|_, _, value| {
         let word = value.word()?;
         count += 1;
         if count > MOUNT_OPTIONS_MAX {
-            return Err(value.refuse(limit!(MOUNT_OPTIONS_MAX)));
+            return Err(value.refuse_as_too_many("MOUNT_OPTIONS_MAX", MOUNT_OPTIONS_MAX));
         }
-        match MOUNT_OPTIONS.iter().find(|option| option.name == word) {
-            Some(option) if plan.add(option.effect) => Ok(()),
-            Some(_) => Err(value.refuse(Cause::Rule("one propagation too many"))),
+        match MOUNT_OPTIONS.position(word).and_then(|position| EFFECTS.get(position)) {
+            Some(effect) if plan.add(*effect) => Ok(()),
+            Some(_) => Err(value.refuse("one propagation too many")),
             None if word.is_empty() => Ok(()),
-            None => data.push(word).map_err(|_| value.refuse(limit!(MOUNT_OPTIONS_MAX))),
+            None => data
+                .push(word)
+                .map_err(|_| value.refuse_as_too_many("MOUNT_OPTIONS_MAX", MOUNT_OPTIONS_MAX)),
         }
     })?;
     if !data.is_empty() {

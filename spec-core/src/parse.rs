@@ -34,7 +34,7 @@ pub fn parse_resources<'a>(json: &'a [u8], arena: &'a mut [u8], spec: &mut Spec<
     parse(json, arena, spec, read, |_| Ok(()))
 }
 
-type ReadDocument<'a> = fn(&mut dyn Value<'a>, &mut Spec<'a>) -> Read<()>;
+type ReadDocument<'a> = fn(&mut Value<'_, 'a>, &mut Spec<'a>) -> Read<()>;
 
 fn parse<'a>(
     json: &'a [u8],
@@ -43,6 +43,7 @@ fn parse<'a>(
     read: ReadDocument<'a>,
     check: fn(&Spec<'a>) -> Result<(), Broken<'a>>,
 ) -> Result<(), Error<'a>> {
-    read_document(json, arena, &mut |value| read(value, spec))?;
+    let mut read = |_, _, value: &mut Value<'_, 'a>| read(value, spec);
+    read_document(json, arena, &mut read)?;
     check(spec).map_err(|broken| broken.in_document(json))
 }

@@ -2,11 +2,11 @@
 
 use heapless::Vec;
 
-use crate::error::{Cause, limit};
-use crate::json::{Read, Value};
+use crate::json::{Read, Value, members};
 use crate::limits::RLIMITS_MAX;
 use crate::spec::{List, Present, Spec, read_list, read_texts};
 use crate::text::Text;
+use crate::words::Words;
 
 /// `process`. Also the document that `exec --process` reads.
 #[derive(Clone, Debug)]
@@ -237,147 +237,119 @@ pub struct IoPriority {
     pub priority: u8,
 }
 
-/// The policies of `scheduler`, as `linux/sched.h` numbers them.
-pub const SCHEDULER_POLICIES: [(&str, u32); 7] = [
-    ("SCHED_OTHER", 0),
-    ("SCHED_FIFO", 1),
-    ("SCHED_RR", 2),
-    ("SCHED_BATCH", 3),
-    ("SCHED_ISO", 4),
-    ("SCHED_IDLE", 5),
-    ("SCHED_DEADLINE", 6),
-];
+/// The policies of `scheduler`, in the order in which `linux/sched.h` numbers them, from 0.
+pub const SCHEDULER_POLICIES: Words =
+    Words::new("SCHED_OTHER SCHED_FIFO SCHED_RR SCHED_BATCH SCHED_ISO SCHED_IDLE SCHED_DEADLINE ");
 
-/// The flags of `scheduler`, as the kernel's bits.
-pub const SCHEDULER_FLAGS: [(&str, u32); 7] = [
-    ("SCHED_FLAG_RESET_ON_FORK", 0x01),
-    ("SCHED_FLAG_RECLAIM", 0x02),
-    ("SCHED_FLAG_DL_OVERRUN", 0x04),
-    ("SCHED_FLAG_KEEP_POLICY", 0x08),
-    ("SCHED_FLAG_KEEP_PARAMS", 0x10),
-    ("SCHED_FLAG_UTIL_CLAMP_MIN", 0x20),
-    ("SCHED_FLAG_UTIL_CLAMP_MAX", 0x40),
-];
+/// The flags of `scheduler`, from the lowest of the kernel's bits on.
+pub const SCHEDULER_FLAGS: Words = Words::new(concat!(
+    "SCHED_FLAG_RESET_ON_FORK SCHED_FLAG_RECLAIM SCHED_FLAG_DL_OVERRUN SCHED_FLAG_KEEP_POLICY ",
+    "SCHED_FLAG_KEEP_PARAMS SCHED_FLAG_UTIL_CLAMP_MIN SCHED_FLAG_UTIL_CLAMP_MAX ",
+));
 
-/// The classes of `ioPriority`, as `linux/ioprio.h` numbers them.
-pub const IO_PRIORITY_CLASSES: [(&str, u32); 3] =
-    [("IOPRIO_CLASS_RT", 1), ("IOPRIO_CLASS_BE", 2), ("IOPRIO_CLASS_IDLE", 3)];
+/// The classes of `ioPriority`, in the order in which `linux/ioprio.h` numbers them, from 1.
+pub const IO_PRIORITY_CLASSES: Words = Words::new("IOPRIO_CLASS_RT IOPRIO_CLASS_BE IOPRIO_CLASS_IDLE ");
 
 /// Reads `process`.
-pub(crate) fn read_process<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Process<'a>> {
+pub(crate) fn read_process<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Process<'a>> {
     let mut process = Process::EMPTY;
-    value.object(&mut |name, value| {
-        match name {
-            "terminal" => value.boolean_into(&mut process.terminal)?,
-            "consoleSize" => process.console_size = Some(read_console_size(value)?),
-            "cwd" => process.cwd = value.absolute_path()?,
-            "args" => process.args = read_texts(value, spec)?,
-            "env" => process.env = read_texts(value, spec)?,
-            "user" => process.user = read_user(value, spec)?,
-            "capabilities" => {
-                process.unknown_capability = None;
-                process.capabilities = read_capabilities(value, &mut process.unknown_capability)?;
-            }
-            "rlimits" => read_rlimits(value, &mut process)?,
-            "noNewPrivileges" => value.boolean_into(&mut process.no_new_privileges)?,
-            "oomScoreAdj" => process.oom_score_adj = Some(value.between(-1000, 1000)? as i32),
-            "apparmorProfile" => value.text_into(&mut process.apparmor_profile)?,
-            "selinuxLabel" => value.text_into(&mut process.selinux_label)?,
-            "scheduler" => process.scheduler = Some(read_scheduler(value)?),
-            "ioPriority" => process.io_priority = Some(read_io_priority(value)?),
-            "execCPUAffinity" => read_exec_cpu_affinity(value, &mut process)?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "terminal" => value.boolean_into(&mut process.terminal)?,
+        "consoleSize" => process.console_size = Some(read_console_size(value)?),
+        "cwd" => process.cwd = value.absolute_path()?,
+        "args" => process.args = read_texts(value, spec)?,
+        "env" => process.env = read_texts(value, spec)?,
+        "user" => process.user = read_user(value, spec)?,
+        "capabilities" => {
+            process.unknown_capability = None;
+            process.capabilities = read_capabilities(value, &mut process.unknown_capability)?;
+        },
+        "rlimits" => read_rlimits(value, &mut process)?,
+        "noNewPrivileges" => value.boolean_into(&mut process.no_new_privileges)?,
+        "oomScoreAdj" => process.oom_score_adj = Some(value.between(-1000, 1000)? as i32),
+        "apparmorProfile" => value.text_into(&mut process.apparmor_profile)?,
+        "selinuxLabel" => value.text_into(&mut process.selinux_label)?,
+        "scheduler" => process.scheduler = Some(read_scheduler(value)?),
+        "ioPriority" => process.io_priority = Some(read_io_priority(value)?),
+        "execCPUAffinity" => read_exec_cpu_affinity(value, &mut process)?,
     })?;
     value.require("cwd", (!process.cwd.is_empty()).then_some(()))?;
     if process.args.is_empty() {
-        return Err(value.refuse_at(Some("args"), Cause::Rule("must name a program")));
+        return Err(value.refuse_member("args", "must name a program"));
     }
     Ok(process)
 }
 
-fn read_console_size<'a>(value: &mut dyn Value<'a>) -> Read<ConsoleSize> {
+fn read_console_size<'a>(value: &mut Value<'_, 'a>) -> Read<ConsoleSize> {
     let mut size = ConsoleSize { height: 0, width: 0 };
-    value.object(&mut |name, value| {
-        match name {
-            "height" => size.height = value.unsigned_16()?,
-            "width" => size.width = value.unsigned_16()?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "height" => size.height = value.unsigned_16()?,
+        "width" => size.width = value.unsigned_16()?,
     })?;
     Ok(size)
 }
 
-fn read_user<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<User> {
+fn read_user<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<User> {
     let mut user = User::default();
-    value.object(&mut |name, value| {
-        match name {
-            "uid" => user.uid = value.unsigned_32()?,
-            "gid" => user.gid = value.unsigned_32()?,
-            "umask" => user.umask = Some(value.between(0, 0o7777)? as u32),
-            "additionalGids" => user.additional_gids = read_list(value, spec, |value, _| value.unsigned_32())?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "uid" => user.uid = value.unsigned_32()?,
+        "gid" => user.gid = value.unsigned_32()?,
+        "umask" => user.umask = Some(value.between(0, 0o7777)? as u32),
+        "additionalGids" => user.additional_gids = read_list(value, spec, |value, _| value.unsigned_32())?,
     })?;
     Ok(user)
 }
 
-fn read_capabilities<'a>(value: &mut dyn Value<'a>, unknown: &mut Option<Text<'a>>) -> Read<Capabilities> {
+fn read_capabilities<'a>(value: &mut Value<'_, 'a>, unknown: &mut Option<Text<'a>>) -> Read<Capabilities> {
     let mut capabilities = Capabilities::default();
-    value.object(&mut |name, value| {
-        let set = match name {
-            "bounding" => &mut capabilities.bounding,
-            "effective" => &mut capabilities.effective,
-            "permitted" => &mut capabilities.permitted,
-            "inheritable" => &mut capabilities.inheritable,
-            "ambient" => &mut capabilities.ambient,
-            _ => return Ok(()),
-        };
-        *set = 0;
-        value.array(&mut |value| {
-            let name = value.word()?;
-            match capability_number(name) {
-                Some(number) => *set |= 1 << number,
-                None if unknown.is_none() => *unknown = Some(value.keep(&[name])?),
-                None => {}
-            }
-            Ok(())
-        })
+    members!(value, {
+        "bounding" => capabilities.bounding = read_capability_set(value, unknown)?,
+        "effective" => capabilities.effective = read_capability_set(value, unknown)?,
+        "permitted" => capabilities.permitted = read_capability_set(value, unknown)?,
+        "inheritable" => capabilities.inheritable = read_capability_set(value, unknown)?,
+        "ambient" => capabilities.ambient = read_capability_set(value, unknown)?,
     })?;
     Ok(capabilities)
 }
 
-fn read_rlimits<'a>(value: &mut dyn Value<'a>, process: &mut Process<'a>) -> Read<()> {
+fn read_capability_set<'a>(value: &mut Value<'_, 'a>, unknown: &mut Option<Text<'a>>) -> Read<u64> {
+    let mut set = 0;
+    value.array(|_, _, value| {
+        let name = value.word()?;
+        match capability_number(name) {
+            Some(number) => set |= 1 << number,
+            None if unknown.is_none() => *unknown = Some(value.keep(&[name])?),
+            None => {}
+        }
+        Ok(())
+    })?;
+    Ok(set)
+}
+
+fn read_rlimits<'a>(value: &mut Value<'_, 'a>, process: &mut Process<'a>) -> Read<()> {
     process.rlimits.clear();
-    value.array(&mut |value| {
+    value.array(|_, _, value| {
         let rlimit = read_rlimit(value)?;
         if process.rlimits.iter().any(|before| before.resource == rlimit.resource) {
-            return Err(value.refuse(Cause::Rule("the same resource stands before")));
+            return Err(value.refuse("the same resource stands before"));
         }
         process
             .rlimits
             .push(rlimit)
-            .map_err(|_| value.refuse(limit!(RLIMITS_MAX)))
+            .map_err(|_| value.refuse_as_too_many("RLIMITS_MAX", RLIMITS_MAX))
     })
 }
 
-fn read_rlimit<'a>(value: &mut dyn Value<'a>) -> Read<Rlimit> {
+fn read_rlimit<'a>(value: &mut Value<'_, 'a>) -> Read<Rlimit> {
     let (mut resource, mut soft, mut hard) = (None, None, None);
-    value.object(&mut |name, value| {
-        match name {
-            "type" => {
-                let word = value.word()?;
-                let number = RLIMIT_NAMES.iter().position(|known| *known == word);
-                resource = Some(number.ok_or_else(|| value.refuse(Cause::Unknown("resource")))? as u8);
-            }
-            "soft" => value.unsigned_into(&mut soft)?,
-            "hard" => value.unsigned_into(&mut hard)?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "type" => {
+            let word = value.word()?;
+            let number = RLIMIT_NAMES.iter().position(|known| *known == word);
+            resource = Some(number.ok_or_else(|| value.refuse("unknown resource "))? as u8);
+        },
+        "soft" => value.unsigned_into(&mut soft)?,
+        "hard" => value.unsigned_into(&mut hard)?,
     })?;
     let rlimit = Rlimit {
         resource: value.require("type", resource)?,
@@ -385,40 +357,32 @@ fn read_rlimit<'a>(value: &mut dyn Value<'a>) -> Read<Rlimit> {
         hard: value.require("hard", hard)?,
     };
     if rlimit.soft > rlimit.hard {
-        return Err(value.refuse_at(Some("soft"), Cause::Value("higher than the hard limit")));
+        return Err(value.refuse_member("soft", "higher than the hard limit: "));
     }
     Ok(rlimit)
 }
 
-fn read_scheduler<'a>(value: &mut dyn Value<'a>) -> Read<Scheduler> {
+fn read_scheduler<'a>(value: &mut Value<'_, 'a>) -> Read<Scheduler> {
     let mut scheduler = Scheduler::default();
     let mut policy = None;
-    value.object(&mut |name, value| {
-        match name {
-            "policy" => policy = Some(value.one_of("scheduling policy", &SCHEDULER_POLICIES)?),
-            "nice" => scheduler.nice = value.between(-20, 19)? as i32,
-            "priority" => scheduler.priority = value.between(0, 99)? as u32,
-            "flags" => scheduler.flags = value.any_of("scheduling flag", &SCHEDULER_FLAGS)?.into(),
-            "runtime" => scheduler.runtime = value.unsigned()?,
-            "deadline" => scheduler.deadline = value.unsigned()?,
-            "period" => scheduler.period = value.unsigned()?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "policy" => policy = Some(value.one_of(SCHEDULER_POLICIES, "unknown policy ")? as u32),
+        "nice" => scheduler.nice = value.between(-20, 19)? as i32,
+        "priority" => scheduler.priority = value.between(0, 99)? as u32,
+        "flags" => scheduler.flags = value.any_of(SCHEDULER_FLAGS, "unknown flag ")?.into(),
+        "runtime" => scheduler.runtime = value.unsigned()?,
+        "deadline" => scheduler.deadline = value.unsigned()?,
+        "period" => scheduler.period = value.unsigned()?,
     })?;
     scheduler.policy = value.require("policy", policy)?;
     Ok(scheduler)
 }
 
-fn read_io_priority<'a>(value: &mut dyn Value<'a>) -> Read<IoPriority> {
+fn read_io_priority<'a>(value: &mut Value<'_, 'a>) -> Read<IoPriority> {
     let (mut class, mut priority) = (None, 0);
-    value.object(&mut |name, value| {
-        match name {
-            "class" => class = Some(value.one_of("class", &IO_PRIORITY_CLASSES)? as u8),
-            "priority" => priority = value.between(0, 7)? as u8,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "class" => class = Some(value.one_of(IO_PRIORITY_CLASSES, "unknown class ")? as u8 + 1),
+        "priority" => priority = value.between(0, 7)? as u8,
     })?;
     Ok(IoPriority {
         class: value.require("class", class)?,
@@ -426,13 +390,9 @@ fn read_io_priority<'a>(value: &mut dyn Value<'a>) -> Read<IoPriority> {
     })
 }
 
-fn read_exec_cpu_affinity<'a>(value: &mut dyn Value<'a>, process: &mut Process<'a>) -> Read<()> {
-    value.object(&mut |name, value| {
-        match name {
-            "initial" => value.text_into(&mut process.exec_cpu_affinity_initial)?,
-            "final" => value.text_into(&mut process.exec_cpu_affinity_final)?,
-            _ => {}
-        }
-        Ok(())
+fn read_exec_cpu_affinity<'a>(value: &mut Value<'_, 'a>, process: &mut Process<'a>) -> Read<()> {
+    members!(value, {
+        "initial" => value.text_into(&mut process.exec_cpu_affinity_initial)?,
+        "final" => value.text_into(&mut process.exec_cpu_affinity_final)?,
     })
 }

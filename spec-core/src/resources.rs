@@ -1,10 +1,10 @@
 //! `linux.resources`: what a cgroup limits. Also the document that `update --resources` reads.
 
-use crate::error::Cause;
-use crate::json::{Read, Value};
+use crate::json::{Read, Value, members};
 use crate::linux::{DeviceKind, MAJOR_MAX, MINOR_MAX, Pair, is_file_name};
 use crate::spec::{List, Pool, Spec, read_list, read_pairs};
 use crate::text::Text;
+use crate::words::NO_WORDS;
 
 /// `resources`. A number that is not given is `None`; 0 is a value.
 #[derive(Clone, Copy)]
@@ -223,30 +223,26 @@ pub struct RdmaLimit<'a> {
 }
 
 /// Reads `resources`.
-pub(crate) fn read_resources<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Resources<'a>> {
+pub(crate) fn read_resources<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Resources<'a>> {
     let mut resources = Resources {
         present: true,
         ..Resources::NONE
     };
-    value.object(&mut |name, value| {
-        match name {
-            "devices" => resources.devices = read_list(value, spec, read_device_rule)?,
-            "memory" => resources.memory = read_memory(value)?,
-            "cpu" => resources.cpu = read_cpu(value)?,
-            "pids" => resources.pids_limit = read_pids_limit(value)?,
-            "blockIO" => resources.block_io = read_block_io(value, spec)?,
-            "hugepageLimits" => resources.hugepage_limits = read_list(value, spec, read_hugepage_limit)?,
-            "network" => read_network(value, spec, &mut resources)?,
-            "rdma" => resources.rdma = read_rdma(value, spec)?,
-            "unified" => resources.unified = read_pairs(value, spec, check_unified_file)?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "devices" => resources.devices = read_list(value, spec, read_device_rule)?,
+        "memory" => resources.memory = read_memory(value)?,
+        "cpu" => resources.cpu = read_cpu(value)?,
+        "pids" => resources.pids_limit = read_pids_limit(value)?,
+        "blockIO" => resources.block_io = read_block_io(value, spec)?,
+        "hugepageLimits" => resources.hugepage_limits = read_list(value, spec, read_hugepage_limit)?,
+        "network" => read_network(value, spec, &mut resources)?,
+        "rdma" => resources.rdma = read_rdma(value, spec)?,
+        "unified" => resources.unified = read_pairs(value, spec, check_unified_file)?,
     })?;
     Ok(resources)
 }
 
-fn read_device_rule<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<DeviceRule> {
+fn read_device_rule<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<DeviceRule> {
     let access = DeviceAccess {
         read: true,
         write: true,
@@ -259,28 +255,24 @@ fn read_device_rule<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<Dev
         minor: None,
         access,
     };
-    value.object(&mut |name, value| {
-        match name {
-            "allow" => value.boolean_into(&mut rule.allow)?,
-            "type" => {
-                rule.kind = match value.word()? {
-                    "" | "a" => None,
-                    "c" => Some(DeviceKind::Character),
-                    "b" => Some(DeviceKind::Block),
-                    _ => return Err(value.refuse(Cause::Unknown("device type"))),
-                }
+    members!(value, {
+        "allow" => value.boolean_into(&mut rule.allow)?,
+        "type" => {
+            rule.kind = match value.word()? {
+                "" | "a" => None,
+                "c" => Some(DeviceKind::Character),
+                "b" => Some(DeviceKind::Block),
+                _ => return Err(value.refuse("unknown device type ")),
             }
-            "major" => rule.major = u32::try_from(value.between(-1, MAJOR_MAX)?).ok(),
-            "minor" => rule.minor = u32::try_from(value.between(-1, MINOR_MAX)?).ok(),
-            "access" => rule.access = read_access(value)?,
-            _ => {}
-        }
-        Ok(())
+        },
+        "major" => rule.major = u32::try_from(value.between(-1, MAJOR_MAX)?).ok(),
+        "minor" => rule.minor = u32::try_from(value.between(-1, MINOR_MAX)?).ok(),
+        "access" => rule.access = read_access(value)?,
     })?;
     Ok(rule)
 }
 
-fn read_access<'a>(value: &mut dyn Value<'a>) -> Read<DeviceAccess> {
+fn read_access<'a>(value: &mut Value<'_, 'a>) -> Read<DeviceAccess> {
     let letters = match value.word()? {
         // As if it were absent, which means all of them.
         "" => "rwm",
@@ -292,109 +284,78 @@ fn read_access<'a>(value: &mut dyn Value<'a>) -> Read<DeviceAccess> {
             b'r' => &mut access.read,
             b'w' => &mut access.write,
             b'm' => &mut access.mknod,
-            _ => return Err(value.refuse(Cause::Unknown("access"))),
+            _ => return Err(value.refuse("unknown access ")),
         };
         if *kind {
-            return Err(value.refuse(Cause::Value("the same letter twice")));
+            return Err(value.refuse("the same letter twice: "));
         }
         *kind = true;
     }
     Ok(access)
 }
 
-fn read_memory<'a>(value: &mut dyn Value<'a>) -> Read<Memory> {
+fn read_memory<'a>(value: &mut Value<'_, 'a>) -> Read<Memory> {
     let mut memory = Memory::default();
-    value.object(&mut |name, value| {
-        let bytes = match name {
-            "limit" => &mut memory.limit,
-            "reservation" => &mut memory.reservation,
-            "swap" => &mut memory.swap,
-            "kernel" => &mut memory.kernel,
-            "kernelTCP" => &mut memory.kernel_tcp,
-            "swappiness" => {
-                memory.swappiness = match value.unsigned()? {
-                    // The -1 of old clients, which stands for the default.
-                    u64::MAX => None,
-                    101.. => return Err(value.out_of_range()),
-                    swappiness => Some(swappiness),
-                };
-                return Ok(());
+    members!(value, {
+        "limit" => read_bytes(value, &mut memory.limit)?,
+        "reservation" => read_bytes(value, &mut memory.reservation)?,
+        "swap" => read_bytes(value, &mut memory.swap)?,
+        "kernel" => read_bytes(value, &mut memory.kernel)?,
+        "kernelTCP" => read_bytes(value, &mut memory.kernel_tcp)?,
+        "swappiness" => {
+            memory.swappiness = match value.unsigned()? {
+                // The -1 of old clients, which stands for the default.
+                u64::MAX => None,
+                101.. => return Err(value.out_of_range()),
+                swappiness => Some(swappiness),
             }
-            "disableOOMKiller" => {
-                memory.disable_oom_killer = value.boolean()?;
-                return Ok(());
-            }
-            "useHierarchy" => {
-                memory.use_hierarchy = value.boolean()?;
-                return Ok(());
-            }
-            "checkBeforeUpdate" => {
-                memory.check_before_update = value.boolean()?;
-                return Ok(());
-            }
-            _ => return Ok(()),
-        };
-        *bytes = Some(value.between(-1, i64::MAX)?);
-        Ok(())
+        },
+        "disableOOMKiller" => value.boolean_into(&mut memory.disable_oom_killer)?,
+        "useHierarchy" => value.boolean_into(&mut memory.use_hierarchy)?,
+        "checkBeforeUpdate" => value.boolean_into(&mut memory.check_before_update)?,
     })?;
     Ok(memory)
 }
 
-fn read_cpu<'a>(value: &mut dyn Value<'a>) -> Read<Cpu<'a>> {
+fn read_bytes(value: &mut Value<'_, '_>, place: &mut Option<i64>) -> Read<()> {
+    *place = Some(value.between(-1, i64::MAX)?);
+    Ok(())
+}
+
+fn read_cpu<'a>(value: &mut Value<'_, 'a>) -> Read<Cpu<'a>> {
     let mut cpu = Cpu::default();
-    value.object(&mut |name, value| {
-        match name {
-            "shares" => value.unsigned_into(&mut cpu.shares)?,
-            "quota" => value.signed_into(&mut cpu.quota)?,
-            "burst" => value.unsigned_into(&mut cpu.burst)?,
-            "period" => value.unsigned_into(&mut cpu.period)?,
-            "realtimeRuntime" => value.signed_into(&mut cpu.realtime_runtime)?,
-            "realtimePeriod" => value.unsigned_into(&mut cpu.realtime_period)?,
-            "cpus" => value.text_into(&mut cpu.cpus)?,
-            "mems" => value.text_into(&mut cpu.mems)?,
-            "idle" => cpu.idle = Some(value.between(0, 1)?),
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "shares" => value.unsigned_into(&mut cpu.shares)?,
+        "quota" => value.signed_into(&mut cpu.quota)?,
+        "burst" => value.unsigned_into(&mut cpu.burst)?,
+        "period" => value.unsigned_into(&mut cpu.period)?,
+        "realtimeRuntime" => value.signed_into(&mut cpu.realtime_runtime)?,
+        "realtimePeriod" => value.unsigned_into(&mut cpu.realtime_period)?,
+        "cpus" => value.text_into(&mut cpu.cpus)?,
+        "mems" => value.text_into(&mut cpu.mems)?,
+        "idle" => cpu.idle = Some(value.between(0, 1)?),
     })?;
     Ok(cpu)
 }
 
-fn read_pids_limit<'a>(value: &mut dyn Value<'a>) -> Read<Option<i64>> {
+fn read_pids_limit<'a>(value: &mut Value<'_, 'a>) -> Read<Option<i64>> {
     let mut limit = None;
-    value.object(&mut |name, value| {
-        if name == "limit" {
-            limit = Some(value.signed()?);
-        }
-        Ok(())
+    members!(value, {
+        "limit" => value.signed_into(&mut limit)?,
     })?;
     Ok(limit)
 }
 
-fn read_block_io<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<BlockIo> {
+fn read_block_io<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<BlockIo> {
     let mut block_io = BlockIo::default();
-    value.object(&mut |name, value| {
-        let throttle = match name {
-            "weight" => {
-                block_io.weight = Some(value.unsigned_16()?);
-                return Ok(());
-            }
-            "leafWeight" => {
-                block_io.leaf_weight = Some(value.unsigned_16()?);
-                return Ok(());
-            }
-            "weightDevice" => {
-                block_io.weight_devices = read_list(value, spec, read_weight_device)?;
-                return Ok(());
-            }
-            "throttleReadBpsDevice" => &mut block_io.throttle_read_bps,
-            "throttleWriteBpsDevice" => &mut block_io.throttle_write_bps,
-            "throttleReadIOPSDevice" => &mut block_io.throttle_read_iops,
-            "throttleWriteIOPSDevice" => &mut block_io.throttle_write_iops,
-            _ => return Ok(()),
-        };
-        *throttle = read_list(value, spec, read_throttle_device)?;
-        Ok(())
+    members!(value, {
+        "weight" => value.unsigned_16_into(&mut block_io.weight)?,
+        "leafWeight" => value.unsigned_16_into(&mut block_io.leaf_weight)?,
+        "weightDevice" => block_io.weight_devices = read_list(value, spec, read_weight_device)?,
+        "throttleReadBpsDevice" => block_io.throttle_read_bps = read_list(value, spec, read_throttle_device)?,
+        "throttleWriteBpsDevice" => block_io.throttle_write_bps = read_list(value, spec, read_throttle_device)?,
+        "throttleReadIOPSDevice" => block_io.throttle_read_iops = read_list(value, spec, read_throttle_device)?,
+        "throttleWriteIOPSDevice" => block_io.throttle_write_iops = read_list(value, spec, read_throttle_device)?,
     })?;
     Ok(block_io)
 }
@@ -409,25 +370,21 @@ struct BlockDevice {
     leaf_weight: Option<u16>,
 }
 
-fn read_block_device<'a>(value: &mut dyn Value<'a>) -> Read<BlockDevice> {
+fn read_block_device<'a>(value: &mut Value<'_, 'a>) -> Read<BlockDevice> {
     let mut device = BlockDevice::default();
-    value.object(&mut |name, value| {
-        match name {
-            "major" => device.major = Some(value.between(0, MAJOR_MAX)? as u32),
-            "minor" => device.minor = Some(value.between(0, MINOR_MAX)? as u32),
-            "rate" => value.unsigned_into(&mut device.rate)?,
-            "weight" => value.unsigned_16_into(&mut device.weight)?,
-            "leafWeight" => value.unsigned_16_into(&mut device.leaf_weight)?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "major" => device.major = Some(value.between(0, MAJOR_MAX)? as u32),
+        "minor" => device.minor = Some(value.between(0, MINOR_MAX)? as u32),
+        "rate" => value.unsigned_into(&mut device.rate)?,
+        "weight" => value.unsigned_16_into(&mut device.weight)?,
+        "leafWeight" => value.unsigned_16_into(&mut device.leaf_weight)?,
     })?;
     value.require("major", device.major)?;
     value.require("minor", device.minor)?;
     Ok(device)
 }
 
-fn read_weight_device<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<WeightDevice> {
+fn read_weight_device<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<WeightDevice> {
     let BlockDevice {
         major,
         minor,
@@ -443,7 +400,7 @@ fn read_weight_device<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<W
     })
 }
 
-fn read_throttle_device<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<ThrottleDevice> {
+fn read_throttle_device<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<ThrottleDevice> {
     let BlockDevice { major, minor, rate, .. } = read_block_device(value)?;
     let rate = value.require("rate", rate)?;
     Ok(ThrottleDevice {
@@ -453,21 +410,17 @@ fn read_throttle_device<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read
     })
 }
 
-fn read_hugepage_limit<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<HugepageLimit<'a>> {
+fn read_hugepage_limit<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<HugepageLimit<'a>> {
     let (mut page_size, mut limit) = (None, None);
-    value.object(&mut |name, value| {
-        match name {
-            "pageSize" => {
-                let size = value.text()?;
-                if !is_page_size(size.as_str()) {
-                    return Err(value.refuse(Cause::Value("not a page size such as \"2MB\"")));
-                }
-                page_size = Some(size);
+    members!(value, {
+        "pageSize" => {
+            let size = value.text()?;
+            if !is_page_size(size.as_str()) {
+                return Err(value.refuse("not a page size such as \"2MB\": "));
             }
-            "limit" => value.unsigned_into(&mut limit)?,
-            _ => {}
-        }
-        Ok(())
+            page_size = Some(size);
+        },
+        "limit" => value.unsigned_into(&mut limit)?,
     })?;
     Ok(HugepageLimit {
         page_size: value.require("pageSize", page_size)?,
@@ -484,26 +437,18 @@ fn is_page_size(size: &str) -> bool {
     !number.is_empty() && !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn read_network<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>, resources: &mut Resources<'a>) -> Read<()> {
-    value.object(&mut |name, value| {
-        match name {
-            "classID" => value.unsigned_32_into(&mut resources.network_class_id)?,
-            "priorities" => resources.network_priorities = read_list(value, spec, read_network_priority)?,
-            _ => {}
-        }
-        Ok(())
+fn read_network<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>, resources: &mut Resources<'a>) -> Read<()> {
+    members!(value, {
+        "classID" => value.unsigned_32_into(&mut resources.network_class_id)?,
+        "priorities" => resources.network_priorities = read_list(value, spec, read_network_priority)?,
     })
 }
 
-fn read_network_priority<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<NetworkPriority<'a>> {
+fn read_network_priority<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<NetworkPriority<'a>> {
     let (mut interface, mut priority) = (None, None);
-    value.object(&mut |name, value| {
-        match name {
-            "name" => interface = Some(value.some_text()?),
-            "priority" => value.unsigned_32_into(&mut priority)?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "name" => interface = Some(value.some_text()?),
+        "priority" => value.unsigned_32_into(&mut priority)?,
     })?;
     Ok(NetworkPriority {
         name: value.require("name", interface)?,
@@ -511,27 +456,23 @@ fn read_network_priority<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Rea
     })
 }
 
-fn read_rdma<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<List<RdmaLimit<'a>>> {
+fn read_rdma<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<List<RdmaLimit<'a>>> {
     let start = spec.rdma_limits.len();
-    value.object(&mut |device, value| {
+    value.object(NO_WORDS, |_, device, value| {
         let mut limit = RdmaLimit {
             device: value.keep(&[device])?,
             hca_handles: None,
             hca_objects: None,
         };
-        value.object(&mut |name, value| {
-            match name {
-                "hcaHandles" => value.unsigned_32_into(&mut limit.hca_handles)?,
-                "hcaObjects" => value.unsigned_32_into(&mut limit.hca_objects)?,
-                _ => {}
-            }
-            Ok(())
+        members!(value, {
+            "hcaHandles" => value.unsigned_32_into(&mut limit.hca_handles)?,
+            "hcaObjects" => value.unsigned_32_into(&mut limit.hca_objects)?,
         })?;
         limit.push(value, spec)
     })?;
     Ok(RdmaLimit::list_from(start, spec))
 }
 
-fn check_unified_file(name: &str) -> Option<Cause> {
-    (!is_file_name(name)).then_some(Cause::Rule("must be a plain file name"))
+fn check_unified_file(name: &str) -> Option<&'static str> {
+    (!is_file_name(name)).then_some("must be a plain file name")
 }

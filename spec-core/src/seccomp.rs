@@ -1,9 +1,9 @@
 //! `linux.seccomp`: the profile, as written.
 
-use crate::error::Cause;
-use crate::json::{Read, Value};
+use crate::json::{Read, Value, members};
 use crate::spec::{List, Present, Spec, read_list, read_texts};
 use crate::text::Text;
+use crate::words::Words;
 
 /// `seccomp`.
 #[derive(Clone, Copy)]
@@ -118,43 +118,56 @@ pub const ARCHITECTURE_NAMES: [&str; 23] = [
     "SCMP_ARCH_SHEB",
 ];
 
-/// The actions by their names.
-pub const ACTIONS: [(&str, Action); 9] = [
-    ("SCMP_ACT_ALLOW", Action::Allow),
-    ("SCMP_ACT_ERRNO", Action::Errno),
-    ("SCMP_ACT_KILL", Action::KillThread),
-    ("SCMP_ACT_KILL_PROCESS", Action::KillProcess),
-    ("SCMP_ACT_KILL_THREAD", Action::KillThread),
-    ("SCMP_ACT_LOG", Action::Log),
-    ("SCMP_ACT_NOTIFY", Action::Notify),
-    ("SCMP_ACT_TRACE", Action::Trace),
-    ("SCMP_ACT_TRAP", Action::Trap),
+/// The names of the actions.
+pub const ACTIONS: Words = Words::new(concat!(
+    "SCMP_ACT_ALLOW SCMP_ACT_ERRNO SCMP_ACT_KILL SCMP_ACT_KILL_PROCESS SCMP_ACT_KILL_THREAD SCMP_ACT_LOG ",
+    "SCMP_ACT_NOTIFY SCMP_ACT_TRACE SCMP_ACT_TRAP ",
+));
+
+/// What they stand for.
+const ACTIONS_MEANT: [Action; 9] = [
+    Action::Allow,
+    Action::Errno,
+    Action::KillThread,
+    Action::KillProcess,
+    Action::KillThread,
+    Action::Log,
+    Action::Notify,
+    Action::Trace,
+    Action::Trap,
 ];
 
-/// The operators by their names.
-pub const OPERATORS: [(&str, Operator); 7] = [
-    ("SCMP_CMP_EQ", Operator::Equal),
-    ("SCMP_CMP_GE", Operator::GreaterOrEqual),
-    ("SCMP_CMP_GT", Operator::Greater),
-    ("SCMP_CMP_LE", Operator::LessOrEqual),
-    ("SCMP_CMP_LT", Operator::Less),
-    ("SCMP_CMP_MASKED_EQ", Operator::MaskedEqual),
-    ("SCMP_CMP_NE", Operator::NotEqual),
+/// The names of the operators.
+pub const OPERATORS: Words =
+    Words::new("SCMP_CMP_EQ SCMP_CMP_GE SCMP_CMP_GT SCMP_CMP_LE SCMP_CMP_LT SCMP_CMP_MASKED_EQ SCMP_CMP_NE ");
+
+/// What they stand for.
+const OPERATORS_MEANT: [Operator; 7] = [
+    Operator::Equal,
+    Operator::GreaterOrEqual,
+    Operator::Greater,
+    Operator::LessOrEqual,
+    Operator::Less,
+    Operator::MaskedEqual,
+    Operator::NotEqual,
 ];
 
-/// The flags, as the kernel's bits.
-pub const FLAGS: [(&str, u32); 4] = [
-    ("SECCOMP_FILTER_FLAG_LOG", 2),
-    ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 4),
-    ("SECCOMP_FILTER_FLAG_TSYNC", 1),
-    ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 32),
-];
+/// The names of the flags.
+pub const FLAGS: Words = Words::new(concat!(
+    "SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW ",
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV ",
+));
+
+/// The kernel's bits for a set of them: the first three are its lowest, and two that are not for profiles come next.
+fn filter_flags(set: u32) -> u32 {
+    set & 0b111 | (set & 0b1000) << 2
+}
 
 /// The number that goes with an action has 16 bits (`SECCOMP_RET_DATA`).
 const ERRNO_MAX: i64 = 0xffff;
 
 /// Reads `seccomp`.
-pub(crate) fn read_seccomp<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Seccomp<'a>> {
+pub(crate) fn read_seccomp<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Seccomp<'a>> {
     let mut default_action = None;
     let mut seccomp = Seccomp {
         default_action: Action::KillThread,
@@ -166,27 +179,23 @@ pub(crate) fn read_seccomp<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -
         rules: List::EMPTY,
         _present: Present::Yes,
     };
-    value.object(&mut |name, value| {
-        match name {
-            "defaultAction" => default_action = Some(read_action(value)?),
-            "defaultErrnoRet" => seccomp.default_errno = Some(value.between(0, ERRNO_MAX)? as u32),
-            "architectures" => seccomp.architectures = read_architectures(value)?,
-            "flags" => seccomp.flags = value.any_of("seccomp flag", &FLAGS)?,
-            "listenerPath" => seccomp.listener_path = value.optional_absolute_path()?,
-            "listenerMetadata" => value.text_into(&mut seccomp.listener_metadata)?,
-            "syscalls" => seccomp.rules = read_list(value, spec, read_rule)?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "defaultAction" => default_action = Some(read_action(value)?),
+        "defaultErrnoRet" => seccomp.default_errno = Some(value.between(0, ERRNO_MAX)? as u32),
+        "architectures" => seccomp.architectures = read_architectures(value)?,
+        "flags" => seccomp.flags = filter_flags(value.any_of(FLAGS, "unknown flag ")?),
+        "listenerPath" => seccomp.listener_path = value.optional_absolute_path()?,
+        "listenerMetadata" => value.text_into(&mut seccomp.listener_metadata)?,
+        "syscalls" => seccomp.rules = read_list(value, spec, read_rule)?,
     })?;
     seccomp.default_action = value.require("defaultAction", default_action)?;
     if seccomp.default_errno.is_some() && !seccomp.default_action.takes_errno() {
-        return Err(value.refuse_at(Some("defaultErrnoRet"), ERRNO_WITHOUT_USE));
+        return Err(value.refuse_member("defaultErrnoRet", ERRNO_WITHOUT_USE));
     }
     Ok(seccomp)
 }
 
-const ERRNO_WITHOUT_USE: Cause = Cause::Rule("only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number");
+const ERRNO_WITHOUT_USE: &str = "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number";
 
 impl Action {
     fn takes_errno(self) -> bool {
@@ -194,45 +203,39 @@ impl Action {
     }
 }
 
-fn read_action<'a>(value: &mut dyn Value<'a>) -> Read<Action> {
-    let word = value.word()?;
-    match ACTIONS.iter().find(|(known, _)| *known == word) {
-        Some((_, action)) => Ok(*action),
-        None => Err(value.refuse(Cause::Unknown("action"))),
-    }
+fn read_action(value: &mut Value<'_, '_>) -> Read<Action> {
+    let action = value.one_of(ACTIONS, "unknown action ")?;
+    // The table has one for each word.
+    Ok(ACTIONS_MEANT.get(action).copied().unwrap_or(Action::KillProcess))
 }
 
-fn read_architectures<'a>(value: &mut dyn Value<'a>) -> Read<u32> {
+fn read_architectures<'a>(value: &mut Value<'_, 'a>) -> Read<u32> {
     let mut architectures = 0;
-    value.array(&mut |value| {
+    value.array(|_, _, value| {
         let word = value.word()?;
         match ARCHITECTURE_NAMES.iter().position(|known| *known == word) {
             Some(number) => architectures |= 1 << number,
-            None => return Err(value.refuse(Cause::Unknown("architecture"))),
+            None => return Err(value.refuse("unknown architecture ")),
         }
         Ok(())
     })?;
     Ok(architectures)
 }
 
-fn read_rule<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Rule<'a>> {
+fn read_rule<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Rule<'a>> {
     let (mut names, mut arguments, mut action, mut errno) = (List::EMPTY, List::EMPTY, None, None);
-    value.object(&mut |name, value| {
-        match name {
-            "names" => names = read_texts(value, spec)?,
-            "action" => action = Some(read_action(value)?),
-            "errnoRet" => errno = Some(value.between(0, ERRNO_MAX)? as u32),
-            "args" => arguments = read_list(value, spec, read_argument)?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "names" => names = read_texts(value, spec)?,
+        "action" => action = Some(read_action(value)?),
+        "errnoRet" => errno = Some(value.between(0, ERRNO_MAX)? as u32),
+        "args" => arguments = read_list(value, spec, read_argument)?,
     })?;
     let action = value.require("action", action)?;
     if names.is_empty() {
-        return Err(value.refuse_at(Some("names"), Cause::Rule("must name a system call")));
+        return Err(value.refuse_member("names", "must name a system call"));
     }
     if errno.is_some() && !action.takes_errno() {
-        return Err(value.refuse_at(Some("errnoRet"), ERRNO_WITHOUT_USE));
+        return Err(value.refuse_member("errnoRet", ERRNO_WITHOUT_USE));
     }
     Ok(Rule {
         names,
@@ -242,26 +245,13 @@ fn read_rule<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<Rule<'a
     })
 }
 
-fn read_argument<'a>(value: &mut dyn Value<'a>, _: &mut Spec<'a>) -> Read<Argument> {
+fn read_argument<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<Argument> {
     let (mut index, mut operand, mut value_two, mut operator) = (None, None, 0, None);
-    value.object(&mut |name, value| {
-        match name {
-            "index" => index = Some(value.between(0, 5)? as u8),
-            "value" => value.unsigned_into(&mut operand)?,
-            "valueTwo" => value_two = value.unsigned()?,
-            "op" => {
-                let word = value.word()?;
-                operator = OPERATORS
-                    .iter()
-                    .find(|(known, _)| *known == word)
-                    .map(|(_, operator)| *operator);
-                if operator.is_none() {
-                    return Err(value.refuse(Cause::Unknown("operator")));
-                }
-            }
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "index" => index = Some(value.between(0, 5)? as u8),
+        "value" => value.unsigned_into(&mut operand)?,
+        "valueTwo" => value_two = value.unsigned()?,
+        "op" => operator = OPERATORS_MEANT.get(value.one_of(OPERATORS, "unknown operator ")?).copied(),
     })?;
     Ok(Argument {
         index: value.require("index", index)?,

@@ -5,9 +5,8 @@ use core::marker::PhantomData;
 use heapless::{Vec, VecView};
 use static_assertions::const_assert;
 
-use crate::error::{Cause, limit};
 use crate::hooks::{Hook, Hooks, read_hooks};
-use crate::json::{Read, Value};
+use crate::json::{Read, Value, members};
 use crate::limits::*;
 use crate::linux::{Device, IdMapping, Linux, Pair, read_linux};
 use crate::mounts::{Mount, read_mounts};
@@ -15,6 +14,7 @@ use crate::process::{Process, read_process};
 use crate::resources::{DeviceRule, HugepageLimit, NetworkPriority, RdmaLimit, ThrottleDevice, WeightDevice};
 use crate::seccomp::{Argument, Rule};
 use crate::text::Text;
+use crate::words::NO_WORDS;
 
 /// A list of `T` inside one of the pools of [`Spec`]: where it starts and how long it is. All zero is the empty list.
 pub struct List<T> {
@@ -186,13 +186,14 @@ impl Default for Spec<'_> {
 
 /// A pool that can be filled.
 pub(crate) trait Pool<'a>: Pooled<'a> {
-    /// The pool and what is wrong when it is full.
-    fn pool_mut<'s>(spec: &'s mut Spec<'a>) -> (&'s mut VecView<Self>, Cause);
+    /// The pool and the name of its limit.
+    fn pool_mut<'s>(spec: &'s mut Spec<'a>) -> (&'s mut VecView<Self>, &'static str);
 
     /// Appends to the pool what one array element or object member says.
-    fn push(self, value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<()> {
-        let (pool, full) = Self::pool_mut(spec);
-        pool.push(self).map_err(|_| value.refuse(full))
+    fn push(self, value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
+        let (pool, name) = Self::pool_mut(spec);
+        pool.push(self)
+            .map_err(|_| value.refuse_as_too_many(name, pool.capacity()))
     }
 
     /// The list from `start` to the end of the pool.
@@ -204,35 +205,35 @@ pub(crate) trait Pool<'a>: Pooled<'a> {
 
 /// Reads an array into the pool of its elements.
 pub(crate) fn read_list<'a, T: Pool<'a>>(
-    value: &mut dyn Value<'a>,
+    value: &mut Value<'_, 'a>,
     spec: &mut Spec<'a>,
-    read: fn(&mut dyn Value<'a>, &mut Spec<'a>) -> Read<T>,
+    read: fn(&mut Value<'_, 'a>, &mut Spec<'a>) -> Read<T>,
 ) -> Read<List<T>> {
     let start = T::pool(spec).len();
-    value.array(&mut |value| read(value, spec)?.push(value, spec))?;
+    value.array(|_, _, value| read(value, spec)?.push(value, spec))?;
     Ok(T::list_from(start, spec))
 }
 
 /// Reads an array of strings.
-pub(crate) fn read_texts<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<List<Text<'a>>> {
+pub(crate) fn read_texts<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<List<Text<'a>>> {
     read_list(value, spec, |value, _| value.text())
 }
 
 /// Reads an array of paths from `/`.
-pub(crate) fn read_absolute_paths<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<List<Text<'a>>> {
+pub(crate) fn read_absolute_paths<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<List<Text<'a>>> {
     read_list(value, spec, |value, _| value.absolute_path())
 }
 
 /// Reads an object whose members are all strings; `check` may find something wrong with a name.
 pub(crate) fn read_pairs<'a>(
-    value: &mut dyn Value<'a>,
+    value: &mut Value<'_, 'a>,
     spec: &mut Spec<'a>,
-    check: fn(&str) -> Option<Cause>,
+    check: fn(&str) -> Option<&'static str>,
 ) -> Read<List<Pair<'a>>> {
     let start = spec.pairs.len();
-    value.object(&mut |key, value| {
-        if let Some(cause) = check(key) {
-            return Err(value.refuse(cause));
+    value.object(NO_WORDS, |_, key, value| {
+        if let Some(rule) = check(key) {
+            return Err(value.refuse(rule));
         }
         let pair = Pair {
             key: value.keep(&[key])?,
@@ -244,7 +245,7 @@ pub(crate) fn read_pairs<'a>(
 }
 
 /// Appends a member to the pairs from `start` on. A name that is there already takes the new value, as it does in Go.
-pub(crate) fn push_pair<'a>(pair: Pair<'a>, start: usize, value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<()> {
+pub(crate) fn push_pair<'a>(pair: Pair<'a>, start: usize, value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
     let before = spec.pairs.get_mut(start..).unwrap_or_default();
     match before.iter_mut().find(|before| before.key == pair.key) {
         Some(before) => {
@@ -256,21 +257,17 @@ pub(crate) fn push_pair<'a>(pair: Pair<'a>, start: usize, value: &mut dyn Value<
 }
 
 /// Reads config.json.
-pub(crate) fn read_config<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) -> Read<()> {
-    value.object(&mut |name, value| {
-        match name {
-            "ociVersion" => spec.oci_version = Some(read_version(value)?),
-            "root" => spec.root = Some(read_root(value)?),
-            "process" => spec.process = Some(read_process(value, spec)?),
-            "hostname" => spec.hostname = read_hostname(value)?,
-            "domainname" => spec.domainname = read_hostname(value)?,
-            "mounts" => read_mounts(value, spec)?,
-            "hooks" => spec.hooks = read_hooks(value, spec)?,
-            "annotations" => spec.annotations = read_pairs(value, spec, check_annotation)?,
-            "linux" => read_linux(value, spec)?,
-            _ => {}
-        }
-        Ok(())
+pub(crate) fn read_config<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
+    members!(value, {
+        "ociVersion" => spec.oci_version = Some(read_version(value)?),
+        "root" => spec.root = Some(read_root(value)?),
+        "process" => spec.process = Some(read_process(value, spec)?),
+        "hostname" => spec.hostname = read_hostname(value)?,
+        "domainname" => spec.domainname = read_hostname(value)?,
+        "mounts" => read_mounts(value, spec)?,
+        "hooks" => spec.hooks = read_hooks(value, spec)?,
+        "annotations" => spec.annotations = read_pairs(value, spec, check_annotation)?,
+        "linux" => read_linux(value, spec)?,
     })?;
     value.require("ociVersion", spec.oci_version)?;
     value.require("root", spec.root.as_ref())?;
@@ -280,21 +277,21 @@ pub(crate) fn read_config<'a>(value: &mut dyn Value<'a>, spec: &mut Spec<'a>) ->
 /// The annotations below `io.roci.` that have a meaning.
 pub const KNOWN_ANNOTATIONS: &[&str] = &["io.roci.init"];
 
-fn check_annotation(key: &str) -> Option<Cause> {
+fn check_annotation(key: &str) -> Option<&'static str> {
     if key.is_empty() {
-        return Some(Cause::Rule("the name must not be empty"));
+        return Some("the name must not be empty");
     }
     // Most likely a slip of the keyboard in something that was meant to take effect.
-    (key.starts_with("io.roci.") && !KNOWN_ANNOTATIONS.contains(&key)).then_some(Cause::Rule("unknown annotation"))
+    (key.starts_with("io.roci.") && !KNOWN_ANNOTATIONS.contains(&key)).then_some("unknown annotation")
 }
 
 /// `ociVersion`: any version of the first generation. Newer ones add members that may be ignored.
-fn read_version<'a>(value: &mut dyn Value<'a>) -> Read<Text<'a>> {
+fn read_version<'a>(value: &mut Value<'_, 'a>) -> Read<Text<'a>> {
     let version = value.text()?;
     match major_version(version.as_str()) {
         Some("1") => Ok(version),
-        Some(_) => Err(value.refuse(Cause::Value("only version 1 is supported"))),
-        None => Err(value.refuse(Cause::Value("not a semantic version"))),
+        Some(_) => Err(value.refuse("only version 1 is supported: ")),
+        None => Err(value.refuse("not a semantic version: ")),
     }
 }
 
@@ -313,15 +310,11 @@ fn major_version(version: &str) -> Option<&str> {
     (is_version && is_complete).then_some(major)
 }
 
-fn read_root<'a>(value: &mut dyn Value<'a>) -> Read<Root<'a>> {
+fn read_root<'a>(value: &mut Value<'_, 'a>) -> Read<Root<'a>> {
     let (mut path, mut readonly) = (None, false);
-    value.object(&mut |name, value| {
-        match name {
-            "path" => path = Some(value.some_text()?),
-            "readonly" => value.boolean_into(&mut readonly)?,
-            _ => {}
-        }
-        Ok(())
+    members!(value, {
+        "path" => path = Some(value.some_text()?),
+        "readonly" => value.boolean_into(&mut readonly)?,
     })?;
     Ok(Root {
         path: value.require("path", path)?,
@@ -330,10 +323,10 @@ fn read_root<'a>(value: &mut dyn Value<'a>) -> Read<Root<'a>> {
     })
 }
 
-fn read_hostname<'a>(value: &mut dyn Value<'a>) -> Read<Option<Text<'a>>> {
+fn read_hostname<'a>(value: &mut Value<'_, 'a>) -> Read<Option<Text<'a>>> {
     let name = value.optional_text()?;
     if name.is_some_and(|name| name.as_str().len() > HOSTNAME_BYTES_MAX) {
-        return Err(value.refuse(Cause::Rule("longer than 64 bytes (HOSTNAME_BYTES_MAX)")));
+        return Err(value.refuse("longer than 64 bytes (HOSTNAME_BYTES_MAX)"));
     }
     Ok(name)
 }
@@ -348,8 +341,8 @@ macro_rules! pooled {
             }
         }
         impl<'a> Pool<'a> for $type {
-            fn pool_mut<'s>(spec: &'s mut Spec<'a>) -> (&'s mut VecView<Self>, Cause) {
-                (spec.$pool.as_mut_view(), limit!($max))
+            fn pool_mut<'s>(spec: &'s mut Spec<'a>) -> (&'s mut VecView<Self>, &'static str) {
+                (spec.$pool.as_mut_view(), stringify!($max))
             }
         }
         // A list counts in `u16`.

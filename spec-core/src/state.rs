@@ -4,11 +4,12 @@ use core::fmt::{self, Write};
 
 use heapless::Vec;
 
-use crate::error::{Cause, Error};
-use crate::json::{Read, Value, read_document};
+use crate::error::Error;
+use crate::json::{Read, Value, members, read_document};
 use crate::limits::{ID_BYTES_MAX, STATE_ANNOTATIONS_MAX};
 use crate::linux::Pair;
 use crate::text::Text;
+use crate::words::NO_WORDS;
 
 /// The contents of state.json. Every string borrows from the arena that [`parse_state`] was given.
 pub struct State<'a> {
@@ -130,47 +131,44 @@ impl Status {
 /// Reads state.json. `state` has to be fresh; after an error its content is of no use. `arena` takes the strings: twice
 /// the length of `json` is always enough.
 pub fn parse_state<'a>(json: &'a [u8], arena: &'a mut [u8], state: &mut State<'a>) -> Result<(), Error<'a>> {
-    read_document(json, arena, &mut |value| read_state(value, state))
+    let mut read = |_, _, value: &mut Value<'_, 'a>| read_state(value, state);
+    read_document(json, arena, &mut read)
 }
 
-fn read_state<'a>(value: &mut dyn Value<'a>, state: &mut State<'a>) -> Read<()> {
+fn read_state<'a>(value: &mut Value<'_, 'a>, state: &mut State<'a>) -> Read<()> {
     let (mut has_version, mut has_id, mut has_bundle) = (None, None, None);
-    value.object(&mut |name, value| {
-        match name {
-            "ociVersion" => {
-                state.oci_version = value.some_text()?;
-                has_version = Some(());
+    members!(value, {
+        "ociVersion" => {
+            state.oci_version = value.some_text()?;
+            has_version = Some(());
+        },
+        "id" => {
+            state.id = value.text()?;
+            if check_id(state.id.as_str()).is_err() {
+                return Err(value.refuse("not a container id: "));
             }
-            "id" => {
-                state.id = value.text()?;
-                if check_id(state.id.as_str()).is_err() {
-                    return Err(value.refuse(Cause::Value("not a container id")));
-                }
-                has_id = Some(());
-            }
-            "pid" => state.pid = value.between(0, i32::MAX.into())? as i32,
-            "startTime" => state.start_time = value.unsigned()?,
-            "bundle" => {
-                state.bundle = value.absolute_path()?;
-                has_bundle = Some(());
-            }
-            "rootfs" => state.rootfs = value.text()?,
-            "created" => state.created = value.text()?,
-            "owner" => state.owner = value.text()?,
-            "cgroup" => state.cgroup = value.optional_text()?,
-            "annotations" => read_annotations(value, state)?,
-            _ => {}
-        }
-        Ok(())
+            has_id = Some(());
+        },
+        "pid" => state.pid = value.between(0, i32::MAX.into())? as i32,
+        "startTime" => state.start_time = value.unsigned()?,
+        "bundle" => {
+            state.bundle = value.absolute_path()?;
+            has_bundle = Some(());
+        },
+        "rootfs" => state.rootfs = value.text()?,
+        "created" => state.created = value.text()?,
+        "owner" => state.owner = value.text()?,
+        "cgroup" => state.cgroup = value.optional_text()?,
+        "annotations" => read_annotations(value, state)?,
     })?;
     value.require("ociVersion", has_version)?;
     value.require("id", has_id)?;
     value.require("bundle", has_bundle)
 }
 
-fn read_annotations<'a>(value: &mut dyn Value<'a>, state: &mut State<'a>) -> Read<()> {
+fn read_annotations<'a>(value: &mut Value<'_, 'a>, state: &mut State<'a>) -> Read<()> {
     state.annotations.clear();
-    value.object(&mut |key, value| {
+    value.object(NO_WORDS, |_, key, value| {
         let pair = Pair {
             key: value.keep(&[key])?,
             value: value.text()?,
@@ -178,7 +176,7 @@ fn read_annotations<'a>(value: &mut dyn Value<'a>, state: &mut State<'a>) -> Rea
         state
             .annotations
             .push(pair)
-            .map_err(|_| value.refuse(crate::error::limit!(STATE_ANNOTATIONS_MAX)))
+            .map_err(|_| value.refuse_as_too_many("STATE_ANNOTATIONS_MAX", STATE_ANNOTATIONS_MAX))
     })
 }
 

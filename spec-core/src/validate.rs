@@ -2,7 +2,7 @@
 //!
 //! Each rule is a function of its own, runs after the whole document has been read, and names the field that is at fault.
 
-use crate::error::{Cause, Error, Step, limit};
+use crate::error::{Cause, Error, Step};
 use crate::limits::ID_MAP_EXTENTS_MAX;
 use crate::linux::{IdMapping, NamespaceKind};
 use crate::process::{Process, SCHEDULER_POLICIES};
@@ -95,15 +95,14 @@ fn check_scheduler<'a>(process: &Process<'a>, [priority, policy]: [&'static str;
     let Some(scheduler) = process.scheduler else {
         return Ok(());
     };
-    let is = |names: &[&str]| {
-        SCHEDULER_POLICIES
-            .iter()
-            .any(|(name, number)| *number == scheduler.policy && names.contains(name))
-    };
-    if scheduler.priority != 0 && !is(&["SCHED_FIFO", "SCHED_RR"]) {
+    let name = SCHEDULER_POLICIES
+        .iter()
+        .nth(scheduler.policy as usize)
+        .unwrap_or_default();
+    if scheduler.priority != 0 && !matches!(name, "SCHED_FIFO" | "SCHED_RR") {
         return broken(priority, "only SCHED_FIFO and SCHED_RR have a priority");
     }
-    if scheduler.runtime | scheduler.deadline | scheduler.period != 0 && !is(&["SCHED_DEADLINE"]) {
+    if scheduler.runtime | scheduler.deadline | scheduler.period != 0 && name != "SCHED_DEADLINE" {
         return broken(policy, "only SCHED_DEADLINE has a runtime, a deadline and a period");
     }
     Ok(())
@@ -201,7 +200,7 @@ fn check_mappings<'a>(spec: &Spec<'a>, list: List<IdMapping>, places: [&'static 
         let broken = Broken::new(places[0], "");
         return Err(Broken {
             indices: [mount, 0],
-            cause: limit!(ID_MAP_EXTENTS_MAX),
+            cause: Cause::Limit("ID_MAP_EXTENTS_MAX", ID_MAP_EXTENTS_MAX),
             ..broken
         });
     }
