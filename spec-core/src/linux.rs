@@ -301,11 +301,11 @@ pub(crate) fn read_linux<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> 
         "namespaces" => read_namespaces(value, spec)?,
         "uidMappings" => spec.linux.uid_mappings = read_list(value, spec, read_id_mapping)?,
         "gidMappings" => spec.linux.gid_mappings = read_list(value, spec, read_id_mapping)?,
-        "timeOffsets" => spec.linux.time_offsets = read_time_offsets(value)?,
+        "timeOffsets" => read_time_offsets(value, &mut spec.linux.time_offsets)?,
         "devices" => spec.linux.devices = read_list(value, spec, read_device)?,
         "netDevices" => spec.linux.net_devices = read_net_devices(value, spec)?,
         "cgroupsPath" => spec.linux.cgroups_path = read_cgroups_path(value)?,
-        "resources" => spec.linux.resources = read_resources(value, spec)?,
+        "resources" => read_resources(value, spec)?,
         "sysctl" => spec.linux.sysctl = read_pairs(value, spec, |_| None)?,
         "rootfsPropagation" => spec.linux.rootfs_propagation = read_propagation(value)?,
         "maskedPaths" => spec.linux.masked_paths = read_absolute_paths(value, spec)?,
@@ -365,24 +365,21 @@ pub(crate) fn read_id_mapping<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -
     })
 }
 
-fn read_time_offsets<'a>(value: &mut Value<'_, 'a>) -> Read<TimeOffsets> {
-    let mut offsets = TimeOffsets::default();
+fn read_time_offsets(value: &mut Value<'_, '_>, offsets: &mut TimeOffsets) -> Read<()> {
     members!(value, {
-        "monotonic" => offsets.monotonic = Some(read_time_offset(value)?),
-        "boottime" => offsets.boottime = Some(read_time_offset(value)?),
+        "monotonic" => read_time_offset(value, &mut offsets.monotonic)?,
+        "boottime" => read_time_offset(value, &mut offsets.boottime)?,
         // Ignoring a clock that was meant to be shifted would be no service.
         _ => Err(value.refuse("no clock that can have an offset")),
-    })?;
-    Ok(offsets)
+    })
 }
 
-fn read_time_offset<'a>(value: &mut Value<'_, 'a>) -> Read<TimeOffset> {
-    let mut offset = TimeOffset::default();
+fn read_time_offset(value: &mut Value<'_, '_>, place: &mut Option<TimeOffset>) -> Read<()> {
+    let offset = place.insert(TimeOffset::default());
     members!(value, {
         "secs" => offset.secs = value.signed()?,
         "nanosecs" => offset.nanosecs = value.between(0, 999_999_999)? as u32,
-    })?;
-    Ok(offset)
+    })
 }
 
 fn read_device<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<Device<'a>> {

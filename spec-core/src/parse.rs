@@ -27,11 +27,7 @@ pub fn parse_process<'a>(json: &'a [u8], arena: &'a mut [u8], spec: &mut Spec<'a
 /// Reads and checks the document of `update --resources`, which becomes `spec.linux.resources`. Otherwise like
 /// [`parse_config`].
 pub fn parse_resources<'a>(json: &'a [u8], arena: &'a mut [u8], spec: &mut Spec<'a>) -> Result<(), Error<'a>> {
-    let read: ReadDocument<'a> = |value, spec| {
-        spec.linux.resources = read_resources(value, spec)?;
-        Ok(())
-    };
-    parse(json, arena, spec, read, |_| Ok(()))
+    parse(json, arena, spec, read_resources, |_| Ok(()))
 }
 
 type ReadDocument<'a> = fn(&mut Value<'_, 'a>, &mut Spec<'a>) -> Read<()>;

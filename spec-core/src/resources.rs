@@ -223,23 +223,22 @@ pub struct RdmaLimit<'a> {
 }
 
 /// Reads `resources`.
-pub(crate) fn read_resources<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Resources<'a>> {
-    let mut resources = Resources {
+pub(crate) fn read_resources<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
+    spec.linux.resources = Resources {
         present: true,
         ..Resources::NONE
     };
     members!(value, {
-        "devices" => resources.devices = read_list(value, spec, read_device_rule)?,
-        "memory" => resources.memory = read_memory(value)?,
-        "cpu" => resources.cpu = read_cpu(value)?,
-        "pids" => resources.pids_limit = read_pids_limit(value)?,
-        "blockIO" => resources.block_io = read_block_io(value, spec)?,
-        "hugepageLimits" => resources.hugepage_limits = read_list(value, spec, read_hugepage_limit)?,
-        "network" => read_network(value, spec, &mut resources)?,
-        "rdma" => resources.rdma = read_rdma(value, spec)?,
-        "unified" => resources.unified = read_pairs(value, spec, check_unified_file)?,
-    })?;
-    Ok(resources)
+        "devices" => spec.linux.resources.devices = read_list(value, spec, read_device_rule)?,
+        "memory" => read_memory(value, &mut spec.linux.resources.memory)?,
+        "cpu" => read_cpu(value, &mut spec.linux.resources.cpu)?,
+        "pids" => read_pids_limit(value, &mut spec.linux.resources.pids_limit)?,
+        "blockIO" => read_block_io(value, spec)?,
+        "hugepageLimits" => spec.linux.resources.hugepage_limits = read_list(value, spec, read_hugepage_limit)?,
+        "network" => read_network(value, spec)?,
+        "rdma" => spec.linux.resources.rdma = read_rdma(value, spec)?,
+        "unified" => spec.linux.resources.unified = read_pairs(value, spec, check_unified_file)?,
+    })
 }
 
 fn read_device_rule<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<DeviceRule> {
@@ -294,8 +293,7 @@ fn read_access<'a>(value: &mut Value<'_, 'a>) -> Read<DeviceAccess> {
     Ok(access)
 }
 
-fn read_memory<'a>(value: &mut Value<'_, 'a>) -> Read<Memory> {
-    let mut memory = Memory::default();
+fn read_memory(value: &mut Value<'_, '_>, memory: &mut Memory) -> Read<()> {
     members!(value, {
         "limit" => read_bytes(value, &mut memory.limit)?,
         "reservation" => read_bytes(value, &mut memory.reservation)?,
@@ -313,8 +311,7 @@ fn read_memory<'a>(value: &mut Value<'_, 'a>) -> Read<Memory> {
         "disableOOMKiller" => value.boolean_into(&mut memory.disable_oom_killer)?,
         "useHierarchy" => value.boolean_into(&mut memory.use_hierarchy)?,
         "checkBeforeUpdate" => value.boolean_into(&mut memory.check_before_update)?,
-    })?;
-    Ok(memory)
+    })
 }
 
 fn read_bytes(value: &mut Value<'_, '_>, place: &mut Option<i64>) -> Read<()> {
@@ -322,8 +319,7 @@ fn read_bytes(value: &mut Value<'_, '_>, place: &mut Option<i64>) -> Read<()> {
     Ok(())
 }
 
-fn read_cpu<'a>(value: &mut Value<'_, 'a>) -> Read<Cpu<'a>> {
-    let mut cpu = Cpu::default();
+fn read_cpu<'a>(value: &mut Value<'_, 'a>, cpu: &mut Cpu<'a>) -> Read<()> {
     members!(value, {
         "shares" => value.unsigned_into(&mut cpu.shares)?,
         "quota" => value.signed_into(&mut cpu.quota)?,
@@ -334,30 +330,25 @@ fn read_cpu<'a>(value: &mut Value<'_, 'a>) -> Read<Cpu<'a>> {
         "cpus" => value.text_into(&mut cpu.cpus)?,
         "mems" => value.text_into(&mut cpu.mems)?,
         "idle" => cpu.idle = Some(value.between(0, 1)?),
-    })?;
-    Ok(cpu)
+    })
 }
 
-fn read_pids_limit<'a>(value: &mut Value<'_, 'a>) -> Read<Option<i64>> {
-    let mut limit = None;
+fn read_pids_limit(value: &mut Value<'_, '_>, limit: &mut Option<i64>) -> Read<()> {
     members!(value, {
-        "limit" => value.signed_into(&mut limit)?,
-    })?;
-    Ok(limit)
+        "limit" => value.signed_into(limit)?,
+    })
 }
 
-fn read_block_io<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<BlockIo> {
-    let mut block_io = BlockIo::default();
+fn read_block_io<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
     members!(value, {
-        "weight" => value.unsigned_16_into(&mut block_io.weight)?,
-        "leafWeight" => value.unsigned_16_into(&mut block_io.leaf_weight)?,
-        "weightDevice" => block_io.weight_devices = read_list(value, spec, read_weight_device)?,
-        "throttleReadBpsDevice" => block_io.throttle_read_bps = read_list(value, spec, read_throttle_device)?,
-        "throttleWriteBpsDevice" => block_io.throttle_write_bps = read_list(value, spec, read_throttle_device)?,
-        "throttleReadIOPSDevice" => block_io.throttle_read_iops = read_list(value, spec, read_throttle_device)?,
-        "throttleWriteIOPSDevice" => block_io.throttle_write_iops = read_list(value, spec, read_throttle_device)?,
-    })?;
-    Ok(block_io)
+        "weight" => value.unsigned_16_into(&mut spec.linux.resources.block_io.weight)?,
+        "leafWeight" => value.unsigned_16_into(&mut spec.linux.resources.block_io.leaf_weight)?,
+        "weightDevice" => spec.linux.resources.block_io.weight_devices = read_list(value, spec, read_weight_device)?,
+        "throttleReadBpsDevice" => spec.linux.resources.block_io.throttle_read_bps = read_list(value, spec, read_throttle_device)?,
+        "throttleWriteBpsDevice" => spec.linux.resources.block_io.throttle_write_bps = read_list(value, spec, read_throttle_device)?,
+        "throttleReadIOPSDevice" => spec.linux.resources.block_io.throttle_read_iops = read_list(value, spec, read_throttle_device)?,
+        "throttleWriteIOPSDevice" => spec.linux.resources.block_io.throttle_write_iops = read_list(value, spec, read_throttle_device)?,
+    })
 }
 
 /// What all elements of the lists of `blockIO` can have.
@@ -437,10 +428,10 @@ fn is_page_size(size: &str) -> bool {
     !number.is_empty() && !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn read_network<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>, resources: &mut Resources<'a>) -> Read<()> {
+fn read_network<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
     members!(value, {
-        "classID" => value.unsigned_32_into(&mut resources.network_class_id)?,
-        "priorities" => resources.network_priorities = read_list(value, spec, read_network_priority)?,
+        "classID" => value.unsigned_32_into(&mut spec.linux.resources.network_class_id)?,
+        "priorities" => spec.linux.resources.network_priorities = read_list(value, spec, read_network_priority)?,
     })
 }
 
