@@ -1,2 +1,375 @@
-//! stub
-fn main() {}
+//! `cargo suite`: everything that has to hold before a change is finished, with one number at the end.
+//!
+//! `cargo suite NAME...` runs the integration tests whose names contain one of the words, and nothing else;
+//! `cargo suite --fast` leaves the conformance tests out; `cargo suite --bless` writes the README's tables anew.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+use tests::products::{self, cargo, run};
+
+/// The budgets, which the design argues for.
+const ROCI_BYTES_MAX: u64 = 128 * 1024;
+const INIT_BYTES_MAX: u64 = 8 * 1024;
+/// The targets that are shipped, linked by rust-lld and so without a cross compiler.
+const SHIPPED: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// The numbers of a line `N passed, N failed, N skipped`.
+    fn parse(line: &str) -> Option<Self> {
+        let mut numbers = line
+            .split(", ")
+            .zip([" passed", " failed", " skipped"])
+            .map(|(part, word)| part.strip_suffix(word)?.parse().ok());
+        Some(Self {
+            passed: numbers.next()??,
+            failed: numbers.next()??,
+            skipped: numbers.next()??,
+        })
+    }
+
+    fn pass(&mut self, what: &str, detail: &str) {
+        self.passed += 1;
+        println!("ok      {what}{}{detail}", if detail.is_empty() { "" } else { ": " });
+    }
+
+    fn fail(&mut self, what: &str, why: &str) {
+        self.failed += 1;
+        println!("FAILED  {what}:\n{}", why.trim_end());
+    }
+
+    fn skip(&mut self, what: &str, why: &str) {
+        self.skipped += 1;
+        println!("skipped {what}: {why}");
+    }
+
+    fn step(&mut self, what: &str, result: Result<String, String>) -> bool {
+        match &result {
+            Ok(detail) => self.pass(what, detail),
+            Err(why) => self.fail(what, why),
+        }
+        let _ = std::io::stdout().flush();
+        result.is_ok()
+    }
+}
+
+fn main() -> ExitCode {
+    let (options, filters): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|arg| arg.starts_with('-'));
+    let has = |name: &str| options.iter().any(|option| option == name);
+    if let Some(unknown) = options
+        .iter()
+        .find(|option| !["--fast", "--bless"].contains(&option.as_str()))
+    {
+        eprintln!("unknown option {unknown}; usage: cargo suite [--fast] [--bless] [NAME...]");
+        return ExitCode::from(2);
+    }
+    if has("--bless") {
+        return match tests::tidy::bless() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("{why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let start = Instant::now();
+    let mut tally = Tally::default();
+    install_tools(&mut tally);
+    let built = products::build(None);
+    let release = built.clone().unwrap_or_default();
+    let works = tally.step("build of the products", built.map(|_| String::new()));
+    if filters.is_empty() {
+        check_sources(&mut tally);
+        unit_tests(&mut tally);
+        if works {
+            check_products(&mut tally, &release);
+        }
+        shipped_targets(&mut tally);
+    }
+    let roci = release.join("roci");
+    if works {
+        integration_tests(&mut tally, &roci, &filters);
+        if filters.is_empty() && !has("--fast") {
+            conformance(&mut tally, &roci);
+        }
+    } else {
+        tally.skip("integration tests", "there is nothing to test");
+    }
+    println!("\nafter {} s:", start.elapsed().as_secs());
+    println!(
+        "{} passed, {} failed, {} skipped",
+        tally.passed, tally.failed, tally.skipped
+    );
+    ExitCode::from((tally.failed > 0) as u8)
+}
+
+/// What the tests need beyond a Rust toolchain.
+fn install_tools(tally: &mut Tally) {
+    // A missing linker stops everything, so it comes first; a missing tool skips the tests that need it.
+    let wanted = [
+        ("cc", "gcc"),
+        ("busybox", "busybox-static"),
+        ("ip", "iproute2"),
+        ("ps", "procps"),
+        ("strace", "strace"),
+    ];
+    for (program, package) in wanted {
+        if tests::have(program) {
+            continue;
+        }
+        match tests::apt_install(&[package]) {
+            Ok(()) => println!("        installed {package}"),
+            Err(why) => tally.skip(&format!("what needs {program}"), &why),
+        }
+    }
+}
+
+fn check_sources(tally: &mut Tally) {
+    let quiet = |args: &[&str]| run(&mut cargo(args)).map(|_| String::new());
+    tally.step("formatting", quiet(&["fmt", "--all", "--check"]));
+    let products = ["clippy", "--quiet", "--", "-D", "warnings"];
+    tally.step("clippy on the products", quiet(&products));
+    let libraries = [
+        "clippy",
+        "--quiet",
+        "--tests",
+        "-p",
+        "spec-core",
+        "-p",
+        "sys",
+        "-p",
+        "launcher",
+        "-p",
+        "init",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    tally.step("clippy on the unit tests", quiet(&libraries));
+    let tests = [
+        "clippy",
+        "--quiet",
+        "--all-targets",
+        "-p",
+        "tests",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    tally.step("clippy on the tests", quiet(&tests));
+    for rule in tests::tidy::RULES {
+        let broken = rule.check();
+        tally.step(
+            rule.name,
+            if broken.is_empty() {
+                Ok(String::new())
+            } else {
+                Err(broken.join("\n"))
+            },
+        );
+    }
+}
+
+/// The unit tests of the crates that the products are made of, counted one by one.
+fn unit_tests(tally: &mut Tally) {
+    let packages = [
+        "test",
+        "--quiet",
+        "--no-fail-fast",
+        "-p",
+        "spec-core",
+        "-p",
+        "sys",
+        "-p",
+        "launcher",
+        "-p",
+        "init",
+    ];
+    let output = match cargo(&packages).output() {
+        Ok(output) => output,
+        Err(error) => return tally.fail("unit tests", &error.to_string()),
+    };
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let mut counted = Tally::default();
+    for line in stdout.lines().filter_map(|line| line.strip_prefix("test result: ")) {
+        let number = |word: &str| -> usize {
+            let part = line
+                .split(['.', ';'])
+                .map(str::trim)
+                .find_map(|part| part.strip_suffix(word));
+            part.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
+        };
+        counted.add(&Tally {
+            passed: number("passed"),
+            failed: number("failed"),
+            skipped: number("ignored"),
+        });
+    }
+    tally.add(&counted);
+    println!(
+        "{}      unit tests: {} passed, {} failed, {} skipped",
+        if counted.failed == 0 { "ok" } else { "--" },
+        counted.passed,
+        counted.failed,
+        counted.skipped
+    );
+    if counted.failed > 0 {
+        println!("{stdout}");
+    } else if !output.status.success() {
+        tally.fail("unit tests", &String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+fn check_products(tally: &mut Tally, release: &Path) {
+    check_sizes(tally, release, "");
+    // The same program with its symbols, from a build of its own.
+    let target = products::target_directory().join("with-symbols");
+    let mut build = cargo(&["build", "--release", "--quiet"]);
+    build
+        .env("CARGO_PROFILE_RELEASE_STRIP", "none")
+        .env("CARGO_TARGET_DIR", &target);
+    let built = run(&mut build);
+    for name in ["roci", "roci-init"] {
+        let symbols = built
+            .clone()
+            .and_then(|_| products::check_symbols(&target.join("release").join(name)));
+        tally.step(
+            &format!("{name} has neither libc nor heap"),
+            symbols.map(|()| String::new()),
+        );
+    }
+}
+
+fn check_sizes(tally: &mut Tally, release: &Path, target: &str) {
+    for (name, limit) in [("roci", ROCI_BYTES_MAX), ("roci-init", INIT_BYTES_MAX)] {
+        let what = format!("{name} is small, static and stripped{target}");
+        tally.step(&what, products::check_executable(&release.join(name), limit));
+    }
+}
+
+fn shipped_targets(tally: &mut Tally) {
+    for target in SHIPPED {
+        let what = format!("build for {target}");
+        if let Err(why) = have_target(target) {
+            tally.skip(&what, &why);
+            continue;
+        }
+        let built = products::build(Some(target));
+        let release = built.clone().unwrap_or_default();
+        if tally.step(&what, built.map(|_| String::new())) {
+            check_sizes(tally, &release, &format!(" for {target}"));
+        }
+    }
+}
+
+/// Adds a target to the toolchain, when it can be had.
+fn have_target(target: &str) -> Result<(), String> {
+    let sysroot =
+        run(Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).args(["--print", "sysroot"]))?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
+    if sysroot.join("lib/rustlib").join(target).join("lib").exists() {
+        return Ok(());
+    }
+    let added = Command::new("rustup")
+        .args(["target", "add", target])
+        .stdin(Stdio::null())
+        .output();
+    match added {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            Err(format!(
+                "rustup target add: {}",
+                text.lines().last().unwrap_or("failed")
+            ))
+        }
+        Err(_) => Err("the target is not installed, and there is no rustup to install it".to_owned()),
+    }
+}
+
+/// Runs a program that ends with a line of numbers; lines for which `hidden` holds are not shown.
+fn counted(tally: &mut Tally, what: &str, command: &mut Command, hidden: fn(&str) -> bool) -> Option<i32> {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            tally.fail(what, &error.to_string());
+            return None;
+        }
+    };
+    let mut numbers = None;
+    for line in BufReader::new(child.stdout.take().expect("a pipe"))
+        .lines()
+        .map_while(Result::ok)
+    {
+        match Tally::parse(&line) {
+            Some(found) => numbers = Some(found),
+            None if hidden(&line) => {}
+            None => println!("        {line}"),
+        }
+    }
+    let code = child.wait().ok().and_then(|status| status.code());
+    match numbers {
+        Some(found) => {
+            let verdict = if found.failed == 0 { "ok     " } else { "FAILED " };
+            println!(
+                "{verdict} {what}: {} passed, {} failed, {} skipped",
+                found.passed, found.failed, found.skipped
+            );
+            tally.add(&found);
+        }
+        None if code == Some(2) => {}
+        None => tally.fail(what, "it ended without its numbers"),
+    }
+    code
+}
+
+fn integration_tests(tally: &mut Tally, roci: &Path, filters: &[String]) {
+    if let Err(why) = tests::busybox() {
+        return tally.skip("integration tests", &why);
+    }
+    if !rustix::process::geteuid().is_root() {
+        return tally.skip("integration tests", "they make containers as root does");
+    }
+    let mut command = cargo(&["test", "--quiet", "-p", "tests", "--test", "runtime", "--"]);
+    command.args(filters).env("ROCI", roci);
+    counted(tally, "integration tests", &mut command, |line| {
+        line.contains(" ... ok (") || line.is_empty()
+    });
+}
+
+fn conformance(tally: &mut Tally, roci: &Path) {
+    if !rustix::process::geteuid().is_root() {
+        return tally.skip("conformance tests", "they make containers as root does");
+    }
+    let mut command = Command::new(products::workspace().join("tests/conformance/run"));
+    let log = products::target_directory().join("conformance.log");
+    let Ok(file) = std::fs::File::create(&log) else {
+        return tally.fail("conformance tests", "no place for their log");
+    };
+    command.arg("-v").arg(roci).stderr(file);
+    if counted(tally, "conformance tests", &mut command, |line| {
+        line.starts_with("ok ") && !line.contains("passes now")
+    }) == Some(2)
+    {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        tally.skip(
+            "conformance tests",
+            text.lines().last().unwrap_or("they could not be built"),
+        );
+    }
+}
