@@ -1,0 +1,4 @@
+//! roci-init
+#![no_std]
+#![no_main]
+sys::program!(init::main);

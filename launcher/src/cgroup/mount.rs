@@ -1,0 +1,102 @@
+//! The cgroup file systems inside a container.
+
+use rustix::fd::AsFd;
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, open, openat, symlinkat};
+use rustix::io::Errno;
+use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::process::fchdir;
+use spec_core::linux::NamespaceKind;
+use spec_core::mounts::Mount;
+use sys::mount::mount as mount_call;
+
+use super::Host;
+use crate::error::{During, Error, Result};
+use crate::mounts::{MS_RDONLY, Surroundings, attach, make_read_only};
+use crate::path::Path;
+
+/// Mounts what the container may see of its cgroups on the working directory.
+///
+/// With a cgroup namespace of its own that is a view that begins at its cgroup; without one, copies of the host's
+/// directories of its cgroup, read-only, since a container that shares the host's cgroup namespace could otherwise change
+/// its own limits (CVE-2023-25809).
+pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()> {
+    let Some(host) = Host::detect(around.proc) else {
+        return Err(Error::said("the host has no cgroups at /sys/fs/cgroup: leave this mount out"));
+    };
+    let namespaced = around.spec.linux.namespace(NamespaceKind::Cgroup).is_some();
+    let read_only = mount.plan.flags & MS_RDONLY != 0;
+    if host.is_v2 {
+        if namespaced {
+            let flags = mount.plan.flags;
+            match mount_call(Some(c"cgroup2"), c".", Some(c"cgroup2"), flags, None) {
+                // In a user namespace that does not own the cgroup namespace: show the host's directory.
+                Err(Errno::PERM | Errno::BUSY) => {}
+                other => return other.during("mount cgroup2"),
+            }
+        }
+        return bind_directory(around, "", !namespaced || read_only);
+    }
+    let data = Some(c"mode=755,size=64k");
+    mount_call(Some(c"cgroup"), c".", Some(c"tmpfs"), mount.plan.flags & !MS_RDONLY, data).during("mount tmpfs")?;
+    let links = crate::root::Links::Refuse;
+    let top = around
+        .root
+        .open(mount.destination.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, links)
+        .during("open mount")?;
+    for hierarchy in &host.hierarchies {
+        let name = Path::join(&[hierarchy.name.as_bytes()]).during("join cgroup path")?;
+        mkdirat(&top, name.as_c_str(), Mode::from_raw_mode(0o755)).during("make directory")?;
+        let directory = openat(&top, name.as_c_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .during("open directory")?;
+        fchdir(&directory).during("enter directory")?;
+        if namespaced {
+            let is_named = matches!(hierarchy.name.as_str(), "systemd" | "openrc" | "elogind");
+            let data = if is_named {
+                Path::join(&[b"none,name=", hierarchy.name.as_bytes()])
+            } else {
+                Path::join(&[hierarchy.name.as_bytes()])
+            }
+            .during("join cgroup path")?;
+            match mount_call(Some(c"cgroup"), c".", Some(c"cgroup"), mount.plan.flags, Some(data.as_c_str())) {
+                Ok(()) => {}
+                Err(Errno::PERM | Errno::BUSY | Errno::INVAL) => bind_directory(around, &hierarchy.name, true)?,
+                Err(errno) => return Err(Error::new("mount cgroup", errno)),
+            }
+        } else {
+            bind_directory(around, &hierarchy.name, true)?;
+        }
+        for controller in hierarchy.name.split(',').filter(|_| hierarchy.name.contains(',')) {
+            let link = Path::join(&[controller.as_bytes()]).during("join cgroup path")?;
+            symlinkat(name.as_c_str(), &top, link.as_c_str()).during("make link")?;
+        }
+    }
+    if read_only { make_read_only(top.as_fd(), false) } else { Ok(()) }
+}
+
+/// Shows the host's directory of the container's cgroup in `hierarchy`, on the working directory.
+fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, read_only: bool) -> Result<()> {
+    let cgroup = around.cgroup.map_or(&b""[..], core::ffi::CStr::to_bytes);
+    let path = Path::join(&[b"/sys/fs/cgroup/", hierarchy.as_bytes(), cgroup]).during("join cgroup path")?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let here = open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).during("open directory")?;
+    let tree = match open_tree(CWD, path.as_c_str(), flags) {
+        Ok(tree) => tree,
+        Err(Errno::NOSYS) => {
+            const MS_BIND_REC: u32 = 4096 | 16384;
+            mount_call(Some(path.as_c_str()), c".", None, MS_BIND_REC, None).during("bind cgroup")?;
+            const MS_REMOUNT_BIND: u32 = 32 | 4096;
+            return if read_only {
+                let name = crate::mounts::fd_path(here.as_fd()).during("remount cgroup")?;
+                mount_call(None, name.as_c_str(), None, MS_REMOUNT_BIND | MS_RDONLY, None).during("remount cgroup")
+            } else {
+                Ok(())
+            };
+        }
+        Err(errno) => return Err(Error::new(crate::error::keep(format_args!("open {}", path.as_str())), errno)),
+    };
+    if read_only {
+        make_read_only(tree.as_fd(), true)?;
+    }
+    attach(tree.as_fd(), here.as_fd()).during("bind cgroup")
+}
+

@@ -1,0 +1,107 @@
+//! config.json in memory: read, parsed, and copied for later.
+
+use core::ffi::CStr;
+use core::fmt::Write;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use spec_core::Spec;
+use spec_core::limits::{CONFIG_BYTES_MAX, PATH_BYTES_MAX, TEXT_BYTES_MAX};
+use sys::TakeOnce;
+
+use crate::container::{CONFIG_FILE, Container, read_document, write_all};
+use crate::error::{During, Error, Result};
+use crate::path::Path;
+
+static DOCUMENT: TakeOnce<[u8; CONFIG_BYTES_MAX]> = TakeOnce::new([0; CONFIG_BYTES_MAX]);
+static TEXTS: TakeOnce<[u8; TEXT_BYTES_MAX]> = TakeOnce::new([0; TEXT_BYTES_MAX]);
+static SPEC: TakeOnce<Spec<'static>> = TakeOnce::new(Spec::new());
+static PROCESS_DOCUMENT: TakeOnce<[u8; CONFIG_BYTES_MAX]> = TakeOnce::new([0; CONFIG_BYTES_MAX]);
+static PROCESS_TEXTS: TakeOnce<[u8; TEXT_BYTES_MAX]> = TakeOnce::new([0; TEXT_BYTES_MAX]);
+
+/// A configuration and the bytes that it was read from.
+pub struct Config {
+    /// The configuration.
+    pub spec: &'static mut Spec<'static>,
+    /// The document.
+    pub document: &'static [u8],
+}
+
+/// Reads and checks the config.json of the bundle. A program reads one.
+pub fn load(bundle: &CStr) -> Result<Config> {
+    let path = Path::join(&[bundle.to_bytes(), b"/config.json"]).during("join path of config.json")?;
+    let file = openat(CWD, path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .during_with(format_args!("open {}", path.as_str()))?;
+    parse(&file)
+}
+
+/// Reads the copy that create made. The bundle's own file may have changed since, which must have no effect.
+pub fn load_copy(container: &Container) -> Result<Config> {
+    let file = openat(&container.directory, CONFIG_FILE, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .during("open the copy of config.json")?;
+    parse(&file)
+}
+
+fn parse(file: &OwnedFd) -> Result<Config> {
+    let document = read_document(file, DOCUMENT.take()).during("read config.json")?;
+    let document = document.ok_or_else(|| {
+        Error::says(format_args!("config.json: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"))
+    })?;
+    let spec = SPEC.take();
+    spec_core::parse_config(document, TEXTS.take(), spec)
+        .map_err(|error| Error::says(format_args!("config.json:{error}")))?;
+    Ok(Config { spec, document })
+}
+
+/// Reads the process object of `exec --process` in place of the configuration's own.
+pub fn load_process(spec: &mut Spec<'static>, path: &CStr) -> Result<()> {
+    let name = path.to_str().unwrap_or("?");
+    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .during_with(format_args!("open {name}"))?;
+    let document = read_document(&file, PROCESS_DOCUMENT.take()).during_with(format_args!("read {name}"))?;
+    let document = document
+        .ok_or_else(|| Error::says(format_args!("{name}: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)")))?;
+    spec_core::parse_process(document, PROCESS_TEXTS.take(), spec)
+        .map_err(|error| Error::says(format_args!("{name}:{error}")))
+}
+
+/// Keeps the document for exec, start and delete.
+pub fn write_copy(container: &Container, document: &[u8]) -> Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = openat(&container.directory, CONFIG_FILE, flags, Mode::RUSR | Mode::WUSR).during("create the copy of config.json")?;
+    write_all(file.as_fd(), document).during("write the copy of config.json")
+}
+
+/// `path`, absolute: one that is relative counts from the working directory.
+pub fn absolute(path: &CStr) -> Result<Path> {
+    if path.to_bytes().starts_with(b"/") {
+        return Path::join(&[trim(path.to_bytes())]).during("join path");
+    }
+    let mut memory = [0; PATH_BYTES_MAX];
+    let cwd = crate::rootfs::current_directory(&mut memory).during("find working directory")?.to_bytes();
+    let path = path.to_bytes().strip_prefix(b"./").unwrap_or(path.to_bytes());
+    let parts: &[&[u8]] = if path.is_empty() || path == b"." { &[cwd] } else { &[trim(cwd), b"/", trim(path)] };
+    Path::join(parts).during("join path")
+}
+
+/// The path without slashes at its end, unless it is all slash.
+fn trim(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&byte| byte != b'/').map_or(1, |last| last + 1);
+    &path[..end.min(path.len())]
+}
+
+/// The absolute path of the root file system.
+pub fn rootfs_path(spec: &Spec<'static>, bundle: &CStr) -> Result<Path> {
+    let path = spec.root.map_or("", |root| root.path.as_str());
+    if path.starts_with('/') {
+        return Path::join(&[path.as_bytes()]).during("join root.path");
+    }
+    let mut joined = Path::join(&[trim(bundle.to_bytes()), b"/"]).during("join root.path")?;
+    joined.append(path.as_bytes(), false).during("join root.path")?;
+    Ok(joined)
+}
+
+/// Formats into a document; too much is an error.
+pub fn format_into(out: &mut dyn Write, what: impl FnOnce(&mut dyn Write) -> core::fmt::Result) -> Result<()> {
+    what(out).map_err(|_| Error::said("the state is larger than roci keeps (STATE_BYTES_MAX)"))
+}

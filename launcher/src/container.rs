@@ -1,0 +1,365 @@
+//! The state directory of a container: `<root>/<id>` with `state.json`, `exec.fifo` and the copy of `config.json`.
+//!
+//! The directory's existence is the container's existence. A lock on the directory itself serialises commands on one id
+//! and is released by the kernel when its holder dies, however it dies.
+
+use core::ffi::CStr;
+use core::fmt::Write;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, statat, unlinkat};
+use rustix::io::Errno;
+use spec_core::limits::{PATH_BYTES_MAX, STATE_BYTES_MAX};
+use spec_core::state::{State, Status};
+
+use crate::cli::{Invocation, Opt, as_text};
+use crate::error::{During, Error, Result};
+use crate::path::Path;
+use crate::proc::Proc;
+
+/// The names in a state directory.
+pub const STATE_FILE: &CStr = c"state.json";
+/// The gate between create and start.
+pub const FIFO_FILE: &CStr = c"exec.fifo";
+/// config.json as create read it.
+pub const CONFIG_FILE: &CStr = c"config.json";
+const STATE_FILE_NEW: &CStr = c"state.json.new";
+
+/// The directory that holds the state directories.
+pub struct StateRoot {
+    fd: OwnedFd,
+}
+
+impl StateRoot {
+    /// Opens the state root, making it where `make` says so; `None` where it does not exist.
+    ///
+    /// It is `--root`, or `$XDG_RUNTIME_DIR/roci` for who is not root, or `/run/roci`; and where `/run` is missing or
+    /// read-only (a router before its mounts), `/tmp/roci-<uid>`, which must be ours alone.
+    pub fn open(invocation: &Invocation, make: bool) -> Result<Option<Self>> {
+        if let Some(path) = invocation.value(Opt::Root) {
+            return Self::open_at(path, make).during_with(format_args!("open state root {}", as_text(path)?));
+        }
+        let uid = rustix::process::geteuid();
+        let runtime_directory =
+            invocation.arguments().variable("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty());
+        if let Some(directory) = runtime_directory
+            && (!uid.is_root() || in_user_namespace())
+        {
+            let path = Path::join(&[directory.to_bytes(), b"/roci"]).during("join the state root's path")?;
+            return Self::open_at(path.as_c_str(), make).during_with(format_args!("open state root {}", path.as_str()));
+        }
+        match Self::open_at(c"/run/roci", make) {
+            Ok(Some(root)) => return Ok(Some(root)),
+            Ok(None) | Err(Errno::NOENT | Errno::ROFS | Errno::ACCESS | Errno::NOTDIR) => {}
+            Err(errno) => return Err(Error::new("open state root /run/roci", errno)),
+        }
+        let path = Path::format(format_args!("/tmp/roci-{}", uid.as_raw())).during("join the state root's path")?;
+        let Some(root) = Self::open_at(path.as_c_str(), make)
+            .during_with(format_args!("open state root {} (/run is not usable)", path.as_str()))?
+        else {
+            return Ok(None);
+        };
+        // Anyone can make a directory in /tmp before us.
+        let stat = fstat(&root.fd).during("stat state root")?;
+        if stat.st_uid != uid.as_raw() || stat.st_mode & 0o077 != 0 {
+            return Err(Error::says(format_args!("state root {} belongs to somebody else", path.as_str())));
+        }
+        Ok(Some(root))
+    }
+
+    fn open_at(path: &CStr, make: bool) -> core::result::Result<Option<Self>, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        loop {
+            match openat(CWD, path, flags, Mode::empty()) {
+                Ok(fd) => return Ok(Some(Self { fd })),
+                Err(Errno::NOENT) if make => match mkdirat(CWD, path, Mode::RWXU) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(Errno::NOENT) => make_parents(path)?,
+                    Err(errno) => return Err(errno),
+                },
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    /// The directory.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Makes the directories above `path`, which the host's administrator named.
+fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
+    let bytes = path.to_bytes();
+    for (index, _) in bytes.iter().enumerate().filter(|&(index, &byte)| byte == b'/' && index > 0) {
+        match mkdirat(CWD, Path::join(&[&bytes[..index]])?.as_c_str(), Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ISDIR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Whether root here is not the host's root, as for podman without root.
+fn in_user_namespace() -> bool {
+    let mut memory = [0; 64];
+    let Ok(file) = rustix::fs::open(c"/proc/self/uid_map", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
+        return false;
+    };
+    let n = rustix::io::read(&file, &mut memory).unwrap_or(0);
+    // The first namespace maps all ids to themselves in one line.
+    let mut words = memory[..n].split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+    let whole = [words.next(), words.next(), words.next()];
+    n > 0 && whole != [Some(b"0".as_slice()), Some(b"0".as_slice()), Some(b"4294967295".as_slice())]
+}
+
+/// A container's state directory, open.
+pub struct Container {
+    /// The directory.
+    pub directory: OwnedFd,
+    /// The id.
+    pub id: &'static CStr,
+}
+
+impl Container {
+    /// The id in the words of the command line, checked.
+    pub fn id_of(invocation: &Invocation) -> Result<(&'static CStr, &'static str)> {
+        let word = invocation.positional(0).unwrap_or_default();
+        let text = as_text(word)?;
+        spec_core::state::check_id(text).map_err(|error| Error::says(format_args!("{error}")))?;
+        Ok((word, text))
+    }
+
+    /// Opens the directory of the container `id`.
+    ///
+    /// # Errors
+    /// `container does not exist`, which clients look for.
+    pub fn open(root: Option<&StateRoot>, id: &'static CStr) -> Result<Self> {
+        let missing = Error::said("container does not exist");
+        let Some(root) = root else { return Err(missing) };
+        match openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()) {
+            Ok(directory) => Ok(Self { directory, id }),
+            Err(Errno::NOENT) => Err(missing),
+            Err(errno) => Err(Error::new("open state directory", errno)),
+        }
+    }
+
+    /// The same, waiting for other commands on this container to end.
+    pub fn open_locked(root: Option<&StateRoot>, id: &'static CStr) -> Result<Self> {
+        let container = Self::open(root, id)?;
+        flock(&container.directory, FlockOperation::LockExclusive).during("lock container")?;
+        // Who held the lock may have deleted the container.
+        match fstat(&container.directory) {
+            Ok(stat) if stat.st_nlink > 0 => Ok(container),
+            _ => Err(Error::said("container does not exist")),
+        }
+    }
+
+    /// Whether another command holds the lock.
+    pub fn is_busy(&self) -> bool {
+        match flock(&self.directory, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {
+                let _ = flock(&self.directory, FlockOperation::Unlock);
+                false
+            }
+            Err(_) => true,
+        }
+    }
+
+    /// Reads state.json into `memory`; `None` where create has not come that far.
+    pub fn read_state<'a>(&self, memory: &'a mut StateMemory, state: &mut State<'a>) -> Result<bool> {
+        let file = match openat(&self.directory, STATE_FILE, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(errno) => return Err(Error::new("open state.json", errno)),
+        };
+        let json = read_document(&file, &mut memory.document).during("read state.json")?;
+        let Some(json) = json else {
+            return Err(Error::says(format_args!("state.json: more than {STATE_BYTES_MAX} bytes (STATE_BYTES_MAX)")));
+        };
+        spec_core::state::parse_state(json, &mut memory.texts, state)
+            .map_err(|error| Error::says(format_args!("state.json:{error}")))?;
+        Ok(true)
+    }
+
+    /// Replaces state.json, so that a reader sees the old or the new one, whole.
+    pub fn write_state(&self, text: &[u8]) -> Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let file = openat(&self.directory, STATE_FILE_NEW, flags, Mode::RUSR | Mode::WUSR).during("create state.json")?;
+        write_all(file.as_fd(), text).during("write state.json")?;
+        renameat(&self.directory, STATE_FILE_NEW, &self.directory, STATE_FILE).during("rename state.json")
+    }
+
+    /// Whether start has not yet let the program run.
+    pub fn has_fifo(&self) -> bool {
+        statat(&self.directory, FIFO_FILE, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// What the container is doing, from facts and not from what was last written.
+    pub fn status(&self, state: &State<'_>, proc: &Proc) -> Status {
+        let alive = proc
+            .process_start(state.pid)
+            .is_some_and(|start| start.is_alive() && start.ticks == state.start_time);
+        match (alive, self.has_fifo()) {
+            (false, _) => Status::Stopped,
+            (true, true) => Status::Created,
+            (true, false) => Status::Running,
+        }
+    }
+
+    /// Removes the files and the directory.
+    pub fn remove(self, root: &StateRoot) -> Result<()> {
+        for file in [FIFO_FILE, CONFIG_FILE, STATE_FILE_NEW, STATE_FILE] {
+            match unlinkat(&self.directory, file, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(Error::new("remove state file", errno)),
+            }
+        }
+        match unlinkat(root.as_fd(), self.id, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Error::new("remove state directory", errno)),
+        }
+    }
+}
+
+const DIRECTORY_FLAGS: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// A state directory that create is filling. Unless [`NewContainer::keep`] is called, it is removed again.
+pub struct NewContainer<'a> {
+    root: &'a StateRoot,
+    container: Option<Container>,
+}
+
+impl<'a> NewContainer<'a> {
+    /// Makes the directory and locks it.
+    ///
+    /// # Errors
+    /// `container with given ID already exists`.
+    pub fn make(root: &'a StateRoot, id: &'static CStr) -> Result<Self> {
+        match mkdirat(root.as_fd(), id, Mode::RWXU) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Err(Error::said("container with given ID already exists")),
+            Err(errno) => return Err(Error::new("create state directory", errno)),
+        }
+        let directory = openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()).during("open state directory")?;
+        let new = Self { root, container: Some(Container { directory, id }) };
+        // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
+        flock(&new.get().directory, FlockOperation::LockExclusive).during("lock container")?;
+        Ok(new)
+    }
+
+    /// The container.
+    pub fn get(&self) -> &Container {
+        match &self.container {
+            Some(container) => container,
+            None => unreachable!("the container is only taken by keep and drop"),
+        }
+    }
+
+    /// Keeps the directory.
+    pub fn keep(mut self) -> Option<Container> {
+        self.container.take()
+    }
+}
+
+impl Drop for NewContainer<'_> {
+    fn drop(&mut self) {
+        if let Some(container) = self.container.take() {
+            // A clean-up failure must not hide the error that led here.
+            let _ = container.remove(self.root);
+        }
+    }
+}
+
+/// Room for one state.json.
+pub struct StateMemory {
+    document: [u8; STATE_BYTES_MAX],
+    texts: [u8; 2 * STATE_BYTES_MAX],
+}
+
+impl StateMemory {
+    /// Room, all zero.
+    pub const fn new() -> Self {
+        Self { document: [0; STATE_BYTES_MAX], texts: [0; 2 * STATE_BYTES_MAX] }
+    }
+}
+
+impl Default for StateMemory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Reads all of `file` into `memory`; `None` where it does not fit.
+pub fn read_document<'a>(file: &OwnedFd, memory: &'a mut [u8]) -> core::result::Result<Option<&'a [u8]>, Errno> {
+    let mut len = 0;
+    loop {
+        let n = rustix::io::read(file, &mut memory[len..])?;
+        len += n;
+        if n == 0 {
+            return Ok(Some(&memory[..len]));
+        }
+        if len == memory.len() {
+            return Ok(None);
+        }
+    }
+}
+
+/// Writes all of `bytes`.
+pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> core::result::Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::write(file, bytes) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Text that is being put together in fixed memory; too much is an error and not a cut.
+pub struct Document<'a> {
+    memory: &'a mut [u8],
+    len: usize,
+}
+
+impl<'a> Document<'a> {
+    /// Writes into `memory`.
+    pub fn new(memory: &'a mut [u8]) -> Self {
+        Self { memory, len: 0 }
+    }
+
+    /// What was written, for as long as the memory lives.
+    pub fn into_bytes(self) -> &'a [u8] {
+        &self.memory[..self.len]
+    }
+
+    /// What was written.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.memory[..self.len]
+    }
+}
+
+impl Write for Document<'_> {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let end = self.len + text.len();
+        self.memory.get_mut(self.len..end).ok_or(core::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+/// Makes `path` (a file of the caller's) hold `text`, by writing beside it and renaming.
+pub fn write_beside(path: &CStr, text: &[u8]) -> core::result::Result<(), Errno> {
+    let bytes = path.to_bytes();
+    let start = bytes.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    let new = Path::join(&[&bytes[..start], b".", &bytes[start..]])?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let file = openat(CWD, new.as_c_str(), flags, Mode::from_raw_mode(0o644))?;
+    write_all(file.as_fd(), text)?;
+    renameat(CWD, new.as_c_str(), CWD, path)
+}
+
+static_assertions::const_assert!(STATE_BYTES_MAX > 4 * PATH_BYTES_MAX);

@@ -1,0 +1,287 @@
+//! The container process: from the clone to the user's program, one step after the other.
+
+use core::convert::Infallible;
+use core::ffi::CStr;
+use core::fmt::Write;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketType, socket};
+use rustix::process::{chdir, setsid, umask};
+use spec_core::Spec;
+use spec_core::limits::{MESSAGE_BYTES_MAX, STATE_BYTES_MAX};
+use spec_core::linux::NamespaceKind;
+use spec_core::state::Status;
+use sys::Truncating;
+use sys::process::exit;
+
+use crate::cgroup::NewCgroup;
+use crate::console::Console;
+use crate::container::{Document, write_all};
+use crate::error::{During, Error, Result};
+use crate::mounts::{Surroundings, Trees, mount_all};
+use crate::path::Path;
+use crate::proc::Proc;
+use crate::program::{Handover, become_program, enter_working_directory, find};
+use crate::sync::{Kind, Socket, send_fd};
+use crate::{credentials, devices, hooks, namespaces, rootfs, state};
+
+/// Everything that the process inherits from `create` or `run`.
+pub struct Inheritance<'a> {
+    /// The configuration.
+    pub spec: &'a Spec<'static>,
+    /// The container's id.
+    pub id: &'static CStr,
+    /// The bundle's absolute path.
+    pub bundle: &'a CStr,
+    /// The root file system's absolute path.
+    pub rootfs: &'a CStr,
+    /// The host's procfs.
+    pub proc: &'a Proc,
+    /// Which namespaces.
+    pub namespaces: &'a namespaces::Plan,
+    /// The cgroup to join.
+    pub cgroup: Option<&'a NewCgroup<'a>>,
+    /// Where the terminal's master goes; without it, to roci.
+    pub console_socket: Option<OwnedFd>,
+    /// The gate that `start` opens; without one, roci says when to go on.
+    pub fifo: Option<OwnedFd>,
+    /// Whether it gets a session keyring of its own.
+    pub new_keyring: bool,
+    /// The umask that roci was started with.
+    pub umask: Mode,
+    /// What the program gets.
+    pub handover: Handover,
+    /// roci's arguments and environment.
+    pub arguments: sys::Arguments,
+}
+
+/// Becomes the container's program. On the way it talks to roci over `socket` (see [`crate::sync`]); an error is sent there,
+/// or, once `start` listens, through the fifo.
+pub fn run(inherited: &Inheritance<'_>, socket: &Socket, trees: &mut Trees, memory: &mut [u8; STATE_BYTES_MAX]) -> ! {
+    let mut gate = None;
+    let Err(error) = become_container(inherited, socket, trees, memory, &mut gate);
+    let mut line_memory = [0; MESSAGE_BYTES_MAX];
+    let mut line = Truncating::new(&mut line_memory);
+    let _ = write!(line, "{error}");
+    let line = line.finish();
+    match gate {
+        Some(fifo) => {
+            let _ = write_all(fifo.as_fd(), line.as_bytes());
+        }
+        None => {
+            let _ = socket.send(Kind::Failed, line.as_bytes());
+        }
+    }
+    exit(1)
+}
+
+fn become_container(
+    inherited: &Inheritance<'_>,
+    socket: &Socket,
+    trees: &mut Trees,
+    memory: &mut [u8; STATE_BYTES_MAX],
+    gate: &mut Option<OwnedFd>,
+) -> Result<Infallible> {
+    let Inheritance { spec, proc, .. } = *inherited;
+    enter_namespaces(inherited, socket)?;
+    set_names(spec)?;
+    if spec.linux.has_new_namespace(NamespaceKind::Network) {
+        bring_loopback_up()?;
+    }
+
+    // Where the parent is already, since this root may not be allowed to walk there by name.
+    if !inherited.namespaces.in_user_namespace {
+        chdir(inherited.rootfs).during("enter root")?;
+    }
+    let root = rootfs::prepare(spec)?;
+    let around = Surroundings {
+        spec,
+        root: &root,
+        bundle: inherited.bundle,
+        proc,
+        in_user_namespace: inherited.namespaces.in_user_namespace,
+        cgroup: inherited.cgroup.map(|cgroup| cgroup.path().as_c_str()),
+    };
+    mount_all(&around, trees)?;
+    let process = spec.process.as_ref();
+    let mut console = None;
+    if spec.linux.namespace(NamespaceKind::Mount).is_some() {
+        devices::make_all(spec, &root, inherited.namespaces.in_user_namespace)?;
+    }
+    if let Some(process) = process.filter(|process| process.terminal) {
+        // The terminal comes from the container's own devpts, which has just been mounted.
+        let terminal = Console::make(&root, process.console_size)?;
+        terminal.mount(&root)?;
+        console = Some(terminal);
+    }
+
+    // runtime.md, lifecycle steps 3 to 5: the environment stands, pivot_root has not happened.
+    let hooks = &spec.hooks;
+    if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
+        socket.send(Kind::Hooks, &[]).during("ask for hooks")?;
+        wait_for_go(socket);
+    }
+    if !hooks.create_container.is_empty() {
+        let state = hook_state(inherited, Status::Creating, memory)?;
+        let own = hooks::DefaultEnvironment::Own(inherited.arguments);
+        hooks::run(spec, "createContainer", hooks.create_container, state, own)?;
+    }
+
+    // Masks need the host's /dev/null and are put on by descriptor, so they come before the root is left. Hooks may have
+    // mounted things that they have to cover.
+    rootfs::protect(spec, &root)?;
+    rootfs::enter(spec, &root, proc)?;
+    drop(root);
+    write_sysctls(spec, proc)?;
+
+    // A session of its own: the container is not in the job control of who called roci, and cannot push characters into
+    // its terminal.
+    setsid().during("setsid")?;
+    if let Some(console) = console {
+        console.take(process.map_or(0, |process| process.user.uid))?;
+        hand_out(&console, inherited.console_socket.as_ref(), socket)?;
+    }
+    if inherited.new_keyring {
+        join_keyring(inherited.id)?;
+    }
+    let Some(process) = process else {
+        // create without a process is allowed; there will be nothing to start.
+        socket.send(Kind::Ready, &[]).during("say ready")?;
+        wait_for_go(socket);
+        open_gate(inherited, gate)?;
+        return Err(Error::said("the configuration has no process"));
+    };
+    if let Some(personality) = spec.linux.personality {
+        sys::process::set_personality(personality.domain).during("set personality")?;
+    }
+    umask(process.user.umask.map_or(inherited.umask, |bits| Mode::from_raw_mode(bits as _)));
+    enter_working_directory(process)?;
+    credentials::take(spec, process)?;
+    // Looked for as the user that will run it.
+    let path = find(spec, process)?;
+
+    // Everything that can fail without running anything of the container's has been done.
+    socket.send(Kind::Ready, &[]).during("say ready")?;
+    wait_for_go(socket);
+    open_gate(inherited, gate)?;
+    if !hooks.start_container.is_empty() {
+        let state = hook_state(inherited, Status::Created, memory)?;
+        let environment = hooks::DefaultEnvironment::Process;
+        hooks::run(spec, "startContainer", hooks.start_container, state, environment)?;
+    }
+    // The socket or the fifo closes in the exec, which tells the other side that it worked.
+    become_program(spec, process, &path, proc, &inherited.handover)
+}
+
+/// Waits for roci. Where it has died, so does this process: nobody would ever start or delete the container.
+fn wait_for_go(socket: &Socket) {
+    if !socket.wait_for_go() {
+        exit(1);
+    }
+}
+
+fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> {
+    let Inheritance { spec, proc, namespaces, .. } = *inherited;
+    if namespaces.new_user {
+        // The maps, and what needs rights outside: limits, oom score, cgroups.
+        wait_for_go(socket);
+        credentials::become_namespace_root()?;
+    } else {
+        if let Some(process) = &spec.process {
+            credentials::set_oom_score(proc, process, None)?;
+        }
+        if let Some(cgroup) = inherited.cgroup {
+            // By itself, so that nobody has to wait for somebody else; 0 is the writer.
+            cgroup.join(b"0")?;
+        }
+    }
+    if !namespaces.is_staged() {
+        namespaces.join()?;
+    }
+    if namespaces.new_cgroup {
+        sys::namespace::unshare(NamespaceKind::Cgroup as u32).during("unshare cgroup (needs CONFIG_CGROUPS)")?;
+    }
+    if namespaces.in_user_namespace && !namespaces.new_user {
+        credentials::become_namespace_root()?;
+    }
+    if !namespaces.new_user
+        && let Some(process) = &spec.process
+    {
+        credentials::set_rlimits(process, 0)?;
+    }
+    Ok(())
+}
+
+fn set_names(spec: &Spec<'static>) -> Result<()> {
+    if let Some(name) = spec.hostname {
+        rustix::system::sethostname(name.as_str().as_bytes()).during("set hostname")?;
+    }
+    if let Some(name) = spec.domainname {
+        rustix::system::setdomainname(name.as_str().as_bytes()).during("set domainname")?;
+    }
+    Ok(())
+}
+
+fn bring_loopback_up() -> Result<()> {
+    // A kernel without IPv4 has no loopback to bring up.
+    if let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, None) {
+        sys::file::bring_loopback_up(socket.as_fd()).during("bring lo up")?;
+    }
+    Ok(())
+}
+
+fn write_sysctls(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
+    for sysctl in spec.list(spec.linux.sysctl) {
+        let name = sysctl.key.as_str();
+        let site = format_args!("linux.sysctl {name}");
+        // Dots separate, as in sysctl(8), unless there are slashes: then dots are part of names (interfaces).
+        let mut path = Path::join(&[b"sys/"]).during("join path")?;
+        path.append(name.as_bytes(), !name.contains('/')).during("join path")?;
+        let write = || proc.write(path.as_c_str(), sysctl.value.as_str().as_bytes());
+        write().during("write").map_err(|error| error.at(site))?;
+    }
+    Ok(())
+}
+
+/// Sends the terminal's master to who asked for it, with the name that receivers expect beside it.
+fn hand_out(console: &Console, console_socket: Option<&OwnedFd>, socket: &Socket) -> Result<()> {
+    match console_socket {
+        Some(console_socket) => send_fd(console_socket.as_fd(), b"/dev/ptmx", console.master.as_fd()),
+        None => socket.send_fd(Kind::Master, console.master.as_fd()),
+    }
+    .during("send terminal")
+}
+
+fn join_keyring(id: &CStr) -> Result<()> {
+    use rustix::io::Errno;
+    let name = Path::join(&[b"_ses.", id.to_bytes()]).during("join keyring name")?;
+    match sys::process::join_new_session_keyring(name.as_c_str()) {
+        // No CONFIG_KEYS, a filter around roci, or the quota of keys: there is then nothing to share either, or nothing to
+        // be done about it, and runc goes on as well.
+        Ok(()) | Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS | Errno::DQUOT) => Ok(()),
+        Err(errno) => Err(Error::new("join session keyring", errno)),
+    }
+}
+
+/// Opens the fifo for writing, which lasts until `start` reads it, and writes the byte that tells it that we are there.
+fn open_gate(inherited: &Inheritance<'_>, gate: &mut Option<OwnedFd>) -> Result<()> {
+    let Some(fifo) = &inherited.fifo else { return Ok(()) };
+    let open = inherited.proc.reopen(fifo.as_fd(), OFlags::WRONLY).during("open exec.fifo")?;
+    write_all(open.as_fd(), b"0").during("write exec.fifo")?;
+    *gate = Some(open);
+    Ok(())
+}
+
+/// The state for hooks that run in the container's namespaces.
+fn hook_state<'m>(inherited: &Inheritance<'_>, status: Status, memory: &'m mut [u8; STATE_BYTES_MAX]) -> Result<&'m [u8]> {
+    // The host's procfs knows what the host calls this process.
+    let mut link = [core::mem::MaybeUninit::uninit(); 16];
+    let pid = rustix::fs::readlinkat_raw(inherited.proc.as_fd(), c"self", &mut link)
+        .ok()
+        .and_then(|(name, _)| core::str::from_utf8(name).ok()?.parse().ok())
+        .unwrap_or(0);
+    let mut document = Document::new(memory);
+    state::write_for_hook(&mut document, inherited.spec, inherited.id, inherited.bundle, pid, status)?;
+    Ok(document.into_bytes())
+}

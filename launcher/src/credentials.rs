@@ -1,0 +1,145 @@
+//! Who the program is: groups, ids, capabilities. There is one safe order, and it is here.
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
+    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs, set_thread_groups,
+    set_thread_res_gid, set_thread_res_uid,
+};
+use rustix::process::{Gid, Uid};
+use spec_core::Spec;
+use spec_core::limits::IDS_MAX;
+use spec_core::process::{CAPABILITY_NAMES, Capabilities, Process};
+
+use crate::error::{During, Error, Result};
+use crate::proc::Proc;
+
+/// Becomes root of the user namespace, so that files made from here on have an owner there.
+pub fn become_namespace_root() -> Result<()> {
+    let root = (Uid::ROOT, Gid::ROOT);
+    match set_thread_groups(&[]) {
+        // Forbidden where the maps were written without privileges; there are no groups to lose then.
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(errno) => return Err(Error::new("setgroups", errno)),
+    }
+    // Where id 0 is not mapped the process stays nobody, with all capabilities in its namespace.
+    match set_thread_res_gid(root.1, root.1, root.1) {
+        Ok(()) | Err(Errno::INVAL) => {}
+        Err(errno) => return Err(Error::new("setgid", errno)),
+    }
+    match set_thread_res_uid(root.0, root.0, root.0) {
+        Ok(()) | Err(Errno::INVAL) => Ok(()),
+        Err(errno) => Err(Error::new("setuid", errno)),
+    }
+}
+
+/// Gives up everything that `process` does not grant. After this the process is the user's program in all but its code.
+pub fn take(spec: &Spec<'static>, process: &Process<'static>) -> Result<()> {
+    let wanted = &process.capabilities;
+    // The bounding set first: dropping from it needs CAP_SETPCAP, which the next steps may take away.
+    drop_bounding(wanted.bounding)?;
+    let user = &process.user;
+    if user.uid != 0 {
+        // Otherwise leaving uid 0 would clear the sets before they can be set.
+        set_keep_capabilities(true).during("keep capabilities")?;
+    }
+    let gids = spec.list(user.additional_gids);
+    let mut groups = heapless::Vec::<Gid, IDS_MAX>::new();
+    groups.extend(gids.iter().map(|&gid| Gid::from_raw(gid)));
+    match set_thread_groups(&groups) {
+        Ok(()) => {}
+        Err(Errno::PERM) if gids.is_empty() => {}
+        Err(errno) => return Err(Error::new("setgroups", errno)),
+    }
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    set_thread_res_gid(gid, gid, gid).during("setgid")?;
+    set_thread_res_uid(uid, uid, uid).during("setuid")?;
+    set_sets(wanted)?;
+    if process.no_new_privileges {
+        set_no_new_privs(true).during("set no_new_privs")?;
+    }
+    Ok(())
+}
+
+fn drop_bounding(keep: u64) -> Result<()> {
+    for number in 0..64 {
+        if keep & (1 << number) != 0 {
+            continue;
+        }
+        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+            Ok(()) => {}
+            // The kernel knows no capability from this number on.
+            Err(Errno::INVAL) => break,
+            Err(errno) => return Err(Error::new("drop bounding capability", errno)),
+        }
+    }
+    Ok(())
+}
+
+/// The four sets of the thread. What this process does not have itself cannot be granted, which the specification makes a
+/// warning and clients rely on (privileged containers list every capability there is).
+fn set_sets(wanted: &Capabilities) -> Result<()> {
+    let set = |wanted: &Capabilities, limit: u64| {
+        let permitted = wanted.permitted & limit;
+        set_capabilities(
+            None,
+            CapabilitySets {
+                effective: CapabilitySet::from_bits_retain(wanted.effective & permitted),
+                permitted: CapabilitySet::from_bits_retain(permitted),
+                inheritable: CapabilitySet::from_bits_retain(wanted.inheritable & limit),
+            },
+        )
+    };
+    let mut limit = u64::MAX;
+    match set(wanted, limit) {
+        Ok(()) => {}
+        Err(Errno::PERM) => {
+            let own = rustix::thread::capabilities(None).during("get capabilities")?;
+            limit = own.permitted.bits();
+            set(wanted, limit).during("set capabilities")?;
+        }
+        Err(errno) => return Err(Error::new("set capabilities", errno)),
+    }
+    let ambient = wanted.ambient & wanted.permitted & wanted.inheritable & limit;
+    if wanted.ambient == 0 {
+        // A fresh exec has none unless the caller of roci gave some; one call makes sure.
+        return match clear_ambient_capability_set() {
+            // Before 4.3 there is no such set.
+            Ok(()) | Err(Errno::INVAL) => Ok(()),
+            Err(errno) => Err(Error::new("clear ambient capabilities", errno)),
+        };
+    }
+    for number in 0..CAPABILITY_NAMES.len() {
+        if ambient & (1 << number) != 0 {
+            configure_capability_in_ambient_set(CapabilitySet::from_bits_retain(1 << number), true)
+                .during("set ambient capability")?;
+        }
+    }
+    Ok(())
+}
+
+/// Resource limits, for this process.
+pub fn set_rlimits(process: &Process<'static>, pid: i32) -> Result<()> {
+    for (index, limit) in process.rlimits.iter().enumerate() {
+        sys::process::set_rlimit(pid, limit.resource, limit.soft, limit.hard)
+            .during("set rlimit")
+            .map_err(|error| error.at(format_args!("process.rlimits[{index}]")))?;
+    }
+    Ok(())
+}
+
+/// How willingly the kernel kills the process when memory is short.
+pub fn set_oom_score(proc: &Proc, process: &Process<'static>, pid: Option<i32>) -> Result<()> {
+    let Some(score) = process.oom_score_adj else { return Ok(()) };
+    let mut memory = [0; 16];
+    let mut text = crate::container::Document::new(&mut memory);
+    let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{score}"));
+    let path = match pid {
+        Some(pid) => crate::path::Path::format(format_args!("{pid}/oom_score_adj")),
+        None => crate::path::Path::join(&[b"self/oom_score_adj"]),
+    };
+    let path = path.during("set oom score")?;
+    let file = proc.open_file(path.as_c_str(), OFlags::WRONLY).during("set oom score")?;
+    rustix::io::write(&file, text.as_bytes()).map(drop).during("set oom score")
+}

@@ -1,0 +1,137 @@
+//! `delete`: undoes what create made, in reverse order. It can be repeated, and it clears what a killed roci left.
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::time::Timespec;
+use spec_core::state::{State, Status};
+
+use crate::cli::{Invocation, Opt};
+use crate::container::{Container, Document, StateRoot};
+use crate::error::{Error, Result};
+use crate::kill::{self, SIGKILL};
+use crate::proc::Proc;
+use crate::report::Reporter;
+use crate::{config, hooks, state};
+
+/// `delete`: steps 11 to 13 of the lifecycle.
+pub fn delete(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
+    let (id, id_text) = Container::id_of(invocation)?;
+    let force = invocation.has(Opt::Force);
+    let root = StateRoot::open(invocation, false)?;
+    let container = match Container::open_locked(root.as_ref(), id) {
+        Ok(container) => container,
+        // What is wanted is the case already; clients delete with force more than once.
+        Err(error) if force && error.errno().is_none() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let Some(root) = root else { return Err(Error::said("container does not exist")) };
+    let proc = Proc::open()?;
+    let mut state = State::new();
+    let status = match state::look(&container, state::STATE.take(), &mut state, &proc) {
+        Ok(status) => status,
+        // A state that cannot be read must not keep the container for ever.
+        Err(_) if force => Status::Stopped,
+        Err(error) => return Err(error),
+    };
+    match status {
+        Status::Stopped | Status::Creating => {}
+        // Its program has never run, so there is nothing to lose (as runc).
+        Status::Created => stop(&state, &proc)?,
+        Status::Running | Status::Paused if force => stop(&state, &proc)?,
+        Status::Running | Status::Paused => {
+            return Err(Error::says(format_args!(
+                "cannot delete container that is not stopped: it is still {}",
+                status.name()
+            )));
+        }
+    }
+    let bundle_memory;
+    let (config, bundle) = match config::load_copy(&container) {
+        Ok(config) => {
+            bundle_memory = crate::path::Path::join(&[state.bundle.as_str().as_bytes()]);
+            (Some(config), bundle_memory.ok())
+        }
+        // Killed before the copy was made, or damaged: nothing else was made either, or state.json says what.
+        Err(_) => (None, None),
+    };
+    let leftover;
+    if state.cgroup.is_none()
+        && let Some(config) = &config
+        && state.pid == 0
+        && let Some(host) = crate::cgroup_host(invocation, &proc)?
+        && let Ok(path) = host.path_for(config.spec, id)
+    {
+        // Create was killed before it wrote the state. Its cgroup is where create would make it; the process in it waits
+        // for a roci that is gone, and has ended or will.
+        leftover = path;
+        host.for_each_process(leftover.as_c_str(), &mut |pid| {
+            let _ = sys::signal::send(pid, SIGKILL);
+        });
+        host.remove(leftover.as_c_str())?;
+    }
+    destroy(invocation, &root, container, &state, &proc)?;
+    reporter.step(format_args!("container {id_text} deleted"));
+    if let (Some(config), Some(bundle)) = (config, bundle)
+        && !config.spec.hooks.poststop.is_empty()
+    {
+        let mut document = Document::new(state::TEXT.take());
+        let own = hooks::DefaultEnvironment::Own(invocation.arguments());
+        let result = state::write_for_hook(&mut document, config.spec, id, bundle.as_c_str(), 0, Status::Stopped)
+            .and_then(|()| hooks::run(config.spec, "poststop", config.spec.hooks.poststop, document.as_bytes(), own));
+        // A failing hook is a warning; the container is gone (runtime.md, step 13).
+        if let Err(error) = result {
+            reporter.warn(format_args!("{error}"));
+        }
+    }
+    Ok(())
+}
+
+/// Kills the first process and waits until it is dead.
+fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
+    match kill::send(state, proc, SIGKILL) {
+        // It ended by itself just now.
+        Ok(()) => {}
+        Err(error) if error.errno().is_none() => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    /// The kernel's part of dying: a core dump, a slow disk, the unmounting of its namespaces.
+    const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+    let alive = || {
+        proc.process_start(state.pid).is_some_and(|start| start.is_alive() && start.ticks == state.start_time)
+    };
+    if let Some(pid) = Pid::from_raw(state.pid)
+        && let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
+    {
+        while alive() {
+            if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&PATIENCE)) == Ok(0) {
+                return Err(Error::said("the container's first process does not die"));
+            }
+        }
+        return Ok(());
+    }
+    for _ in 0..1000 {
+        if !alive() {
+            return Ok(());
+        }
+        let _ = poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 10_000_000 }));
+    }
+    Err(Error::said("the container's first process does not die"))
+}
+
+/// Removes the cgroup, with whatever still runs in it, and the state directory.
+pub fn destroy(
+    invocation: &Invocation,
+    root: &StateRoot,
+    container: Container,
+    state: &State<'_>,
+    proc: &Proc,
+) -> Result<()> {
+    if let Some(cgroup) = state.cgroup
+        && let Some(host) = crate::cgroup_host(invocation, proc)?
+    {
+        // Without a pid namespace of its own, the first process's children have outlived it.
+        kill::kill_all(state, Status::Stopped, proc, SIGKILL)?;
+        host.remove(cgroup.as_c_str())?;
+    }
+    container.remove(root)
+}

@@ -1,0 +1,177 @@
+//! `/dev`: the devices and links that every container has, and those of `linux.devices`.
+
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, makedev, mknodat, open, openat, readlinkat_raw, statat,
+    symlinkat, unlinkat,
+};
+use rustix::io::Errno;
+use spec_core::Spec;
+use spec_core::linux::{Device, DeviceKind};
+
+use crate::error::{During, Error, Result};
+use crate::mounts::bind_fd;
+use crate::path::Path;
+use crate::root::{Links, Root};
+
+/// The default devices of config-linux.md, all of them readable and writable for everyone.
+const DEFAULT_DEVICES: [(&CStr, &CStr, u32, u32); 6] = [
+    (c"null", c"/dev/null", 1, 3),
+    (c"zero", c"/dev/zero", 1, 5),
+    (c"full", c"/dev/full", 1, 7),
+    (c"random", c"/dev/random", 1, 8),
+    (c"urandom", c"/dev/urandom", 1, 9),
+    (c"tty", c"/dev/tty", 5, 0),
+];
+
+/// The default links of runtime-linux.md.
+const DEFAULT_LINKS: [(&CStr, &CStr); 4] = [
+    (c"/proc/self/fd", c"fd"),
+    (c"/proc/self/fd/0", c"stdin"),
+    (c"/proc/self/fd/1", c"stdout"),
+    (c"/proc/self/fd/2", c"stderr"),
+];
+
+/// Makes everything in `/dev`. The umask must be 0.
+///
+/// With `by_bind`, which a user namespace needs since the kernel refuses `mknod` there, nodes of the host are mounted.
+pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> {
+    // A bind mount of a whole /dev brings its own content, which is not ours to change.
+    if spec.mounts.iter().any(|mount| mount.is_bind() && mount.destination.as_str().trim_end_matches('/') == "/dev") {
+        return Ok(());
+    }
+    // A link here would have devices made and files removed somewhere else (CVE-2026-41579).
+    let dev = root.make_directories(c"/dev", Links::Refuse).during("open /dev")?;
+    for (name, host_path, major, minor) in DEFAULT_DEVICES {
+        let device = Wanted {
+            kind: FileType::CharacterDevice,
+            major,
+            minor,
+            mode: 0o666,
+            owner: None,
+            host_path,
+        };
+        make_device(dev.as_fd(), name, &device, by_bind)
+            .map_err(|error| error.at(format_args!("device {}", host_path.to_str().unwrap_or_default())))?;
+    }
+    for (index, device) in spec.list(spec.linux.devices).iter().enumerate() {
+        make_configured(root, dev.as_fd(), device, by_bind)
+            .map_err(|error| error.at(format_args!("linux.devices[{index}] {}", device.path)))?;
+    }
+    for (target, name) in DEFAULT_LINKS {
+        match symlinkat(target, &dev, name) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(Error::new("make link in /dev", errno)),
+        }
+    }
+    make_ptmx(dev.as_fd())
+}
+
+/// `/dev/ptmx` leads to the container's own terminals, whatever the image has there.
+fn make_ptmx(dev: BorrowedFd<'_>) -> Result<()> {
+    const TARGET: &CStr = c"pts/ptmx";
+    match symlinkat(TARGET, dev, c"ptmx") {
+        Ok(()) => return Ok(()),
+        Err(Errno::EXIST) => {}
+        Err(errno) => return Err(Error::new("make link /dev/ptmx", errno)),
+    }
+    let mut memory = [core::mem::MaybeUninit::uninit(); 64];
+    if readlinkat_raw(dev, c"ptmx", &mut memory).is_ok_and(|(target, _)| target == TARGET.to_bytes()) {
+        return Ok(());
+    }
+    unlinkat(dev, c"ptmx", AtFlags::empty()).during("replace /dev/ptmx")?;
+    symlinkat(TARGET, dev, c"ptmx").during("make link /dev/ptmx")
+}
+
+struct Wanted<'a> {
+    kind: FileType,
+    major: u32,
+    minor: u32,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    host_path: &'a CStr,
+}
+
+fn make_configured(root: &Root, dev: BorrowedFd<'_>, device: &Device<'static>, by_bind: bool) -> Result<()> {
+    let wanted = Wanted {
+        kind: match device.kind {
+            DeviceKind::Character => FileType::CharacterDevice,
+            DeviceKind::Block => FileType::BlockDevice,
+            DeviceKind::Fifo => FileType::Fifo,
+        },
+        major: device.major,
+        minor: device.minor,
+        mode: device.file_mode.unwrap_or(0o666),
+        owner: Some((device.uid.unwrap_or(0), device.gid.unwrap_or(0))),
+        host_path: device.path.as_c_str(),
+    };
+    // Most are in /dev itself, which is open already.
+    if let Some(name) = device.path.as_str().strip_prefix("/dev/").filter(|name| !name.contains('/')) {
+        let name = Path::join(&[name.as_bytes()]).during("make device")?;
+        return make_device(dev, name.as_c_str(), &wanted, by_bind);
+    }
+    let (parent, name) = root.make_parent(device.path.as_c_str(), Links::Refuse).during("open directory")?;
+    make_device(parent.as_fd(), name.as_c_str(), &wanted, by_bind)
+}
+
+fn make_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>, by_bind: bool) -> Result<()> {
+    if by_bind && wanted.kind != FileType::Fifo {
+        return bind_device(directory, name, wanted);
+    }
+    let number = makedev(wanted.major, wanted.minor);
+    match mknodat(directory, name, wanted.kind, Mode::from_raw_mode(wanted.mode), number) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => {
+            check_existing(directory, name, wanted)?;
+            // What the configuration says about its mode holds for a node that was there as well.
+            if wanted.owner.is_some() {
+                chmodat(directory, name, Mode::from_raw_mode(wanted.mode), AtFlags::empty()).during("chmod")?;
+            }
+        }
+        Err(Errno::PERM) => return bind_device(directory, name, wanted),
+        Err(errno) => return Err(Error::new("mknod", errno)),
+    }
+    match wanted.owner {
+        // A new node belongs to root already.
+        None | Some((0, 0)) => Ok(()),
+        Some((uid, gid)) => {
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).during("chown")
+        }
+    }
+}
+
+/// What is there may stay if it is the device that is wanted (config-linux.md: anything else is an error).
+fn check_existing(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> Result<()> {
+    let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).during("stat")?;
+    let same_kind = FileType::from_raw_mode(stat.st_mode) == wanted.kind;
+    let same_number = wanted.kind == FileType::Fifo || stat.st_rdev == makedev(wanted.major, wanted.minor);
+    if same_kind && same_number {
+        return Ok(());
+    }
+    Err(Error::said("something else is there already"))
+}
+
+/// Mounts the host's node. It is opened, and looked at, before it is used.
+fn bind_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> Result<()> {
+    let source = open(wanted.host_path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+        .during("open the host's device")?;
+    let stat = rustix::fs::fstat(&source).during("stat the host's device")?;
+    if FileType::from_raw_mode(stat.st_mode) != wanted.kind || stat.st_rdev != makedev(wanted.major, wanted.minor) {
+        return Err(Error::said("the host has another device there"));
+    }
+    let target = make_target(directory, name).during("make mount point")?;
+    bind_fd(source.as_fd(), target.as_fd()).during("bind device")
+}
+
+/// An empty file to mount on.
+pub fn make_target(directory: BorrowedFd<'_>, name: &CStr) -> core::result::Result<OwnedFd, Errno> {
+    let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+    match openat(directory, name, create, Mode::from_raw_mode(0o644)) {
+        Ok(_) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+}

@@ -1,0 +1,173 @@
+//! What went wrong, as three facts: where in the configuration (the site), what was done (the operation), and why it
+//! failed (the cause).
+//!
+//! The leaf that makes a system call knows the error number; the function around it knows the operation; the loop that
+//! counts knows the site. Nobody in between adds anything, and only `main` prints.
+
+use core::fmt;
+
+use rustix::io::Errno;
+use spec_core::limits::MESSAGE_BYTES_MAX;
+
+use crate::errno;
+
+/// The usual result.
+pub type Result<T> = core::result::Result<T, Error>;
+
+/// An error.
+#[derive(Clone, Copy)]
+pub struct Error {
+    /// The element of the configuration, as in `mounts[3] /proc`; empty where it is no element's fault.
+    pub site: &'static str,
+    /// What was being done, as in `mount proc`; empty where the cause says it all.
+    pub operation: &'static str,
+    /// Why it failed.
+    pub cause: Cause,
+}
+
+/// Why an operation failed.
+#[derive(Clone, Copy)]
+pub enum Cause {
+    /// The kernel said no.
+    Errno(Errno),
+    /// A rule of roci or of the specification; the text is whole.
+    Said(&'static str),
+    /// The command line is wrong: exit status 2.
+    Usage(&'static str),
+}
+
+/// The texts of errors that are not known at compile time. An operation makes a handful of them.
+static NOTES: sys::Notes<{ 4 * MESSAGE_BYTES_MAX }> = sys::Notes::new();
+
+/// Formats a text that lives as long as the program.
+pub fn keep(text: fmt::Arguments<'_>) -> &'static str {
+    NOTES.keep(text)
+}
+
+impl Error {
+    /// `operation` failed with `errno`.
+    pub fn new(operation: &'static str, errno: Errno) -> Self {
+        Self { site: "", operation, cause: Cause::Errno(errno) }
+    }
+
+    /// The rule `text` was broken.
+    pub fn said(text: &'static str) -> Self {
+        Self { site: "", operation: "", cause: Cause::Said(text) }
+    }
+
+    /// The same with a text made now.
+    pub fn says(text: fmt::Arguments<'_>) -> Self {
+        Self::said(keep(text))
+    }
+
+    /// The command line is wrong.
+    pub fn usage(text: fmt::Arguments<'_>) -> Self {
+        Self { site: "", operation: "", cause: Cause::Usage(keep(text)) }
+    }
+
+    /// The same error, at a place in the configuration. An inner site is more exact and stays.
+    pub fn at(mut self, site: fmt::Arguments<'_>) -> Self {
+        if self.site.is_empty() {
+            self.site = keep(site);
+        }
+        self
+    }
+
+    /// The kernel's error number, where it is the cause.
+    pub fn errno(&self) -> Option<Errno> {
+        match self.cause {
+            Cause::Errno(errno) => Some(errno),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in [self.site, self.operation] {
+            if !part.is_empty() {
+                f.write_str(part)?;
+                f.write_str(": ")?;
+            }
+        }
+        match self.cause {
+            Cause::Errno(errno) => {
+                errno::Words(errno).fmt(f)?;
+                if let Some(hint) = hint(self.operation, errno) {
+                    f.write_str(" (")?;
+                    f.write_str(hint)?;
+                    f.write_str(")")?;
+                }
+                Ok(())
+            }
+            Cause::Said(text) | Cause::Usage(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Adds the operation to a system call's result.
+pub trait During<T> {
+    /// Names what was being done.
+    fn during(self, operation: &'static str) -> Result<T>;
+    /// Names what was being done, with a text that is made only if it failed.
+    fn during_with(self, operation: fmt::Arguments<'_>) -> Result<T>;
+}
+
+impl<T> During<T> for rustix::io::Result<T> {
+    fn during(self, operation: &'static str) -> Result<T> {
+        self.map_err(|errno| Error::new(operation, errno))
+    }
+
+    fn during_with(self, operation: fmt::Arguments<'_>) -> Result<T> {
+        self.map_err(|errno| Error::new(keep(operation), errno))
+    }
+}
+
+/// What to change on the host, where the operation and the error number tell.
+fn hint(operation: &str, errno: Errno) -> Option<&'static str> {
+    HINTS.iter().find(|(prefix, known, _)| *known == errno && operation.starts_with(prefix)).map(|(.., hint)| *hint)
+}
+
+const HINTS: &[(&str, Errno, &str)] = &[
+    ("clone", Errno::INVAL, "a namespace type is missing: the kernel needs CONFIG_NAMESPACES with PID_NS, NET_NS, IPC_NS, UTS_NS and, if asked for, USER_NS and TIME_NS"),
+    ("clone", Errno::NOSPC, "too many namespaces or too deep: see /proc/sys/user/max_*_namespaces"),
+    ("clone", Errno::USERS, "user namespaces are nested too deep"),
+    ("clone", Errno::PERM, "namespaces need root, or a new user namespace, which /proc/sys/user/max_user_namespaces or kernel.unprivileged_userns_clone may forbid"),
+    ("clone", Errno::AGAIN, "the limit of processes is reached: RLIMIT_NPROC or a pids cgroup"),
+    ("mount overlay", Errno::NODEV, "the kernel needs CONFIG_OVERLAY_FS"),
+    ("mount mqueue", Errno::NODEV, "the kernel needs CONFIG_POSIX_MQUEUE"),
+    ("mount devpts", Errno::NODEV, "the kernel needs CONFIG_UNIX98_PTYS"),
+    ("mount cgroup2", Errno::NODEV, "the kernel needs CONFIG_CGROUPS"),
+    ("mount", Errno::NODEV, "the kernel does not have this file system"),
+    ("mount proc", Errno::PERM, "in a user namespace /proc can be mounted only where the host's is not covered by other mounts"),
+    ("pivot_root", Errno::INVAL, "the root of this mount namespace cannot be left"),
+    ("set id mapping", Errno::INVAL, "the kernel needs CONFIG_USER_NS"),
+    ("set idmap", Errno::INVAL, "the file system of the source cannot be idmapped, or the kernel is older than 5.12"),
+    ("set rlimit", Errno::PERM, "raising a hard limit needs CAP_SYS_RESOURCE"),
+    ("set oom score", Errno::ACCESS, "lowering it needs CAP_SYS_RESOURCE"),
+    ("set capabilities", Errno::PERM, "a capability that roci does not have itself cannot be given"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn three_facts_make_one_line() {
+        let error = Error::new("mount proc", Errno::BUSY).at(format_args!("mounts[{}] {}", 3, "/proc"));
+        assert_eq!(error.to_string(), "mounts[3] /proc: mount proc: device or resource busy (EBUSY)");
+    }
+
+    #[test]
+    fn the_inner_site_stays() {
+        let error = Error::said("x").at(format_args!("inner")).at(format_args!("outer"));
+        assert_eq!(error.to_string(), "inner: x");
+    }
+
+    #[test]
+    fn a_hint_follows_where_one_is_known() {
+        let error = Error::new("mount overlay", Errno::NODEV);
+        assert_eq!(error.to_string(), "mount overlay: no such device (ENODEV) (the kernel needs CONFIG_OVERLAY_FS)");
+    }
+}

@@ -1,0 +1,405 @@
+//! `exec`: another program in a running container.
+//!
+//! Two processes: one enters the container's namespaces and makes the second as its sibling, since a pid namespace is
+//! entered only by children, and the second has to be roci's own child for its status to arrive here, or at who called
+//! roci once roci has gone.
+
+use core::convert::Infallible;
+use core::ffi::CStr;
+use core::fmt::Write;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::process::{
+    DumpableBehavior, Pid, PidfdFlags, WaitOptions, pidfd_open, set_dumpable_behavior, setsid, umask, waitpid,
+};
+use spec_core::limits::MESSAGE_BYTES_MAX;
+use spec_core::linux::NamespaceKind;
+use spec_core::process::capability_number;
+use spec_core::state::{State, Status};
+use spec_core::{Spec, Text};
+use sys::Truncating;
+use sys::process::{SpawnOptions, Spawned, exit, spawn};
+use sys::signal::SignalSet;
+
+use crate::cli::{Invocation, Opt, as_text, number};
+use crate::console::{self, Console};
+use crate::container::{Container, StateRoot};
+use crate::create::write_pid_file;
+use crate::error::{During, Error, Result, keep};
+use crate::path::Path;
+use crate::proc::Proc;
+use crate::program::{Handover, become_program, enter_working_directory, find};
+use crate::report::Reporter;
+use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
+use crate::{config, credentials, run, sealed, state};
+
+/// `exec`; the exit status is the program's.
+pub fn exec(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
+    let (id, id_text) = Container::id_of(invocation)?;
+    let handover_fds = crate::inherited_fds(invocation)?;
+    let root = StateRoot::open(invocation, false)?;
+    let container = Container::open(root.as_ref(), id)?;
+    let proc = Proc::open()?;
+    sealed::ensure(&proc, invocation.arguments())?;
+    let mut state = State::new();
+    let status = state::look(&container, state::STATE.take(), &mut state, &proc)?;
+    if !matches!(status, Status::Running | Status::Created) {
+        return Err(Error::says(format_args!("cannot exec in a {} container", status.name())));
+    }
+    let config::Config { spec, .. } = config::load_copy(&container)?;
+    describe_process(invocation, spec)?;
+    let spec: &'static Spec<'static> = spec;
+    crate::unsupported::refuse(spec)?;
+    let Some(process) = &spec.process else { return Err(Error::said("exec: nothing to run")) };
+    let detach = invocation.has(Opt::Detach);
+    let console_socket = match invocation.value(Opt::ConsoleSocket) {
+        Some(path) if process.terminal => Some(console::connect_socket(path)?),
+        Some(_) => return Err(Error::said("--console-socket is given, but there is no terminal: see --tty")),
+        None if process.terminal && detach => {
+            return Err(Error::said("a terminal with --detach: --console-socket has to say where it goes"));
+        }
+        None => None,
+    };
+    let pidfd_socket = invocation.value(Opt::PidfdSocket).map(console::connect_socket).transpose()?;
+
+    // From here on the container's first process is named by a descriptor, and compared once more after that was opened.
+    let pid = Pid::from_raw(state.pid).ok_or(Error::said("container not running"))?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty());
+    if proc.process_start(state.pid).is_none_or(|start| start.ticks != state.start_time) {
+        return Err(Error::said("container not running"));
+    }
+    let target = Target { pid: state.pid, pidfd: pidfd.ok(), kinds: kinds_to_join(&proc, state.pid)? };
+    let (socket, other_end) = pair().during("make socket pair")?;
+    let blocked =
+        if detach { sys::signal::blocked() } else { sys::signal::set_blocked(SignalSet::ALL) };
+    let inheritance = Inheritance {
+        spec,
+        proc: &proc,
+        target,
+        console_socket,
+        handover: Handover {
+            preserve_fds: handover_fds.preserve,
+            listen_fds: handover_fds.listen,
+            blocked,
+            init: None,
+        },
+    };
+    let child = spawn_process(&inheritance, socket, other_end)?;
+    let (child, socket) = child;
+    // A failure up to here, or from here to the program's start, is told over the socket, and the process ends by itself.
+    let result = prepare(invocation, &state, &proc, spec, child, &socket, pidfd_socket.as_ref());
+    let master = match result {
+        Ok(master) => master,
+        Err(error) => {
+            let _ = sys::signal::send(child, 9);
+            let _ = waitpid(Pid::from_raw(child), WaitOptions::empty());
+            return Err(error);
+        }
+    };
+    if let Err(error) = run::let_go(&socket, &master) {
+        let _ = waitpid(Pid::from_raw(child), WaitOptions::empty());
+        return Err(error);
+    }
+    drop(socket);
+    reporter.step(format_args!("process {child} runs in container {id_text}"));
+    if detach {
+        return Ok(0);
+    }
+    let status = match &master {
+        Some(master) => run::relay(child, master)?,
+        None => run::forward_signals(child)?,
+    };
+    Ok(crate::exit::of_wait_status(status))
+}
+
+/// The parent's part while the process waits: cgroup, limits that need rights outside, and the messages until it is ready.
+fn prepare(
+    invocation: &Invocation,
+    state: &State<'_>,
+    proc: &Proc,
+    spec: &'static Spec<'static>,
+    child: i32,
+    socket: &Socket,
+    pidfd_socket: Option<&OwnedFd>,
+) -> Result<Option<OwnedFd>> {
+    if let Some(cgroup) = state.cgroup
+        && let Some(host) = crate::cgroup_host(invocation, proc)?
+    {
+        host.join(cgroup.as_c_str(), child)?;
+    }
+    if let Some(process) = &spec.process {
+        credentials::set_oom_score(proc, process, Some(child))?;
+        credentials::set_rlimits(process, child)?;
+    }
+    socket.send(Kind::Go, &[]).during("tell the process to go on")?;
+    let mut master = None;
+    loop {
+        let mut memory = [0; MESSAGE_BYTES];
+        match socket.receive(&mut memory).during("hear from the process")? {
+            Some(message) if message.kind == Kind::Ready => break,
+            Some(message) if message.kind == Kind::Master => master = message.fd,
+            Some(message) if message.kind == Kind::Failed => {
+                return Err(Error::says(format_args!("{}", core::str::from_utf8(message.payload).unwrap_or("it failed"))));
+            }
+            _ => return Err(Error::said("the process ended before it was ready (out of memory?)")),
+        }
+    }
+    if let Some(path) = invocation.value(Opt::PidFile) {
+        write_pid_file(path, child)?;
+    }
+    if let Some(socket) = pidfd_socket {
+        let pid = Pid::from_raw(child).ok_or(Error::said("no process"))?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).during("--pidfd-socket needs Linux 5.3: open pidfd")?;
+        send_fd(socket.as_fd(), b"pidfd", pidfd.as_fd()).during("send pidfd")?;
+    }
+    Ok(master)
+}
+
+/// The container's first process, whose namespaces are joined.
+struct Target {
+    pid: i32,
+    pidfd: Option<OwnedFd>,
+    /// The kinds in which it differs from roci, as `CLONE_NEW*` bits.
+    kinds: u32,
+}
+
+struct Inheritance<'a> {
+    spec: &'static Spec<'static>,
+    proc: &'a Proc,
+    target: Target,
+    console_socket: Option<OwnedFd>,
+    handover: Handover,
+}
+
+/// The kinds of namespaces that differ. Those that are the same are left alone: entering one's own user namespace is an
+/// error, and entering others needs rights that are not needed otherwise.
+fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
+    let mut kinds = 0;
+    for kind in NamespaceKind::ALL {
+        let name = kind.proc_name().to_str().unwrap_or_default();
+        let identity = |who: &str| -> core::result::Result<(u64, u64), Errno> {
+            let path = Path::format(format_args!("{who}/ns/{name}"))?;
+            let stat = rustix::fs::statat(proc.as_fd(), path.as_c_str(), rustix::fs::AtFlags::empty())?;
+            Ok((stat.st_dev, stat.st_ino))
+        };
+        let mut text = heapless::String::<12>::new();
+        let _ = write!(text, "{pid}");
+        match (identity("self"), identity(&text)) {
+            (Ok(own), Ok(other)) if own == other => {}
+            (Ok(_), Ok(_)) => kinds |= kind as u32,
+            // The kernel has no such namespaces.
+            (Err(Errno::NOENT), _) => {}
+            (_, Err(errno)) | (Err(errno), _) => {
+                return Err(Error::new(keep(format_args!("look at the container's {name} namespace")), errno));
+            }
+        }
+    }
+    Ok(kinds)
+}
+
+fn spawn_process(inheritance: &Inheritance<'_>, socket: Socket, other_end: Socket) -> Result<(i32, Socket)> {
+    match spawn(&SpawnOptions::default()).during("clone")? {
+        Spawned::Child => {
+            drop(socket);
+            let fail = |error: Error| -> ! {
+                let _ = other_end.send(Kind::Failed, keep(format_args!("{error}")).as_bytes());
+                exit(1)
+            };
+            if let Err(error) = enter_namespaces(inheritance) {
+                fail(error)
+            }
+            match spawn(&SpawnOptions { sibling: true, ..SpawnOptions::default() }).during("clone") {
+                Ok(Spawned::Child) => {
+                    let Err(error) = become_process(inheritance, &other_end);
+                    let mut memory = [0; MESSAGE_BYTES_MAX];
+                    let mut line = Truncating::new(&mut memory);
+                    let _ = write!(line, "{error}");
+                    let _ = other_end.send(Kind::Failed, line.finish().as_bytes());
+                    exit(1)
+                }
+                Ok(Spawned::Parent(child)) => {
+                    let _ = other_end.send(Kind::Spawned, &child.pid.to_ne_bytes());
+                    exit(0)
+                }
+                Err(error) => fail(error),
+            }
+        }
+        Spawned::Parent(stage) => {
+            drop(other_end);
+            let mut memory = [0; MESSAGE_BYTES];
+            let message = socket.receive(&mut memory).during("hear from the process");
+            let _ = waitpid(Pid::from_raw(stage.pid), WaitOptions::empty());
+            match message? {
+                Some(message) if message.kind == Kind::Spawned => {
+                    Ok((message.payload.try_into().map(i32::from_ne_bytes).unwrap_or(0), socket))
+                }
+                Some(message) if message.kind == Kind::Failed => {
+                    Err(Error::says(format_args!("{}", core::str::from_utf8(message.payload).unwrap_or("it failed"))))
+                }
+                _ => Err(Error::said("the process ended before it was ready (out of memory?)")),
+            }
+        }
+    }
+}
+
+fn enter_namespaces(inheritance: &Inheritance<'_>) -> Result<()> {
+    let Target { pid, pidfd, kinds } = &inheritance.target;
+    // Processes of the container must not look into this one while it still holds descriptors of the host
+    // (CVE-2016-9962).
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).during("set dumpable")?;
+    let shares_mounts = kinds & NamespaceKind::Mount as u32 == 0;
+    let root = if shares_mounts {
+        let path = Path::format(format_args!("{pid}/root")).during("open root")?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Some(openat(inheritance.proc.as_fd(), path.as_c_str(), flags, Mode::empty()).during("open root")?)
+    } else {
+        None
+    };
+    if *kinds != 0 {
+        match pidfd.as_ref().map(|pidfd| sys::namespace::enter(pidfd.as_fd(), *kinds)) {
+            Some(Ok(())) => {}
+            // One by one before Linux 5.8.
+            None | Some(Err(Errno::INVAL | Errno::NOSYS)) => enter_one_by_one(inheritance)?,
+            Some(Err(errno)) => return Err(Error::new("join namespaces", errno)),
+        }
+    }
+    if let Some(root) = root {
+        rustix::process::fchdir(&root).during("enter root")?;
+        rustix::process::chroot(c".").during("chroot")?;
+    }
+    Ok(())
+}
+
+fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
+    let Target { pid, kinds, .. } = &inheritance.target;
+    let mut fds = heapless::Vec::<(NamespaceKind, OwnedFd), 8>::new();
+    // All are opened before the first is entered, and the user namespace comes first, which gives the rights to the rest.
+    for kind in NamespaceKind::ALL.into_iter().filter(|kind| kinds & *kind as u32 != 0) {
+        let name = kind.proc_name().to_str().unwrap_or_default();
+        let path = Path::format(format_args!("{pid}/ns/{name}")).during("open namespace")?;
+        let fd = openat(inheritance.proc.as_fd(), path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let _ = fds.push((kind, fd.during("open namespace")?));
+    }
+    for (kind, fd) in &fds {
+        sys::namespace::enter(fd.as_fd(), *kind as u32).during_with(format_args!("join {} namespace", kind.name()))?;
+    }
+    Ok(())
+}
+
+fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infallible> {
+    let Inheritance { spec, proc, target, .. } = inheritance;
+    let Some(process) = &spec.process else { return Err(Error::said("nothing to run")) };
+    wait_for_go(socket);
+    setsid().during("setsid")?;
+    let in_user_namespace = target.kinds & NamespaceKind::User as u32 != 0;
+    if in_user_namespace {
+        credentials::become_namespace_root()?;
+    }
+    if process.terminal {
+        let console = Console::make_here(process.console_size)?;
+        console.take(process.user.uid)?;
+        match &inheritance.console_socket {
+            Some(console_socket) => send_fd(console_socket.as_fd(), b"/dev/ptmx", console.master.as_fd()),
+            None => socket.send_fd(Kind::Master, console.master.as_fd()),
+        }
+        .during("send terminal")?;
+    }
+    if let Some(bits) = process.user.umask {
+        umask(Mode::from_raw_mode(bits as _));
+    }
+    enter_working_directory(process)?;
+    credentials::take(spec, process)?;
+    let path = find(spec, process)?;
+    socket.send(Kind::Ready, &[]).during("say ready")?;
+    wait_for_go(socket);
+    become_program(spec, process, &path, proc, &inheritance.handover)
+}
+
+fn wait_for_go(socket: &Socket) {
+    if !socket.wait_for_go() {
+        exit(1);
+    }
+}
+
+/// What is to be run: the object of `--process`, or the container's own process with what the command line says.
+fn describe_process(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<()> {
+    if let Some(path) = invocation.value(Opt::Process) {
+        config::load_process(spec, path)?;
+    } else {
+        spec.set_arguments(invocation.program().map(text_of)).map_err(too_many)?;
+        if let Some(process) = &mut spec.process {
+            // The container's terminal is its first process's; this one gets its own on request.
+            process.terminal = false;
+            process.console_size = None;
+        }
+    }
+    for variable in invocation.values(Opt::Env) {
+        spec.add_variable(text_of(variable).ok_or_else(|| too_many(()))?).map_err(too_many)?;
+    }
+    for gid in invocation.values(Opt::AdditionalGids) {
+        spec.add_group(number(gid, "--additional-gids")?).map_err(too_many)?;
+    }
+    let Some(process) = &mut spec.process else { return Err(Error::said("exec: nothing to run")) };
+    if let Some(cwd) = invocation.value(Opt::Cwd) {
+        if !cwd.to_bytes().starts_with(b"/") {
+            return Err(Error::usage(format_args!("--cwd: not an absolute path: {}", as_text(cwd)?)));
+        }
+        process.cwd = text_of(cwd).ok_or_else(|| too_many(()))?;
+    }
+    if let Some(user) = invocation.value(Opt::User) {
+        (process.user.uid, process.user.gid) = parse_user(as_text(user)?)?;
+    }
+    for cap in invocation.values(Opt::Cap) {
+        let name = as_text(cap)?;
+        let number =
+            capability_number(name).ok_or_else(|| Error::usage(format_args!("--cap: unknown capability: {name}")))?;
+        // Not inheritable: that would survive the exec of any program with file capabilities (CVE-2022-29162).
+        let caps = &mut process.capabilities;
+        for set in [&mut caps.bounding, &mut caps.effective, &mut caps.permitted] {
+            *set |= 1 << number;
+        }
+    }
+    process.terminal |= invocation.has(Opt::Tty);
+    process.no_new_privileges |= invocation.has(Opt::NoNewPrivs);
+    Ok(())
+}
+
+fn too_many(_: ()) -> Error {
+    Error::said("more arguments, variables or groups than roci holds (TEXTS_MAX, IDS_MAX)")
+}
+
+fn text_of(word: &'static CStr) -> Option<Text<'static>> {
+    Text::from_str_with_nul(core::str::from_utf8(word.to_bytes_with_nul()).ok()?)
+}
+
+/// `UID` or `UID:GID`, in numbers, the whole of it: a text that is understood in part must not end as root
+/// (CVE-2016-3697, CVE-2026-30892).
+fn parse_user(text: &str) -> Result<(u32, u32)> {
+    let wrong = || Error::usage(format_args!("--user: not UID[:GID] in numbers: {text}"));
+    let id = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        // The largest number means "no id" to the kernel.
+        text.parse::<u32>().ok().filter(|id| digits && *id != u32::MAX)
+    };
+    match text.split_once(':') {
+        None => Ok((id(text).ok_or_else(wrong)?, 0)),
+        Some((uid, gid)) => Ok((id(uid).ok_or_else(wrong)?, id(gid).ok_or_else(wrong)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_numbers_and_nothing_else() {
+        assert_eq!(parse_user("0").ok(), Some((0, 0)));
+        assert_eq!(parse_user("1000").ok(), Some((1000, 0)));
+        assert_eq!(parse_user("1000:7").ok(), Some((1000, 7)));
+        for text in ["", ":", "1:", ":1", "root", "1000x", "+1", "-1", "1:2:3", " 1", "4294967295", "99999999999"] {
+            assert!(parse_user(text).is_err(), "{text}");
+        }
+    }
+}

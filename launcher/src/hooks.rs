@@ -1,0 +1,213 @@
+//! Hooks: programs of the host's administrator, run at six points of the container's life.
+
+use core::ffi::CStr;
+
+use heapless::Vec;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+use spec_core::hooks::Hook;
+use spec_core::limits::TEXTS_MAX;
+use spec_core::{List, Spec};
+use sys::exec::{StringList, execve, execve_with_own_environment};
+use sys::file::replace_standard_stream;
+use sys::process::{Child, SpawnOptions, Spawned, exit, spawn, write_stderr};
+use sys::signal::{SignalSet, set_blocked};
+use sys::{Arguments, TakeOnce};
+
+use crate::container::write_all;
+use crate::error::{During, Error, Result};
+
+/// Room for an argument or environment list of any configuration.
+pub type Strings = StringList<'static, { TEXTS_MAX + 8 }>;
+
+/// Each forked process has its own copy of these, and uses it once.
+pub static ARGUMENTS: TakeOnce<Strings> = TakeOnce::new(StringList::new());
+/// The same for the environment.
+pub static ENVIRONMENT: TakeOnce<Strings> = TakeOnce::new(StringList::new());
+
+/// How much of what a hook printed goes into the error.
+const OUTPUT_BYTES: usize = 256;
+
+/// Where the environment comes from when a hook names none.
+#[derive(Clone, Copy)]
+pub enum DefaultEnvironment {
+    /// roci's own, as runc does it in the runtime's namespaces.
+    Own(Arguments),
+    /// The container program's, as runc does it for startContainer.
+    Process,
+}
+
+/// Runs the hooks of one kind in order, each with `state` on its standard input; the first failure ends it.
+pub fn run(
+    spec: &Spec<'static>,
+    kind: &str,
+    hooks: List<Hook<'static>>,
+    state: &[u8],
+    environment: DefaultEnvironment,
+) -> Result<()> {
+    for (index, hook) in spec.list(hooks).iter().enumerate() {
+        run_one(spec, hook, state, environment)
+            .map_err(|error| error.at(format_args!("hooks.{kind}[{index}] {}", hook.path)))?;
+    }
+    Ok(())
+}
+
+fn run_one(spec: &Spec<'static>, hook: &Hook<'static>, state: &[u8], environment: DefaultEnvironment) -> Result<()> {
+    let stdin = state_file(state)?;
+    let (output, output_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).during("make pipe")?;
+    let child = match spawn(&SpawnOptions::default()).during("clone for hook")? {
+        Spawned::Child => execute(spec, hook, &stdin, &output_end, environment),
+        Spawned::Parent(child) => child,
+    };
+    drop(output_end);
+    let mut tail = Vec::<u8, OUTPUT_BYTES>::new();
+    let in_time = wait_for_end(&child, &output, hook.timeout, &mut tail)?;
+    if !in_time {
+        let _ = sys::signal::send(child.pid, 9);
+    }
+    let status = loop {
+        match waitpid(Pid::from_raw(child.pid), WaitOptions::empty()) {
+            Err(Errno::INTR) => {}
+            other => break other.during("wait for hook")?.map(|(_, status)| status),
+        }
+    };
+    let said = core::str::from_utf8(&tail).unwrap_or("").trim_end();
+    let (colon, said) = if said.is_empty() { ("", "") } else { (": ", said) };
+    match status {
+        _ if !in_time => Err(Error::says(format_args!("timed out after {} s", hook.timeout.unwrap_or(0)))),
+        Some(status) if status.exit_status() == Some(0) => Ok(()),
+        Some(status) => match status.terminating_signal() {
+            Some(signal) => Err(Error::says(format_args!("killed by signal {signal}{colon}{said}"))),
+            None => {
+                let code = status.exit_status().unwrap_or(-1);
+                Err(Error::says(format_args!("exit status {code}{colon}{said}")))
+            }
+        },
+        None => Err(Error::said("vanished")),
+    }
+}
+
+/// The state as a file and not through a pipe: a hook that does not read it can neither block us nor send us SIGPIPE.
+fn state_file(state: &[u8]) -> Result<OwnedFd> {
+    let file = memfd_create(c"state", MemfdFlags::CLOEXEC).during("make file for hook")?;
+    write_all(file.as_fd(), state).during("write state for hook")?;
+    seek(&file, SeekFrom::Start(0)).during("write state for hook")?;
+    Ok(file)
+}
+
+fn execute(
+    spec: &Spec<'static>,
+    hook: &Hook<'static>,
+    stdin: &OwnedFd,
+    output: &OwnedFd,
+    environment: DefaultEnvironment,
+) -> ! {
+    let _ = set_blocked(SignalSet::default());
+    let _ = replace_standard_stream(stdin.as_fd(), 0);
+    let _ = replace_standard_stream(output.as_fd(), 1);
+    let _ = replace_standard_stream(output.as_fd(), 2);
+    // Non-blocking was for the reader; the flag is the pipe end's, so the hook would inherit it.
+    let _ = rustix::fs::fcntl_setfl(output, rustix::fs::OFlags::empty());
+    close_others();
+    let arguments = ARGUMENTS.take();
+    let push = |list: &mut Strings, string: &'static CStr| list.push(string).is_ok();
+    let mut fits = true;
+    for argument in spec.list(hook.args) {
+        fits &= push(arguments, argument.as_c_str());
+    }
+    if hook.args.is_empty() {
+        fits &= push(arguments, hook.path.as_c_str());
+    }
+    let given = match (hook.env, environment) {
+        (None, DefaultEnvironment::Process) => spec.process.as_ref().map(|process| process.env),
+        (given, _) => given,
+    };
+    let errno = match (given, environment) {
+        (None, DefaultEnvironment::Own(own)) => execve_with_own_environment(hook.path.as_c_str(), arguments, own),
+        (given, _) => {
+            let list = ENVIRONMENT.take();
+            for variable in given.map(|given| spec.list(given)).unwrap_or_default() {
+                fits &= push(list, variable.as_c_str());
+            }
+            execve(hook.path.as_c_str(), arguments, list)
+        }
+    };
+    let reason = if fits { crate::errno::text(errno) } else { "too many arguments" };
+    let _ = write_stderr(reason.as_bytes());
+    exit(127)
+}
+
+/// Nothing but the standard streams reaches a hook.
+fn close_others() {
+    let _ = sys::file::close_from(3, sys::file::CloseRange::OnExec);
+}
+
+/// Reads what the hook prints and waits for its end; `false` where its time ran out.
+fn wait_for_end(child: &Child, output: &OwnedFd, timeout: Option<u32>, tail: &mut Vec<u8, OUTPUT_BYTES>) -> Result<bool> {
+    let deadline = timeout.map(|seconds| {
+        let now = clock_gettime(ClockId::Monotonic);
+        Timespec { tv_sec: now.tv_sec + i64::from(seconds), tv_nsec: now.tv_nsec }
+    });
+    let mut output_open = true;
+    loop {
+        let left = match deadline {
+            None => None,
+            Some(deadline) => {
+                let now = clock_gettime(ClockId::Monotonic);
+                let left = (deadline.tv_sec - now.tv_sec) * 1000 + (deadline.tv_nsec - now.tv_nsec) as i64 / 1_000_000;
+                if left <= 0 {
+                    return Ok(false);
+                }
+                Some(left)
+            }
+        };
+        let mut fds = Vec::<PollFd<'_>, 2>::new();
+        if let Some(pidfd) = &child.pidfd {
+            let _ = fds.push(PollFd::new(pidfd, PollFlags::IN));
+        } else if !output_open {
+            // Without pidfds the closed pipe is the sign of the end; a hook that closes it early is waited for without
+            // a deadline.
+            return Ok(true);
+        }
+        if output_open {
+            let _ = fds.push(PollFd::new(output, PollFlags::IN));
+        }
+        let timeout = left.map(|left| Timespec { tv_sec: left / 1000, tv_nsec: (left % 1000 * 1_000_000) as _ });
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::new("wait for hook", errno)),
+        }
+        let ended = child.pidfd.is_some() && fds[0].revents().contains(PollFlags::IN);
+        if output_open {
+            output_open = drain(output, tail);
+        }
+        if ended {
+            return Ok(true);
+        }
+    }
+}
+
+/// Takes what is in the pipe, and keeps the last of it; `false` at its end.
+fn drain(output: &OwnedFd, tail: &mut Vec<u8, OUTPUT_BYTES>) -> bool {
+    loop {
+        let mut chunk = [0; OUTPUT_BYTES];
+        match rustix::io::read(output, &mut chunk) {
+            Ok(0) => return false,
+            Ok(n) => {
+                let surplus = (tail.len() + n).saturating_sub(OUTPUT_BYTES);
+                let dropped = surplus.min(tail.len());
+                let kept = tail.len() - dropped;
+                tail.copy_within(dropped.., 0);
+                tail.truncate(kept);
+                let _ = tail.extend_from_slice(&chunk[..n]);
+            }
+            Err(Errno::INTR) => {}
+            Err(_) => return true,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! roci: OCI containers for machines where nothing else fits.
+//!
+//! The modules in the order of a container's life; then what they stand on.
+
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+// The command line and the commands.
+pub mod cli;
+pub mod create;
+
+pub mod container_process;
+pub mod delete;
+pub mod exec;
+pub mod kill;
+pub mod run;
+pub mod start;
+pub mod state;
+pub mod sync;
+
+pub mod check;
+pub mod features;
+pub mod spec_template;
+
+// What a container is made of.
+pub mod cgroup;
+pub mod config;
+pub mod console;
+pub mod container;
+pub mod credentials;
+pub mod devices;
+pub mod hooks;
+pub mod idmap;
+pub mod init_program;
+pub mod mounts;
+pub mod namespaces;
+pub mod program;
+pub mod root;
+pub mod rootfs;
+pub mod sealed;
+pub mod tmpcopyup;
+pub mod unsupported;
+
+// What all of it stands on.
+pub mod descendants;
+pub mod errno;
+pub mod error;
+pub mod exit;
+pub mod output;
+pub mod path;
+pub mod proc;
+pub mod report;
+pub mod time;
+
+use core::fmt::Write;
+
+use cli::{Command, Invocation, Opt};
+use error::{Cause, Error, Result};
+use report::Reporter;
+
+/// The version of the specification that is implemented.
+pub const SPEC_VERSION: &str = "1.3.0";
+
+/// The program: one command, one line if it fails, and its exit status.
+pub fn main(arguments: sys::Arguments) -> u8 {
+    let invocation = match cli::parse(arguments) {
+        Ok(invocation) => invocation,
+        Err(error) => return fail(&Reporter::plain(), "", "", &error),
+    };
+    let command = cli::command_name(invocation.command);
+    let id = match invocation.command {
+        Command::Help => "",
+        _ => invocation.positional(0).and_then(|word| word.to_str().ok()).unwrap_or(""),
+    };
+    let reporter = match open_reporter(&invocation) {
+        Ok(reporter) => reporter,
+        Err(error) => return fail(&Reporter::plain(), command, id, &error),
+    };
+    match dispatch(&invocation, &reporter) {
+        Ok(status) => status,
+        Err(error) => {
+            let status = fail(&reporter, command, id, &error);
+            if invocation.command == Command::Exec && status == exit::FAILED { exit::EXEC_FAILED } else { status }
+        }
+    }
+}
+
+fn fail(reporter: &Reporter, command: &str, id: &str, error: &Error) -> u8 {
+    reporter.error(command, id, error);
+    match error.cause {
+        Cause::Usage(_) => exit::USAGE,
+        _ => exit::FAILED,
+    }
+}
+
+fn open_reporter(invocation: &Invocation) -> Result<Reporter> {
+    let json = match invocation.text(Opt::LogFormat)? {
+        None | Some("text") => false,
+        Some("json") => true,
+        Some(other) => return Err(Error::usage(format_args!("--log-format: neither text nor json: {other}"))),
+    };
+    if invocation.has(Opt::SystemdCgroup) {
+        return Err(Error::said("--systemd-cgroup is not supported: use cgroupfs paths"));
+    }
+    Reporter::new(invocation.value(Opt::Log), json, invocation.has(Opt::Verbose))
+}
+
+fn dispatch(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
+    match invocation.command {
+        Command::Create => create::create(invocation, reporter)?,
+        Command::Start => start::start(invocation, reporter)?,
+        Command::Run => return run::run(invocation, reporter),
+        Command::Exec => return exec::exec(invocation, reporter),
+        Command::State => state::state(invocation)?,
+        Command::List => state::list(invocation)?,
+        Command::Ps => state::ps(invocation)?,
+        Command::Kill => kill::kill(invocation)?,
+        Command::Delete => delete::delete(invocation, reporter)?,
+        Command::Spec => spec_template::spec(invocation)?,
+        Command::Features => features::features()?,
+        Command::Check => return check::check(invocation),
+        Command::Help => {
+            let mut out = output::Output::new();
+            let _ = cli::write_help(&mut out, invocation);
+            out.finish()?;
+        }
+        Command::Version => {
+            let mut out = output::Output::new();
+            let version = env!("CARGO_PKG_VERSION");
+            // containerd and Docker read these three lines by their first words.
+            let _ = write!(out, "roci version {version}\ncommit: {version}\nspec: {SPEC_VERSION}\n");
+            out.finish()?;
+        }
+    }
+    Ok(0)
+}
+
+/// The host's cgroups, unless the caller does not want them to be used.
+fn cgroup_host(invocation: &Invocation, proc: &proc::Proc) -> Result<Option<cgroup::Host>> {
+    match invocation.text(Opt::CgroupManager)? {
+        None | Some("cgroupfs") => Ok(cgroup::Host::detect(proc)),
+        Some("disabled") => Ok(None),
+        Some(other) => Err(Error::usage(format_args!("--cgroup-manager: neither cgroupfs nor disabled: {other}"))),
+    }
+}
+
+/// How many descriptors from 3 up go to the program.
+struct InheritedFds {
+    /// All of them.
+    preserve: u32,
+    /// The first of them, which are a service manager's sockets.
+    listen: u32,
+}
+
+/// Reads `--preserve-fds` and `LISTEN_FDS`, and makes sure that these descriptors are open: one of roci's own could
+/// otherwise take the number and end up in the container.
+fn inherited_fds(invocation: &Invocation) -> Result<InheritedFds> {
+    let variable = |name: &str| {
+        invocation.arguments().variable(name).and_then(|value| value.to_str().ok()?.parse::<u32>().ok())
+    };
+    let mine = variable("LISTEN_PID").is_some_and(|pid| pid == rustix::process::getpid().as_raw_nonzero().get() as u32);
+    let listen = if mine { variable("LISTEN_FDS").unwrap_or(0) } else { 0 };
+    let asked: u32 = invocation.value(Opt::PreserveFds).map_or(Ok(0), |word| cli::number(word, "--preserve-fds"))?;
+    let preserve = listen.saturating_add(asked).min(1 << 20);
+    for fd in 3..3 + preserve {
+        if rustix::io::fcntl_getfd(sys::process::inherited_fd(fd as i32)).is_err() {
+            return Err(Error::usage(format_args!("--preserve-fds: descriptor {fd} is not open")));
+        }
+    }
+    Ok(InheritedFds { preserve, listen })
+}

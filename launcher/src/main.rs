@@ -1,0 +1,4 @@
+//! roci
+#![no_std]
+#![no_main]
+sys::program!(launcher::main);

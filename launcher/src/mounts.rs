@@ -1,0 +1,429 @@
+//! `mounts[]`, in the listed order, each onto a descriptor of its destination.
+
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, FileType, OFlags, fstat, fstatfs};
+use rustix::io::Errno;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::process::fchdir;
+use spec_core::mounts::{Idmap, MS_BIND, Mount};
+use spec_core::{Spec, Text};
+use sys::mount::{MountAttributes, mount as mount_call, set_attributes};
+
+use crate::cgroup::mount::mount_cgroup;
+use crate::error::{During, Error, Result, keep};
+use crate::idmap;
+use crate::path::Path;
+use crate::proc::{PROC_MAGIC, Proc};
+use crate::root::{Links, Root};
+use crate::tmpcopyup;
+
+/// `MS_` bits of `linux/mount.h`.
+pub const MS_RDONLY: u32 = 1;
+const MS_NOSUID: u32 = 2;
+const MS_NODEV: u32 = 4;
+const MS_NOEXEC: u32 = 8;
+/// Changes an existing mount.
+pub const MS_REMOUNT: u32 = 32;
+const MS_NOSYMFOLLOW: u32 = 256;
+const MS_NOATIME: u32 = 1024;
+const MS_NODIRATIME: u32 = 2048;
+/// The whole tree.
+pub const MS_REC: u32 = 16384;
+/// Receives what is mounted in the peer it was copied from, and sends nothing.
+pub const MS_SLAVE: u32 = 1 << 19;
+const MS_RELATIME: u32 = 1 << 21;
+const MS_STRICTATIME: u32 = 1 << 24;
+
+const MOUNT_ATTR_RDONLY: u64 = 0x1;
+const MOUNT_ATTR_ATIME_MASK: u64 = 0x70;
+const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+
+/// How the flags of `mount(2)` are called in `mount_setattr(2)`. The atime modes are one field there.
+const ATTRIBUTES: [(u32, u64); 9] = [
+    (MS_RDONLY, MOUNT_ATTR_RDONLY),
+    (MS_NOSUID, 0x2),
+    (MS_NODEV, 0x4),
+    (MS_NOEXEC, 0x8),
+    (MS_NOATIME, 0x10),
+    (MS_STRICTATIME, 0x20),
+    (MS_RELATIME, 0),
+    (MS_NODIRATIME, 0x80),
+    (MS_NOSYMFOLLOW, 0x0020_0000),
+];
+const ATIME_FLAGS: u32 = MS_NOATIME | MS_STRICTATIME | MS_RELATIME;
+
+/// What a mount needs to know of its container.
+pub struct Surroundings<'a> {
+    /// The configuration.
+    pub spec: &'a Spec<'static>,
+    /// The container's root.
+    pub root: &'a Root,
+    /// The bundle's absolute path, for relative sources.
+    pub bundle: &'a CStr,
+    /// The host's procfs.
+    pub proc: &'a Proc,
+    /// Whether the process is in a user namespace where it lacks some rights.
+    pub in_user_namespace: bool,
+    /// The cgroup's path, for the cgroup file systems.
+    pub cgroup: Option<&'a CStr>,
+}
+
+/// Mount trees that had to be opened before the container's user namespace was entered: sources that its root may not
+/// reach, and id-mapped ones. By index of the mount.
+pub type Trees = heapless::Vec<(u16, OwnedFd), { spec_core::limits::MOUNTS_MAX }>;
+
+/// Opens the trees that only the runtime can open.
+///
+/// With a new user namespace that is every bind source, where the kernel can (5.2); where it cannot, the container process
+/// tries by path. An id-mapped mount needs the rights of the file system's owner in any case.
+pub fn open_trees(spec: &Spec<'static>, bundle: &CStr, proc: &Proc, new_user_namespace: bool) -> Result<Trees> {
+    let mut trees = Trees::new();
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        if !mount.is_bind() || !(new_user_namespace || mount.plan.idmap.is_some()) {
+            continue;
+        }
+        let tree = match open_source(mount, bundle) {
+            Ok(tree) => tree,
+            Err(error) if mount.plan.idmap.is_none() && error.errno().is_some_and(sys::file::is_missing) => continue,
+            Err(error) => return Err(error.at(format_args!("mounts[{index}] {}", mount.destination))),
+        };
+        if let Some(kind) = mount.plan.idmap {
+            idmap_tree(spec, mount, kind, tree.as_fd(), proc)
+                .map_err(|error| error.at(format_args!("mounts[{index}] {}", mount.destination)))?;
+        }
+        // One tree a mount at most, so there is room.
+        let _ = trees.push((index as u16, tree));
+    }
+    Ok(trees)
+}
+
+fn idmap_tree(spec: &Spec<'static>, mount: &Mount<'static>, kind: Idmap, tree: BorrowedFd<'_>, proc: &Proc) -> Result<()> {
+    let (uids, gids) = if mount.uid_mappings.is_empty() {
+        (spec.linux.uid_mappings, spec.linux.gid_mappings)
+    } else {
+        (mount.uid_mappings, mount.gid_mappings)
+    };
+    if uids.is_empty() {
+        return Err(Error::said("idmap needs uidMappings and gidMappings, of the mount or of the container"));
+    }
+    let namespace = idmap::make_user_namespace(spec.list(uids), spec.list(gids), proc)?;
+    use rustix::fd::AsRawFd;
+    let attributes = MountAttributes {
+        set: MOUNT_ATTR_IDMAP,
+        user_namespace: namespace.as_raw_fd() as u64,
+        ..MountAttributes::default()
+    };
+    set_attributes(tree, kind == Idmap::Recursive, &attributes).during("set idmap")
+}
+
+/// Mounts everything.
+pub fn mount_all(around: &Surroundings<'_>, trees: &mut Trees) -> Result<()> {
+    for (index, mount) in around.spec.mounts.iter().enumerate() {
+        let position = trees.iter().position(|(of, _)| usize::from(*of) == index);
+        let tree = position.map(|position| trees.swap_remove(position).1);
+        mount_one(around, mount, tree).map_err(|error| error.at(format_args!("mounts[{index}] {}", mount.destination)))?;
+    }
+    Ok(())
+}
+
+fn mount_one(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>) -> Result<()> {
+    if mount.is_bind() {
+        return bind(around, mount, tree);
+    }
+    let kind = mount.kind.map_or("", Text::as_str);
+    let links = match kind {
+        // A link here would put the file system that later writes rely on somewhere else (CVE-2019-19921).
+        "proc" | "sysfs" | "cgroup" | "cgroup2" => Links::Refuse,
+        _ => Links::Follow,
+    };
+    let destination = around
+        .root
+        .make_directories(mount.destination.as_c_str(), links)
+        .during_with(format_args!("open {}", mount.destination))?;
+    refuse_inside_proc(mount, destination.as_fd())?;
+    fchdir(&destination).during("enter destination")?;
+    match kind {
+        "cgroup" | "cgroup2" => mount_cgroup(around, mount)?,
+        _ => mount_file_system(around, mount, kind)?,
+    }
+    let plan = &mount.plan;
+    let changes = plan.propagation[0] != 0 || plan.recursive_set != 0 || plan.recursive_clear != 0;
+    if !changes && !plan.tmpcopyup {
+        return Ok(());
+    }
+    // What was opened before lies below the new mount now.
+    let mounted = around.root.open(mount.destination.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, links).during("open mount")?;
+    if plan.tmpcopyup {
+        let below = around.proc.reopen(destination.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY).during("open directory below")?;
+        tmpcopyup::copy(below.as_fd(), mounted.as_fd()).during("copy directory up")?;
+        if plan.flags & MS_RDONLY != 0 {
+            let attributes = MountAttributes { set: MOUNT_ATTR_RDONLY, ..MountAttributes::default() };
+            change(mounted.as_fd(), false, &attributes, plan.flags)?;
+        }
+    }
+    change_propagation_and_tree(mount, mounted.as_fd())
+}
+
+/// Mounts a file system on the working directory. The directory is entered first and named `.`, which no link can redirect
+/// and which works on every kernel.
+fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &str) -> Result<()> {
+    let plan = &mount.plan;
+    let mut flags = plan.flags;
+    if plan.tmpcopyup {
+        flags &= !MS_RDONLY;
+    }
+    let source = mount.source.or(mount.kind).map(Text::as_c_str);
+    let call = |data: Option<&CStr>| mount_call(source, c".", mount.kind.map(Text::as_c_str), flags, data);
+    let result = call(plan.data.map(Text::as_c_str));
+    match (kind, result) {
+        (_, Ok(())) => Ok(()),
+        // A network namespace that belongs to somebody else's user namespace: sysfs cannot be mounted, but the one that
+        // is there shows the same.
+        ("sysfs", Err(Errno::PERM)) if around.in_user_namespace => {
+            let tree = open_tree(CWD, c"/sys", CLONE_TREE | OpenTreeFlags::AT_RECURSIVE).during("open /sys")?;
+            let attributes = attributes_of(plan.flags, 0);
+            set_attributes(tree.as_fd(), true, &attributes).during("change /sys")?;
+            let here = open_here()?;
+            attach(tree.as_fd(), here.as_fd()).during("mount sysfs")
+        }
+        // The group of terminals may have no number in this user namespace.
+        ("devpts", Err(Errno::INVAL)) if around.in_user_namespace => {
+            let data = plan.data.map_or("", Text::as_str);
+            let mut kept = heapless::String::<256>::new();
+            for option in data.split(',').filter(|option| !option.starts_with("gid=")) {
+                let comma = if kept.is_empty() { "" } else { "," };
+                if kept.push_str(comma).is_err() || kept.push_str(option).is_err() {
+                    return Err(Error::new("mount devpts", Errno::INVAL));
+                }
+            }
+            let path = Path::join(&[kept.as_bytes()]).during("mount devpts")?;
+            call(Some(path.as_c_str())).during("mount devpts")
+        }
+        (_, Err(errno)) => Err(Error::new(keep(format_args!("mount {kind}")), errno)),
+    }
+}
+
+const CLONE_TREE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags::OPEN_TREE_CLOEXEC);
+
+fn open_here() -> Result<OwnedFd> {
+    rustix::fs::open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, rustix::fs::Mode::empty()).during("open .")
+}
+
+/// The source of a bind mount as a path of the host.
+fn source_path(mount: &Mount<'static>, bundle: &CStr) -> Result<Path> {
+    let source = mount.source.map_or("", Text::as_str);
+    let parts: &[&[u8]] =
+        if source.starts_with('/') { &[source.as_bytes()] } else { &[bundle.to_bytes(), b"/", source.as_bytes()] };
+    Path::join(parts).during("join source path")
+}
+
+fn open_source(mount: &Mount<'static>, bundle: &CStr) -> Result<OwnedFd> {
+    let recursive = if mount.plan.flags & MS_REC != 0 { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+    let path = source_path(mount, bundle)?;
+    open_tree(CWD, path.as_c_str(), CLONE_TREE | recursive).during_with(format_args!("open source {}", path.as_str()))
+}
+
+/// A copy of the source's mount is changed while nobody sees it, and then attached: there is no moment at which a
+/// read-only bind can be written to.
+fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>) -> Result<()> {
+    let tree = match tree.map_or_else(|| open_source(mount, around.bundle), Ok) {
+        Ok(tree) => tree,
+        Err(error) if error.errno() == Some(Errno::NOSYS) => return bind_by_path(around, mount),
+        Err(error) => return Err(error),
+    };
+    let kind = FileType::from_raw_mode(fstat(&tree).during("stat source")?.st_mode);
+    let destination = open_destination(around, mount, kind)?;
+    let plan = &mount.plan;
+    let mut attributes = attributes_of(plan.flags, plan.cleared);
+    attributes.propagation = u64::from(plan.propagation[0] & !MS_REC);
+    // A single mount has nothing below it for `rprivate` to differ from `private`.
+    let recursive_propagation = plan.propagation[0] & plan.flags & MS_REC != 0;
+    let simple = !recursive_propagation && plan.propagation[1] == 0;
+    if !simple {
+        attributes.propagation = 0;
+    }
+    let mut late = false;
+    if attributes != MountAttributes::default() {
+        match set_attributes(tree.as_fd(), false, &attributes) {
+            Ok(()) => {}
+            Err(Errno::NOSYS) => late = true,
+            Err(errno) => return Err(Error::new("change bind mount", errno)),
+        }
+    }
+    if !simple && !late {
+        for word in plan.propagation.iter().filter(|word| **word != 0) {
+            let attributes = MountAttributes { propagation: u64::from(word & !MS_REC), ..MountAttributes::default() };
+            set_attributes(tree.as_fd(), word & MS_REC != 0, &attributes).during("change propagation")?;
+        }
+    }
+    if !late {
+        change_tree(mount, tree.as_fd())?;
+    }
+    attach(tree.as_fd(), destination.as_fd()).during_with(format_args!("bind {}", mount.source.map_or("", Text::as_str)))?;
+    if late {
+        change_bind_by_path(mount, tree.as_fd())?;
+    }
+    Ok(())
+}
+
+/// Attaches a detached tree onto `destination`.
+pub fn attach(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(tree, c"", destination, c"", flags)
+}
+
+/// Attaches a copy of the mount at `source` (an `O_PATH` descriptor of this mount namespace) onto `destination`.
+pub fn bind_fd(source: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
+    let tree = open_tree(source, c"", CLONE_TREE | OpenTreeFlags::AT_EMPTY_PATH);
+    match tree {
+        Ok(tree) => attach(tree.as_fd(), destination),
+        Err(Errno::NOSYS) => {
+            let from = fd_path(source)?;
+            let to = fd_path(destination)?;
+            mount_call(Some(from.as_c_str()), to.as_c_str(), None, MS_BIND, None)
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The name by which kernels before 5.2 can mount onto a descriptor.
+pub fn fd_path(fd: BorrowedFd<'_>) -> core::result::Result<Path, Errno> {
+    use rustix::fd::AsRawFd;
+    Path::format(format_args!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+fn open_destination(around: &Surroundings<'_>, mount: &Mount<'static>, source: FileType) -> Result<OwnedFd> {
+    let path = mount.destination.as_c_str();
+    let destination = if source == FileType::Directory {
+        around.root.make_directories(path, Links::Follow)
+    } else {
+        around.root.make_file(path, Links::Follow)
+    }
+    .during_with(format_args!("open {}", mount.destination))?;
+    refuse_inside_proc(mount, destination.as_fd())?;
+    Ok(destination)
+}
+
+/// Mounts inside `/proc` could redirect the writes that decide about security labels; only files that merely inform may be
+/// covered (CVE-2019-16884, CVE-2025-52881).
+fn refuse_inside_proc(mount: &Mount<'static>, destination: BorrowedFd<'_>) -> Result<()> {
+    const HARMLESS: &[&str] = &[
+        "/proc", "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
+        "/proc/loadavg", "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid",
+        "/proc/sys/crypto/fips_enabled",
+    ];
+    let path = mount.destination.as_str().trim_end_matches('/');
+    if !HARMLESS.contains(&path) && fstatfs(destination).is_ok_and(|statfs| statfs.f_type as u64 == PROC_MAGIC) {
+        return Err(Error::says(format_args!("{path} cannot be mounted because it is inside /proc")));
+    }
+    Ok(())
+}
+
+fn attributes_of(flags: u32, cleared: u32) -> MountAttributes {
+    let mut attributes = MountAttributes::default();
+    for (flag, attribute) in ATTRIBUTES {
+        if flags & flag != 0 {
+            attributes.set |= attribute;
+        }
+        if cleared & flag != 0 {
+            attributes.clear |= attribute;
+        }
+    }
+    if (flags | cleared) & ATIME_FLAGS != 0 {
+        // The field as a whole has to be cleared for a mode to be chosen; relatime is its zero.
+        attributes.clear |= MOUNT_ATTR_ATIME_MASK;
+    }
+    attributes
+}
+
+fn change(mount: BorrowedFd<'_>, recursive: bool, attributes: &MountAttributes, flags: u32) -> Result<()> {
+    match set_attributes(mount, recursive, attributes) {
+        Err(Errno::NOSYS) if !recursive => {
+            let path = fd_path(mount).during("remount")?;
+            mount_call(None, path.as_c_str(), None, MS_REMOUNT | MS_BIND | (flags & !MS_REC), None).during("remount")
+        }
+        other => other.during("change mount"),
+    }
+}
+
+fn change_propagation_and_tree(mount: &Mount<'static>, mounted: BorrowedFd<'_>) -> Result<()> {
+    for word in mount.plan.propagation.iter().filter(|word| **word != 0) {
+        fchdir(mounted).during("enter mount")?;
+        mount_call(None, c".", None, *word, None).during("change propagation")?;
+    }
+    change_tree(mount, mounted)
+}
+
+/// The recursive options (`rro`, `rnosuid` …), which only `mount_setattr` has.
+fn change_tree(mount: &Mount<'static>, tree: BorrowedFd<'_>) -> Result<()> {
+    let plan = &mount.plan;
+    if plan.recursive_set == 0 && plan.recursive_clear == 0 {
+        return Ok(());
+    }
+    let attributes =
+        MountAttributes { set: plan.recursive_set, clear: plan.recursive_clear, ..MountAttributes::default() };
+    match set_attributes(tree, true, &attributes) {
+        Err(Errno::NOSYS) => Err(Error::said("recursive mount options need Linux 5.12")),
+        other => other.during("change mount tree"),
+    }
+}
+
+/// Bind mounts on kernels before 5.2.
+fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()> {
+    let source = source_path(mount, around.bundle)?;
+    let from = rustix::fs::open(source.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty())
+        .during_with(format_args!("open source {}", source.as_str()))?;
+    let kind = FileType::from_raw_mode(fstat(&from).during("stat source")?.st_mode);
+    let destination = open_destination(around, mount, kind)?;
+    let (from, to) = (fd_path(from.as_fd()), fd_path(destination.as_fd()));
+    let flags = MS_BIND | (mount.plan.flags & MS_REC);
+    mount_call(
+        Some(from.during("bind")?.as_c_str()),
+        to.during("bind")?.as_c_str(),
+        None,
+        flags,
+        None,
+    )
+    .during_with(format_args!("bind {}", source.as_str()))?;
+    let mounted = around.root.open(mount.destination.as_c_str(), OFlags::PATH, Links::Follow).during("open mount")?;
+    change_bind_by_path(mount, mounted.as_fd())?;
+    change_tree(mount, mounted.as_fd())
+}
+
+/// Flags and propagation of a bind mount on kernels before 5.12.
+fn change_bind_by_path(mount: &Mount<'static>, mounted: BorrowedFd<'_>) -> Result<()> {
+    let plan = &mount.plan;
+    let path = fd_path(mounted).during("remount")?;
+    let wanted = plan.flags & !(MS_REC | MS_BIND);
+    if wanted != 0 || plan.cleared != 0 {
+        // A remount replaces all flags, and in a user namespace those of the source are locked: begin with what is there.
+        let present = rustix::fs::fstatvfs(mounted).during("stat mount")?.f_flag.bits() as u32 & 0xf;
+        let flags = (present & !plan.cleared) | wanted;
+        mount_call(None, path.as_c_str(), None, MS_REMOUNT | MS_BIND | flags, None).during("remount bind")?;
+    }
+    for word in plan.propagation.iter().filter(|word| **word != 0) {
+        mount_call(None, path.as_c_str(), None, *word, None).during("change propagation")?;
+    }
+    change_tree(mount, mounted)
+}
+
+/// Makes the mount that `fd` stands for read-only, alone or with all below it.
+pub fn make_read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
+    let attributes = MountAttributes { set: MOUNT_ATTR_RDONLY, ..MountAttributes::default() };
+    match set_attributes(fd, recursive, &attributes) {
+        Err(Errno::NOSYS) => {
+            let present = rustix::fs::fstatvfs(fd).during("stat mount")?.f_flag.bits() as u32 & 0xf;
+            let path = fd_path(fd).during("remount")?;
+            mount_call(None, path.as_c_str(), None, MS_REMOUNT | MS_BIND | MS_RDONLY | present, None).during("remount")
+        }
+        other => other.during("make read-only"),
+    }
+}
+
+/// A detached copy of the mount that `fd` (of this mount namespace) stands for.
+pub fn clone_tree(fd: BorrowedFd<'_>, recursive: bool) -> core::result::Result<OwnedFd, Errno> {
+    let recursive = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+    open_tree(fd, c"", CLONE_TREE | OpenTreeFlags::AT_EMPTY_PATH | recursive)
+}

@@ -1,0 +1,144 @@
+//! Namespaces: which are made by the clone, which are joined, and in what order.
+//!
+//! Usually one clone with all flags makes everything. Three things need a process of their own in between, which makes the
+//! container process as its sibling (`CLONE_PARENT`) and goes: joining a pid namespace and making a time namespace, which
+//! only children enter; and user namespaces together with joined ones, since what is joined may belong to the namespace
+//! that is left.
+
+use heapless::Vec;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use spec_core::Spec;
+use spec_core::limits::NAMESPACES_MAX;
+use spec_core::linux::{NamespaceKind, TimeOffset};
+use sys::namespace::{enter, unshare};
+
+use crate::error::{During, Error, Result};
+use crate::proc::Proc;
+
+/// What is made and what is joined.
+pub struct Plan {
+    /// `CLONE_NEW*` bits for the clone of the container process.
+    pub clone_flags: u32,
+    /// Namespaces to join, open.
+    joins: Vec<(NamespaceKind, OwnedFd), NAMESPACES_MAX>,
+    /// Whether a new user namespace is made.
+    pub new_user: bool,
+    /// Whether the container process is in a user namespace other than roci's.
+    pub in_user_namespace: bool,
+    /// Whether a new cgroup namespace is made, after the cgroup was joined: its root is where its maker is.
+    pub new_cgroup: bool,
+    new_time: bool,
+}
+
+impl Plan {
+    /// Opens what is to be joined.
+    pub fn make(spec: &Spec<'static>) -> Result<Self> {
+        let mut plan = Self {
+            clone_flags: 0,
+            joins: Vec::new(),
+            new_user: false,
+            in_user_namespace: false,
+            new_cgroup: false,
+            new_time: false,
+        };
+        for (index, namespace) in spec.linux.namespaces.iter().enumerate() {
+            let kind = namespace.kind;
+            plan.in_user_namespace |= kind == NamespaceKind::User;
+            let Some(path) = namespace.path else {
+                match kind {
+                    NamespaceKind::Cgroup => plan.new_cgroup = true,
+                    NamespaceKind::Time => plan.new_time = true,
+                    _ => plan.clone_flags |= kind as u32,
+                }
+                plan.new_user |= kind == NamespaceKind::User;
+                continue;
+            };
+            let fd = open(path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .during_with(format_args!("open {path}"))
+                .map_err(|error| error.at(format_args!("linux.namespaces[{index}] {}", kind.name())))?;
+            // As many places as there are kinds.
+            let _ = plan.joins.push((kind, fd));
+        }
+        Ok(plan)
+    }
+
+    /// Whether a stage in between is needed.
+    pub fn is_staged(&self) -> bool {
+        let joins = |kind| self.joins.iter().any(|(of, _)| *of == kind);
+        self.new_time
+            || joins(NamespaceKind::Pid)
+            || joins(NamespaceKind::User)
+            || (self.new_user && !self.joins.is_empty())
+    }
+
+    /// What the stage in between does: joins everything, and makes the time namespace.
+    pub fn enter_stage(&self, spec: &Spec<'static>, proc: &Proc) -> Result<()> {
+        self.join()?;
+        if self.new_time {
+            unshare(NamespaceKind::Time as u32).during("unshare time (needs CONFIG_TIME_NS)")?;
+            write_offsets(spec, proc)?;
+        }
+        Ok(())
+    }
+
+    /// Joins everything. A namespace may belong to the runtime's user namespace or to the one that is joined too: what is
+    /// refused before the user namespace is entered is tried again after.
+    pub fn join(&self) -> Result<()> {
+        let mut later = [false; NAMESPACES_MAX];
+        let has_user = self.joins.iter().any(|(kind, _)| *kind == NamespaceKind::User);
+        for (index, (kind, fd)) in self.joins.iter().enumerate() {
+            if *kind == NamespaceKind::User {
+                continue;
+            }
+            match enter(fd.as_fd(), *kind as u32) {
+                Ok(()) => {}
+                Err(Errno::PERM) if has_user => later[index] = true,
+                Err(errno) => return Err(join_error(*kind, errno)),
+            }
+        }
+        if let Some((kind, fd)) = self.joins.iter().find(|(kind, _)| *kind == NamespaceKind::User) {
+            match enter(fd.as_fd(), *kind as u32) {
+                Ok(()) => {}
+                // Joining the namespace that one is in is refused, and needless.
+                Err(Errno::INVAL) if is_own_user_namespace(fd) => {}
+                Err(errno) => return Err(join_error(*kind, errno)),
+            }
+        }
+        for (index, (kind, fd)) in self.joins.iter().enumerate() {
+            if later[index] {
+                enter(fd.as_fd(), *kind as u32).map_err(|errno| join_error(*kind, errno))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn join_error(kind: NamespaceKind, errno: Errno) -> Error {
+    let site = format_args!("linux.namespaces {}", kind.name());
+    if errno == Errno::INVAL {
+        return Error::said("the path is not a namespace of this type").at(site);
+    }
+    Error::new("join", errno).at(site)
+}
+
+fn is_own_user_namespace(fd: &OwnedFd) -> bool {
+    let own = rustix::fs::stat(c"/proc/self/ns/user");
+    let other = rustix::fs::fstat(fd);
+    matches!((own, other), (Ok(own), Ok(other)) if (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))
+}
+
+fn write_offsets(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
+    let offsets = spec.linux.time_offsets;
+    for (clock, offset) in [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)] {
+        let Some(TimeOffset { secs, nanosecs }) = offset else { continue };
+        let mut memory = [0; 64];
+        let mut text = crate::container::Document::new(&mut memory);
+        let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{clock} {secs} {nanosecs}\n"));
+        proc.write(c"self/timens_offsets", text.as_bytes())
+            .during("write timens_offsets")
+            .map_err(|error| error.at(format_args!("linux.timeOffsets.{clock}")))?;
+    }
+    Ok(())
+}

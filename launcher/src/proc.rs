@@ -1,0 +1,144 @@
+//! `/proc`, through a descriptor that was verified before anything untrusted is mounted.
+//!
+//! Writes to `/proc` decide about privileges and the whole host (`attr/exec`, `sysrq-trigger`, `core_pattern`), and a
+//! container that can mount or swap paths will try to redirect them (CVE-2019-16884, CVE-2025-52881). So there is one
+//! descriptor of the root of a real procfs, and every path is resolved beneath it, without crossing into another mount
+//! and without following links.
+
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstatfs, openat, openat2};
+use rustix::io::Errno;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+
+use crate::error::{During, Error, Result};
+use crate::path::Path;
+
+/// `PROC_SUPER_MAGIC` of `linux/magic.h`.
+pub const PROC_MAGIC: u64 = 0x9fa0;
+
+/// A verified procfs.
+pub struct Proc {
+    root: OwnedFd,
+}
+
+impl Proc {
+    /// Opens `/proc`, or where that is not procfs (an initramfs before its mounts) a private one that nobody else sees.
+    pub fn open() -> Result<Self> {
+        if let Ok(root) = openat(CWD, c"/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            && is_procfs(root.as_fd())
+        {
+            return Ok(Self { root });
+        }
+        let private = || {
+            let context = fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            fsconfig_create(&context)?;
+            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+            fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+        };
+        let root = private().during("open /proc, which is not mounted")?;
+        if is_procfs(root.as_fd()) { Ok(Self { root }) } else { Err(Error::said("/proc is not procfs")) }
+    }
+
+    /// Opens `path` beneath the root for reading or writing. Links are not followed, so `self` must not be the first
+    /// component: see [`Proc::open_own`].
+    pub fn open_file(&self, path: &CStr, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+        match openat2(&self.root, path, flags, Mode::empty(), resolve) {
+            // Before 5.6 the verified root and NOFOLLOW on the last component are what there is.
+            Err(errno) if sys::file::is_missing(errno) => openat(&self.root, path, flags, Mode::empty()),
+            other => other,
+        }
+    }
+
+    /// Opens what the descriptor `fd` stands for again, with other flags. This is the one place that follows a magic link,
+    /// and it is a link that only the kernel can make.
+    pub fn reopen(&self, fd: BorrowedFd<'_>, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
+        use rustix::fd::AsRawFd;
+        let path = Path::format(format_args!("self/fd/{}", fd.as_raw_fd()))?;
+        openat(&self.root, path.as_c_str(), flags | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    /// Writes `text` to `path`, all of it in one call.
+    pub fn write(&self, path: &CStr, text: &[u8]) -> core::result::Result<(), Errno> {
+        let file = self.open_file(path, OFlags::WRONLY)?;
+        rustix::io::write(&file, text).map(drop)
+    }
+
+    /// The executable of this process.
+    pub fn own_executable(&self) -> core::result::Result<OwnedFd, Errno> {
+        openat(&self.root, c"self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    /// When `pid` started, in clock ticks after boot, and the letter of its state; `None` where there is no such process.
+    pub fn process_start(&self, pid: i32) -> Option<ProcessStart> {
+        if pid <= 0 {
+            return None;
+        }
+        let path = Path::format(format_args!("{pid}/stat")).ok()?;
+        let file = self.open_file(path.as_c_str(), OFlags::RDONLY).ok()?;
+        let mut memory = [0; 1024];
+        let n = rustix::io::read(&file, &mut memory).ok()?;
+        parse_stat(&memory[..n])
+    }
+
+    /// The root.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+}
+
+/// What names a process beyond its number, which the kernel gives out again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProcessStart {
+    /// Clock ticks after boot.
+    pub ticks: u64,
+    /// The letter of its state: `Z` and `X` are dead.
+    pub state: u8,
+}
+
+impl ProcessStart {
+    /// Whether it runs, sleeps or is stopped, but is not dead.
+    pub fn is_alive(self) -> bool {
+        !matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+/// Fields 3 and 22 of `/proc/PID/stat`. The second field is a name in parentheses, which may hold anything, so the last
+/// closing one counts (proc_pid_stat(5)).
+fn parse_stat(stat: &[u8]) -> Option<ProcessStart> {
+    let close = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = core::str::from_utf8(stat.get(close + 2..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    let ticks = fields.nth(18)?.parse().ok()?;
+    Some(ProcessStart { ticks, state })
+}
+
+/// Whether `fd` is the root directory of a procfs and not some file of one.
+fn is_procfs(fd: BorrowedFd<'_>) -> bool {
+    /// `PROC_ROOT_INO` of the kernel.
+    const ROOT_INODE: u64 = 1;
+    fstatfs(fd).is_ok_and(|statfs| statfs.f_type as u64 == PROC_MAGIC)
+        && rustix::fs::fstat(fd).is_ok_and(|stat| stat.st_ino as u64 == ROOT_INODE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_blanks_does_not_confuse() {
+        let stat = b"7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 2 3";
+        assert_eq!(parse_stat(stat), Some(ProcessStart { ticks: 4711, state: b'S' }));
+    }
+
+    #[test]
+    fn garbage_is_nobody() {
+        for stat in [b"".as_slice(), b"7 (a)", b"7 (a) ", b"7 (a) S 1 2", b"\xff)\xff\xff"] {
+            assert_eq!(parse_stat(stat), None);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The program of a container: found, and become.
+
+use core::convert::Infallible;
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, open, statat};
+use rustix::io::Errno;
+use spec_core::Spec;
+use spec_core::process::Process;
+use sys::exec::{execve, execve_fd};
+use sys::file::{CloseRange, close_from, set_close_on_exec};
+use sys::signal::{SignalSet, set_blocked};
+
+use crate::errno;
+use crate::error::{During, Error, Result, keep};
+use crate::hooks::{ARGUMENTS, ENVIRONMENT, Strings};
+use crate::path::Path;
+use crate::proc::Proc;
+
+/// What is searched when the environment has no PATH, as `execvp` has it.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// Finds the program as `execvp` would, with the container's PATH, inside the container and as its user.
+///
+/// It is looked for before `create` says that the container is created, so that a missing program is an error of
+/// `create`. The wording is Go's: clients compare it.
+pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
+    let name = spec.list(process.args).first().map_or("", |text| text.as_str());
+    if name.contains('/') {
+        let path = Path::join(&[name.as_bytes()]).during("find program")?;
+        return match check(path.as_c_str()) {
+            Ok(()) => Ok(path),
+            Err(Errno::NOENT) => {
+                Err(Error::says(format_args!("exec: \"{name}\": stat {name}: no such file or directory")))
+            }
+            Err(errno) => Err(Error::says(format_args!("exec: \"{name}\": {}", errno::text(errno)))),
+        };
+    }
+    let mut refused = None;
+    let path = spec.list(process.env).iter().rev().find_map(|variable| variable.as_str().strip_prefix("PATH="));
+    for directory in path.unwrap_or(DEFAULT_PATH).split(':') {
+        let directory = if directory.is_empty() { "." } else { directory };
+        let Ok(path) = Path::join(&[directory.as_bytes(), b"/", name.as_bytes()]) else { continue };
+        match check(path.as_c_str()) {
+            Ok(()) => return Ok(path),
+            Err(errno @ Errno::ACCESS) => refused = Some(errno),
+            Err(_) => {}
+        }
+    }
+    match refused {
+        Some(errno) => Err(Error::says(format_args!("exec: \"{name}\": {}", errno::text(errno)))),
+        None => Err(Error::says(format_args!("exec: \"{name}\": executable file not found in $PATH"))),
+    }
+}
+
+fn check(path: &CStr) -> core::result::Result<(), Errno> {
+    accessat(CWD, path, Access::EXEC_OK, AtFlags::empty())?;
+    // A directory is "executable" too.
+    let kind = FileType::from_raw_mode(statat(CWD, path, AtFlags::empty())?.st_mode);
+    if kind == FileType::RegularFile { Ok(()) } else { Err(Errno::ACCESS) }
+}
+
+/// What the program gets beside its arguments.
+pub struct Handover {
+    /// How many descriptors from 3 up it inherits.
+    pub preserve_fds: u32,
+    /// How many of these are sockets of the service manager's (`LISTEN_FDS`).
+    pub listen_fds: u32,
+    /// The set of blocked signals that roci was started with.
+    pub blocked: SignalSet,
+    /// `roci-init`, to be the program in the program's place and start it.
+    pub init: Option<OwnedFd>,
+}
+
+/// Becomes the program at `path`. Returns only with the reason why that failed.
+pub fn become_program(
+    spec: &Spec<'static>,
+    process: &Process<'static>,
+    path: &Path,
+    proc: &Proc,
+    handover: &Handover,
+) -> Result<Infallible> {
+    let arguments = ARGUMENTS.take();
+    if handover.init.is_some() {
+        // roci-init -- PATH ARG0 ARG1...: the path was found already, and argv[0] may be another name.
+        for word in [c"roci-init", c"--"] {
+            push(arguments, word)?;
+        }
+        push(arguments, Path::join_kept(path)?)?;
+    }
+    for argument in spec.list(process.args) {
+        push(arguments, argument.as_c_str())?;
+    }
+    let environment = ENVIRONMENT.take();
+    let mut has_home = false;
+    for variable in spec.list(process.env) {
+        has_home |= variable.as_str().starts_with("HOME=");
+        push(environment, variable.as_c_str())?;
+    }
+    let home;
+    if !has_home {
+        home = home_of(process.user.uid)?;
+        push(environment, home)?;
+    }
+    if handover.listen_fds > 0 {
+        push(environment, keep_c_str(format_args!("LISTEN_FDS={}", handover.listen_fds))?)?;
+        push(environment, c"LISTEN_PID=1")?;
+    }
+    close_on_exec_from(3 + handover.preserve_fds, proc)?;
+    set_blocked(handover.blocked);
+    let errno = match &handover.init {
+        Some(init) => execve_fd(init.as_fd(), arguments, environment),
+        None => execve(path.as_c_str(), arguments, environment),
+    };
+    let name = path.as_str();
+    Err(Error::says(format_args!("exec: \"{name}\": {}", errno::text(errno))))
+}
+
+fn push(list: &mut Strings, string: &'static CStr) -> Result<()> {
+    list.push(string).map_err(|_| Error::said("more than 8192 arguments or variables (TEXTS_MAX)"))
+}
+
+/// A text that lives as long as the program, with a NUL.
+fn keep_c_str(text: core::fmt::Arguments<'_>) -> Result<&'static CStr> {
+    CStr::from_bytes_until_nul(keep(format_args!("{text}\0")).as_bytes()).map_err(|_| Error::said("text is too long"))
+}
+
+impl Path {
+    /// The path as a string that lives as long as the program.
+    fn join_kept(path: &Self) -> Result<&'static CStr> {
+        keep_c_str(format_args!("{}", path.as_str()))
+    }
+}
+
+/// Closes everything from `first` up at the exec: descriptors that the caller of roci leaked must not reach the container
+/// (CVE-2016-9962, CVE-2024-21626).
+fn close_on_exec_from(first: u32, proc: &Proc) -> Result<()> {
+    match close_from(first, CloseRange::OnExec) {
+        Ok(()) => Ok(()),
+        Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => close_each_on_exec(first, proc.as_fd()),
+        Err(errno) => Err(Error::new("close descriptors", errno)),
+    }
+}
+
+/// The same for kernels before 5.11: each descriptor that `/proc` lists.
+fn close_each_on_exec(first: u32, proc: BorrowedFd<'_>) -> Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(proc, c"self/fd", flags, Mode::empty()).during("list descriptors")?;
+    let mut memory = [core::mem::MaybeUninit::uninit(); 4096];
+    let mut entries = rustix::fs::RawDir::new(&directory, &mut memory);
+    while let Some(entry) = entries.next() {
+        let entry = entry.during("list descriptors")?;
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse::<i32>().ok());
+        if let Some(number) = number.filter(|&number| number >= first as i32) {
+            let _ = set_close_on_exec(number);
+        }
+    }
+    Ok(())
+}
+
+/// `HOME=` of the user with `uid` in the container's /etc/passwd, or `/`: what runc and crun add where the configuration
+/// has none.
+fn home_of(uid: u32) -> Result<&'static CStr> {
+    let fallback = c"HOME=/";
+    let Ok(file) = open(c"/etc/passwd", OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()) else {
+        return Ok(fallback);
+    };
+    let mut memory = [0; 8192];
+    let mut len = 0;
+    while let Ok(n) = rustix::io::read(&file, &mut memory[len..]) {
+        len += n;
+        if n == 0 || len == memory.len() {
+            break;
+        }
+    }
+    match home_in(&memory[..len], uid) {
+        Some(home) => keep_c_str(format_args!("HOME={home}")),
+        None => Ok(fallback),
+    }
+}
+
+/// The sixth field of the line whose third is `uid` (passwd(5)).
+fn home_in(passwd: &[u8], uid: u32) -> Option<&str> {
+    passwd.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = core::str::from_utf8(line).ok()?.split(':').skip(2);
+        let found = fields.next()?.parse::<u32>().ok()? == uid;
+        fields.nth(2).filter(|home| found && !home.is_empty())
+    })
+}
+
+/// Enters the working directory, which must lie inside the container (CVE-2024-21626: `/proc/self/fd/N` may lead outside).
+/// It is made where it is missing, as runc and crun do.
+pub fn enter_working_directory(process: &Process<'static>) -> Result<()> {
+    let cwd = process.cwd;
+    match rustix::process::chdir(cwd.as_c_str()) {
+        Ok(()) => {}
+        Err(Errno::NOENT) => {
+            let slash = open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+            let root = crate::root::Root::new(slash.during("open /")?);
+            let made = root.make_directories(cwd.as_c_str(), crate::root::Links::Follow);
+            let made = made.during_with(format_args!("make working directory {cwd}"))?;
+            rustix::process::fchdir(&made).during_with(format_args!("chdir to cwd {cwd}"))?;
+        }
+        Err(errno) => return Err(Error::new(keep(format_args!("chdir to cwd {cwd}")), errno)),
+    }
+    let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
+    let path = sys::file::current_directory(&mut memory).during("find working directory")?;
+    // Outside of the root the kernel writes "(unreachable)" before the path.
+    if path.to_bytes().starts_with(b"/") {
+        return Ok(());
+    }
+    Err(Error::says(format_args!("current working directory is outside of container mount namespace root: {cwd}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_home_of_a_user() {
+        let passwd = b"# comment\nroot:x:0:0:root:/root:/bin/sh\nempty:x:5:5:::\nweb:x:1000:1000::/srv/web:/bin/sh\n";
+        assert_eq!(home_in(passwd, 0), Some("/root"));
+        assert_eq!(home_in(passwd, 1000), Some("/srv/web"));
+        assert_eq!(home_in(passwd, 5), None);
+        assert_eq!(home_in(passwd, 7), None);
+        assert_eq!(home_in(b"\xff:\n:::", 0), None);
+    }
+}

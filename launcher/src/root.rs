@@ -1,0 +1,275 @@
+//! Paths inside the container's root: the one module that resolves them.
+//!
+//! Everything below the root may be hostile: an image's symbolic links, and processes of other containers that share a
+//! volume and swap links while we look. So a path is resolved once, as if the root were `/`, to a descriptor, and all that
+//! follows is done to the descriptor. No absolute path system call is made on a container's path
+//! (CVE-2019-19921, CVE-2021-30465, CVE-2024-45310, CVE-2025-54867 and their relatives).
+
+use core::ffi::CStr;
+
+use heapless::Vec;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat_raw, statat};
+use rustix::io::Errno;
+use spec_core::limits::PATH_BYTES_MAX;
+
+use crate::path::{Path, components};
+
+type Result<T> = core::result::Result<T, Errno>;
+
+/// The root directory of a container.
+pub struct Root {
+    fd: OwnedFd,
+}
+
+/// Whether symbolic links on the way are followed (inside the root) or are an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// They are followed, and cannot lead out of the root.
+    Follow,
+    /// `ELOOP`. For file systems that must lie where they seem to lie (`/proc`, `/sys`, `/dev`).
+    Refuse,
+}
+
+/// The mode of directories that a mount or a device needs and that are not there.
+const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// How many links one path may go through: the kernel's own limit (`MAXSYMLINKS`).
+const LINKS_MAX: usize = 40;
+
+/// How deep a path may lead for the walker that stands in for `openat2`.
+const DEPTH_MAX: usize = 128;
+
+impl Root {
+    /// Takes an `O_PATH` descriptor of a directory.
+    pub fn new(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+
+    /// The directory itself.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Opens `path` as if the root were `/`. With `O_PATH` a final link is followed unless `O_NOFOLLOW` is given.
+    pub fn open(&self, path: &CStr, flags: OFlags, links: Links) -> Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC;
+        let resolve = match links {
+            Links::Follow => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+            Links::Refuse => ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
+        };
+        loop {
+            match openat2(&self.fd, path, flags, Mode::empty(), resolve) {
+                // A rename somewhere on the host made the kernel unsure whether `..` was safe (openat2(2), EAGAIN).
+                Err(Errno::AGAIN) => {}
+                Err(errno) if sys::file::is_missing(errno) => return self.walk(path, flags, links),
+                other => return other,
+            }
+        }
+    }
+
+    /// Opens the directory `path`, making what is missing of it.
+    pub fn make_directories(&self, path: &CStr, links: Links) -> Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        match self.open(path, flags, links) {
+            Err(Errno::NOENT) => {}
+            other => return other,
+        }
+        // From the first missing component on, each is made in the directory that was just opened and opened without
+        // following, so that a link that appears in between is an error and not a way out.
+        let mut current = openat(&self.fd, c".", flags | OFlags::CLOEXEC, Mode::empty())?;
+        let mut prefix: Vec<u8, PATH_BYTES_MAX> = Vec::new();
+        let mut made = false;
+        for component in components(path.to_bytes()) {
+            if prefix.push(b'/').is_err() || prefix.extend_from_slice(component).is_err() {
+                return Err(Errno::NAMETOOLONG);
+            }
+            if !made {
+                match self.open(Path::join(&[&prefix])?.as_c_str(), flags, links) {
+                    Ok(next) => {
+                        current = next;
+                        continue;
+                    }
+                    Err(Errno::NOENT) => {}
+                    Err(errno) => return Err(errno),
+                }
+            }
+            if component == b".." {
+                return Err(Errno::NOENT);
+            }
+            let name = Path::join(&[component])?;
+            match mkdirat(&current, name.as_c_str(), DIRECTORY_MODE) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+            current = openat(&current, name.as_c_str(), flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            made = true;
+        }
+        Ok(current)
+    }
+
+    /// Opens `path` with `O_PATH`, making an empty file there, and the directories above it, where nothing is.
+    pub fn make_file(&self, path: &CStr, links: Links) -> Result<OwnedFd> {
+        match self.open(path, OFlags::PATH, links) {
+            Err(Errno::NOENT) => {}
+            other => return other,
+        }
+        let (parent, name) = self.make_parent(path, links)?;
+        let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+        match openat(&parent, name.as_c_str(), create, Mode::from_raw_mode(0o644)) {
+            Ok(_) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        openat(&parent, name.as_c_str(), OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    /// The directory that holds the last component of `path`, made where it is missing, and that component.
+    pub fn make_parent(&self, path: &CStr, links: Links) -> Result<(OwnedFd, Path)> {
+        let bytes = path.to_bytes();
+        let end = bytes.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+        let start = bytes[..end].iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+        let name = &bytes[start..end];
+        if name.is_empty() || name == b"." || name == b".." {
+            return Err(Errno::INVAL);
+        }
+        let parent = if start <= 1 {
+            openat(&self.fd, c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?
+        } else {
+            self.make_directories(Path::join(&[&bytes[..start]])?.as_c_str(), links)?
+        };
+        Ok((parent, Path::join(&[name])?))
+    }
+
+    /// What `openat2` with `RESOLVE_IN_ROOT` does, for kernels before 5.6: one component at a time, links read and
+    /// resolved by ourselves, `..` taken from a stack and never from the kernel.
+    fn walk(&self, path: &CStr, flags: OFlags, links: Links) -> Result<OwnedFd> {
+        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut above: Vec<OwnedFd, DEPTH_MAX> = Vec::new();
+        let mut current = openat(&self.fd, c".", directory, Mode::empty())?;
+        let mut rest: Vec<u8, PATH_BYTES_MAX> = Vec::new();
+        rest.extend_from_slice(path.to_bytes()).map_err(|_| Errno::NAMETOOLONG)?;
+        let mut links_seen = 0;
+        loop {
+            let skip = rest.iter().position(|&byte| byte != b'/').unwrap_or(rest.len());
+            let end = rest[skip..].iter().position(|&byte| byte == b'/').map_or(rest.len(), |n| skip + n);
+            let component = Path::join(&[&rest[skip..end]])?;
+            let after = rest[end..].iter().any(|&byte| byte != b'/');
+            let name = component.as_c_str();
+            if name.is_empty() || name == c"." {
+                if !after {
+                    return openat(&current, c".", flags, Mode::empty());
+                }
+            } else if name == c".." {
+                if let Some(parent) = above.pop() {
+                    current = parent;
+                }
+                if !after {
+                    return openat(&current, c".", flags, Mode::empty());
+                }
+            } else {
+                let kind = FileType::from_raw_mode(statat(&current, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
+                let last = !after;
+                if kind == FileType::Symlink && !(last && flags.contains(OFlags::NOFOLLOW)) {
+                    links_seen += 1;
+                    if links == Links::Refuse || links_seen > LINKS_MAX {
+                        return Err(Errno::LOOP);
+                    }
+                    let mut memory = [core::mem::MaybeUninit::uninit(); PATH_BYTES_MAX];
+                    let (target, _) = readlinkat_raw(&current, name, &mut memory)?;
+                    let mut longer: Vec<u8, PATH_BYTES_MAX> = Vec::new();
+                    let full = |_| Errno::NAMETOOLONG;
+                    longer.extend_from_slice(target).map_err(full)?;
+                    longer.extend_from_slice(&rest[end..]).map_err(full)?;
+                    if target.starts_with(b"/") {
+                        above.clear();
+                        current = openat(&self.fd, c".", directory, Mode::empty())?;
+                    }
+                    rest = longer;
+                    continue;
+                }
+                if last {
+                    // The file may have become a link since; NOFOLLOW makes that an error (or, with O_PATH, the link).
+                    return openat(&current, name, flags | OFlags::NOFOLLOW, Mode::empty());
+                }
+                let next = openat(&current, name, directory, Mode::empty())?;
+                above.push(core::mem::replace(&mut current, next)).map_err(|_| Errno::NAMETOOLONG)?;
+            }
+            let mut shorter: Vec<u8, PATH_BYTES_MAX> = Vec::new();
+            let _ = shorter.extend_from_slice(&rest[end..]);
+            rest = shorter;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, symlinkat};
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt;
+
+    fn root_with(links: &[(&CStr, &CStr)], name: &str) -> (Root, CString) {
+        let directory = std::env::temp_dir().join(std::format!("roci-root-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(directory.join("a/b")).unwrap();
+        std::fs::write(directory.join("a/file"), "inside").unwrap();
+        let path = CString::new(directory.as_os_str().as_bytes()).unwrap();
+        let fd = openat(CWD, path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        for (target, link) in links {
+            symlinkat(*target, &fd, *link).unwrap();
+        }
+        (Root::new(fd), path)
+    }
+
+    fn same(a: &OwnedFd, b: &OwnedFd) -> bool {
+        let (a, b) = (rustix::fs::fstat(a).unwrap(), rustix::fs::fstat(b).unwrap());
+        (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+    }
+
+    /// The walker and the kernel must agree on every path.
+    #[test]
+    fn the_walker_resolves_as_openat2_does() {
+        let links = [
+            (c"/a", c"absolute"),
+            (c"../../../../a", c"climbing"),
+            (c"a/b/../file", c"file"),
+            (c"loop", c"loop"),
+            (c"nowhere", c"dangling"),
+            (c"/proc/self/root", c"magic"),
+        ];
+        let (root, path) = root_with(&links, "walk");
+        let paths = [
+            c"/", c"", c".", c"..", c"a", c"/a/", c"/a//b/./", c"absolute/b", c"climbing/file", c"file", c"../a/../../a/b",
+            c"loop", c"dangling", c"magic", c"missing", c"a/file/x", c"a/missing/../b", c"absolute/../a",
+        ];
+        for path in paths {
+            for links in [Links::Follow, Links::Refuse] {
+                for flags in [OFlags::PATH, OFlags::PATH | OFlags::NOFOLLOW, OFlags::PATH | OFlags::DIRECTORY] {
+                    if path.is_empty() {
+                        continue;
+                    }
+                    let by_kernel = root.open(path, flags, links);
+                    let by_walk = root.walk(path, flags | OFlags::CLOEXEC, links);
+                    match (&by_kernel, &by_walk) {
+                        (Ok(a), Ok(b)) => assert!(same(a, b), "{path:?}"),
+                        (Err(a), Err(b)) => assert_eq!(a, b, "{path:?}"),
+                        _ => panic!("{path:?} {flags:?}: {by_kernel:?} {by_walk:?}"),
+                    }
+                }
+            }
+        }
+        std::fs::remove_dir_all(path.to_str().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn directories_are_made_inside_and_never_through_a_dangling_link() {
+        let (root, path) = root_with(&[(c"/tmp/roci-must-not-exist", c"out")], "make");
+        assert!(root.make_directories(c"/x/y/z", Links::Follow).is_ok());
+        assert!(std::path::Path::new(path.to_str().unwrap()).join("x/y/z").is_dir());
+        assert!(root.make_directories(c"/out/below", Links::Follow).is_err());
+        assert!(!std::path::Path::new("/tmp/roci-must-not-exist").exists());
+        assert!(root.make_file(c"/x/new/file", Links::Follow).is_ok());
+        assert!(std::path::Path::new(path.to_str().unwrap()).join("x/new/file").is_file());
+        std::fs::remove_dir_all(path.to_str().unwrap()).unwrap();
+    }
+}

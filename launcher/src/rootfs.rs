@@ -1,0 +1,254 @@
+//! The root file system: made a mount of its own, entered, and closed off.
+
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::{chdir, chroot, fchdir, pivot_root};
+use spec_core::Spec;
+use spec_core::linux::NamespaceKind;
+use spec_core::mounts::MS_BIND;
+use sys::mount::mount as mount_call;
+
+use crate::error::{During, Error, Result};
+use crate::mounts::{self, MS_REC, MS_SLAVE, attach, clone_tree, make_read_only};
+use crate::path::Path;
+use crate::proc::Proc;
+use crate::root::{Links, Root};
+
+const MS_PRIVATE: u32 = 1 << 18;
+const MS_SHARED: u32 = 1 << 20;
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Parts this mount namespace from the host's, and makes the root file system a mount, which `pivot_root` asks for.
+///
+/// The working directory must be the root file system.
+pub fn prepare(spec: &Spec<'static>) -> Result<Root> {
+    let here = open(c".", DIRECTORY, Mode::empty()).during("open root")?;
+    if spec.linux.namespace(NamespaceKind::Mount).is_none() {
+        // The mounts are the host's; the root is only changed.
+        return Ok(Root::new(here));
+    }
+    let propagation = spec.linux.rootfs_propagation.unwrap_or(MS_SLAVE | MS_REC);
+    // Slave and not private: a bind mount with `rslave` is to see what the host mounts later. Nothing goes back to the host.
+    mount_call(None, c"/", None, propagation | MS_REC, None).during("change propagation of /")?;
+    if propagation & MS_SHARED != 0 {
+        make_parent_private()?;
+    }
+    match clone_tree(here.as_fd(), true) {
+        Ok(tree) => {
+            attach(tree.as_fd(), here.as_fd()).during("bind root")?;
+            fchdir(&tree).during("enter root")?;
+            Ok(Root::new(tree))
+        }
+        Err(Errno::NOSYS) => {
+            mount_call(Some(c"."), c".", None, MS_BIND | MS_REC, None).during("bind root")?;
+            // The working directory lies below the new mount: go there by name again.
+            let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
+            let cwd = current_directory(&mut memory).during("find root")?;
+            chdir(cwd).during("enter root")?;
+            Ok(Root::new(open(c".", DIRECTORY, Mode::empty()).during("open root")?))
+        }
+        Err(errno) => Err(Error::new("open root tree", errno)),
+    }
+}
+
+/// The working directory's absolute path.
+pub fn current_directory(memory: &mut [u8; spec_core::limits::PATH_BYTES_MAX]) -> core::result::Result<&CStr, Errno> {
+    sys::file::current_directory(memory)
+}
+
+/// `pivot_root` refuses a root whose parent mount is shared. The parent is the mount that holds the working directory.
+fn make_parent_private() -> Result<()> {
+    let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
+    let mut path = current_directory(&mut memory).during("find root")?.to_bytes();
+    loop {
+        let prefix = Path::join(&[if path.is_empty() { b"/" } else { path }]).during("find root's mount")?;
+        match mount_call(None, prefix.as_c_str(), None, MS_PRIVATE, None) {
+            Ok(()) => return Ok(()),
+            // Not a mount point: the parent mount begins further up.
+            Err(Errno::INVAL) if !path.is_empty() => {
+                let slash = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+                path = &path[..slash];
+            }
+            Err(errno) => return Err(Error::new("make root's mount private", errno)),
+        }
+    }
+}
+
+/// Makes the root file system `/`, and lets go of everything else.
+pub fn enter(spec: &Spec<'static>, root: &Root, proc: &Proc) -> Result<()> {
+    fchdir(root.as_fd()).during("enter root")?;
+    if spec.linux.namespace(NamespaceKind::Mount).is_none() {
+        return chroot(c".").during("chroot");
+    }
+    let shared = spec.linux.rootfs_propagation.is_some_and(|flags| flags & MS_SHARED != 0);
+    let old = shared.then(|| open(c"/", DIRECTORY, Mode::empty())).transpose().during("open old root")?;
+    match pivot_root(c".", c".") {
+        Ok(()) => {}
+        Err(Errno::INVAL) if root_is_ramdisk() => leave_ramdisk(root, proc)?,
+        Err(errno) => return Err(Error::new("pivot_root", errno)),
+    }
+    if let Some(old) = old {
+        // What is unmounted must not be unmounted on the host too.
+        fchdir(&old).during("enter old root")?;
+        mount_call(None, c".", None, MS_SLAVE | MS_REC, None).during("change propagation of the old root")?;
+    }
+    // Both roots are stacked on `/`, and the old one is the upper: that is what `.` names here (pivot_root(2), NOTES).
+    unmount(c".", UnmountFlags::DETACH).during("unmount old root")?;
+    if let Some(propagation) = spec.linux.rootfs_propagation {
+        mount_call(None, c"/", None, propagation, None).during("change propagation of the root")?;
+    }
+    chdir(c"/").during("enter /")
+}
+
+/// Whether `/` is the file system that the kernel unpacked its initramfs into, which cannot be pivoted away from.
+fn root_is_ramdisk() -> bool {
+    const RAMFS_MAGIC: u64 = 0x8584_58f6;
+    const TMPFS_MAGIC: u64 = 0x0102_1994;
+    rustix::fs::statfs(c"/").is_ok_and(|statfs| matches!(statfs.f_type as u64, RAMFS_MAGIC | TMPFS_MAGIC))
+}
+
+/// The kernel's first root has no parent mount, so `pivot_root` gives EINVAL; moving the container's root over `/` and
+/// `chroot` alone would leave the old tree below it, full /proc and /sys included, from where a process with
+/// CAP_SYS_CHROOT climbs out.
+///
+/// So a copy of the bare root mount is put on top of `/`: that one has a parent. The container's root, with all that is
+/// mounted in it, is copied on top of that, and pivoted to as usual. Everything that was mounted below is detached in this
+/// mount namespace, so that under the container there is only the bare ramdisk, which no path leads to.
+fn leave_ramdisk(root: &Root, proc: &Proc) -> Result<()> {
+    let moved = clone_tree(root.as_fd(), true).during("copy container root")?;
+    let slash = open(c"/", DIRECTORY, Mode::empty()).during("open /")?;
+    let bare = clone_tree(slash.as_fd(), false).during("copy ramdisk root")?;
+    detach_everything(proc)?;
+    attach(bare.as_fd(), slash.as_fd()).during("cover ramdisk root")?;
+    fchdir(&bare).during("enter copied root")?;
+    chroot(c".").during("chroot into copied root")?;
+    attach(moved.as_fd(), bare.as_fd()).during("mount container root")?;
+    fchdir(&moved).during("enter container root")?;
+    pivot_root(c".", c".").during("pivot_root from the copied root")
+}
+
+/// Detaches every mount of this mount namespace but the root.
+fn detach_everything(proc: &Proc) -> Result<()> {
+    let mut memory = [0; 16 * 1024];
+    loop {
+        let file = rustix::fs::openat(proc.as_fd(), c"self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .during("open mountinfo")?;
+        let n = rustix::io::read(&file, &mut memory).during("read mountinfo")?;
+        let mut detached = false;
+        // The fifth word of a line is the mount point; what lies below a detached mount goes with it.
+        for line in memory[..n].split(|&byte| byte == b'\n') {
+            let Some(point) = line.split(|&byte| byte == b' ').nth(4) else { continue };
+            let point = Path::join(&[point]).during("read mountinfo")?;
+            if point.as_c_str() != c"/" && unmount(point.as_c_str(), UnmountFlags::DETACH).is_ok() {
+                detached = true;
+            }
+        }
+        if !detached {
+            return Ok(());
+        }
+    }
+}
+
+/// Protects and masks paths, and the root itself. Still before the pivot, while the host's `/dev/null` is in reach.
+pub fn protect(spec: &Spec<'static>, root: &Root) -> Result<()> {
+    for (index, path) in spec.list(spec.linux.readonly_paths).iter().enumerate() {
+        protect_path(root, path.as_c_str())
+            .map_err(|error| error.at(format_args!("linux.readonlyPaths[{index}] {path}")))?;
+    }
+    let mut masks = Masks { null: None, empty: None };
+    for (index, path) in spec.list(spec.linux.masked_paths).iter().enumerate() {
+        masks
+            .cover(root, path.as_c_str())
+            .map_err(|error| error.at(format_args!("linux.maskedPaths[{index}] {path}")))?;
+    }
+    if spec.root.is_some_and(|root| root.readonly) {
+        make_read_only(root.as_fd(), false).map_err(|error| error.at(format_args!("root.readonly")))?;
+    }
+    Ok(())
+}
+
+fn open_or_absent(root: &Root, path: &CStr) -> Result<Option<OwnedFd>> {
+    match root.open(path, OFlags::PATH, Links::Follow) {
+        Ok(fd) => Ok(Some(fd)),
+        // A path that this kernel does not have needs no protection.
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(errno) => Err(Error::new("open", errno)),
+    }
+}
+
+fn protect_path(root: &Root, path: &CStr) -> Result<()> {
+    let Some(target) = open_or_absent(root, path)? else { return Ok(()) };
+    match clone_tree(target.as_fd(), true) {
+        Ok(tree) => {
+            match make_read_only(tree.as_fd(), true) {
+                // mount_setattr is younger than open_tree; the remount below needs an attached mount.
+                Err(error) if error.errno() == Some(Errno::INVAL) => {
+                    attach(tree.as_fd(), target.as_fd()).during("bind")?;
+                    return make_read_only(tree.as_fd(), false);
+                }
+                other => other?,
+            }
+            attach(tree.as_fd(), target.as_fd()).during("bind")
+        }
+        Err(Errno::NOSYS) => {
+            let name = mounts::fd_path(target.as_fd()).during("bind")?;
+            mount_call(Some(name.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during("bind")?;
+            let Some(mounted) = open_or_absent(root, path)? else { return Ok(()) };
+            make_read_only(mounted.as_fd(), false)
+        }
+        Err(errno) => Err(Error::new("open tree", errno)),
+    }
+}
+
+/// What paths are masked with.
+struct Masks {
+    null: Option<OwnedFd>,
+    empty: Option<OwnedFd>,
+}
+
+impl Masks {
+    /// Directories are covered by one empty read-only tmpfs, a copy of its mount for each; files by the host's
+    /// `/dev/null`, verified, never by the container's, which may be a link by now (CVE-2025-31133).
+    fn cover(&mut self, root: &Root, path: &CStr) -> Result<()> {
+        let Some(target) = open_or_absent(root, path)? else { return Ok(()) };
+        let kind = FileType::from_raw_mode(fstat(&target).during("stat")?.st_mode);
+        if kind != FileType::Directory {
+            let null = match self.null.take() {
+                Some(null) => null,
+                None => open_null()?,
+            };
+            mounts::bind_fd(null.as_fd(), target.as_fd()).during("mask file")?;
+            self.null = Some(null);
+            return Ok(());
+        }
+        if let Some(first) = &self.empty {
+            return clone_tree(first.as_fd(), false)
+                .and_then(|copy| attach(copy.as_fd(), target.as_fd()))
+                .during("mask directory");
+        }
+        fchdir(&target).during("enter directory")?;
+        // One block and one inode are enough for nothing; kernels that count the root differently get the defaults.
+        let mount = |data| mount_call(Some(c"tmpfs"), c".", Some(c"tmpfs"), mounts::MS_RDONLY, data);
+        mount(Some(c"nr_blocks=1,nr_inodes=1")).or_else(|_| mount(None)).during("mask directory")?;
+        self.empty = match root.open(path, OFlags::PATH, Links::Follow) {
+            // Without open_tree each directory gets a tmpfs of its own.
+            Ok(mounted) => clone_tree(mounted.as_fd(), false).is_ok().then_some(mounted),
+            Err(_) => None,
+        };
+        Ok(())
+    }
+}
+
+/// The host's `/dev/null`.
+fn open_null() -> Result<OwnedFd> {
+    let null = open(c"/dev/null", OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+        .during("open /dev/null")?;
+    let stat = fstat(&null).during("stat /dev/null")?;
+    let is_null = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && stat.st_rdev == rustix::fs::makedev(1, 3);
+    if is_null { Ok(null) } else { Err(Error::said("/dev/null of the host is not the null device")) }
+}

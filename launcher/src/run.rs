@@ -1,0 +1,135 @@
+//! `run`: create, start, wait, delete in one process, with no gate in between.
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+use spec_core::state::{State, Status};
+use sys::signal::{SignalSet, read_signal_fd, wait_for};
+
+use crate::cli::{Invocation, Opt};
+use crate::container::{Document, StateRoot};
+use crate::create::{Created, Purpose, make};
+use crate::error::{During, Error, Result};
+use crate::proc::Proc;
+use crate::report::Reporter;
+use crate::sync::{Kind, MESSAGE_BYTES, Socket};
+use crate::{console, delete, exit, hooks, start, state};
+
+const SIGCHLD: u8 = 17;
+const SIGWINCH: u8 = 28;
+
+/// `run`; the exit status is the program's.
+pub fn run(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
+    let detach = invocation.has(Opt::Detach);
+    let created = make(invocation, reporter, Purpose::Run { detach })?;
+    let own = hooks::DefaultEnvironment::Own(invocation.arguments());
+    let Created { container, spec, bundle, child, socket, master, memory, .. } = created;
+    let started = let_go(&socket, &master).and_then(|()| {
+        start::run_poststart(spec, container.id, bundle.as_c_str(), child.pid, memory, own)
+    });
+    drop(socket);
+    if started.is_err() {
+        let _ = sys::signal::send(child.pid, 9);
+    } else if detach {
+        return Ok(0);
+    }
+    // Other commands (exec, kill, delete by somebody else) work on the container while it runs.
+    let _ = rustix::fs::flock(&container.directory, rustix::fs::FlockOperation::Unlock);
+    let status = match (&started, &master) {
+        (Err(_), _) => wait_for_end(child.pid, WaitOptions::empty())?,
+        (Ok(()), None) => forward_signals(child.pid)?,
+        (Ok(()), Some(master)) => relay(child.pid, master)?,
+    };
+    drop(container);
+    if started.is_err() || !invocation.has(Opt::Keep) {
+        let root = StateRoot::open(invocation, false)?;
+        let id = invocation.positional(0).unwrap_or_default();
+        // Somebody may have deleted it already.
+        if let Ok(container) = crate::container::Container::open_locked(root.as_ref(), id)
+            && let Some(root) = &root
+        {
+            let proc = Proc::open()?;
+            let mut left = State::new();
+            let _ = state::look(&container, state::STATE.take(), &mut left, &proc)?;
+            delete::destroy(invocation, root, container, &left, &proc)?;
+            let mut document = Document::new(memory);
+            state::write_for_hook(&mut document, spec, id, bundle.as_c_str(), 0, Status::Stopped)?;
+            if let Err(error) = hooks::run(spec, "poststop", spec.hooks.poststop, document.as_bytes(), own) {
+                reporter.warn(format_args!("{error}"));
+            }
+        }
+    }
+    started.map(|()| exit::of_wait_status(status))
+}
+
+/// Lets the process go on, and waits until it has become the program: the exec closes its end of the socket.
+pub fn let_go(socket: &Socket, master: &Option<OwnedFd>) -> Result<()> {
+    if let Some(master) = master {
+        console::copy_size(master.as_fd());
+    }
+    socket.send(Kind::Go, &[]).during("tell the container process to go on")?;
+    let mut memory = [0; MESSAGE_BYTES];
+    match socket.receive(&mut memory).during("hear from the container process")? {
+        Some(message) if message.kind == Kind::Failed => {
+            Err(Error::says(format_args!("{}", core::str::from_utf8(message.payload).unwrap_or("it failed"))))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn wait_for_end(pid: i32, options: WaitOptions) -> Result<WaitStatus> {
+    loop {
+        match waitpid(Pid::from_raw(pid), options) {
+            Ok(Some((_, status))) => return Ok(status),
+            Ok(None) => return Err(Error::new("wait for the program", Errno::AGAIN)),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::new("wait for the program", errno)),
+        }
+    }
+}
+
+/// Sleeps until the program ends; every other signal is the program's.
+pub fn forward_signals(pid: i32) -> Result<WaitStatus> {
+    loop {
+        let signal = wait_for(SignalSet::ALL).during("wait for signals")?;
+        if let Some(status) = take_signal(pid, signal) {
+            return Ok(status);
+        }
+    }
+}
+
+/// Forwards a signal, or, for SIGCHLD, looks whether the program has ended. Signals come together, so that is looked at
+/// whichever arrives.
+fn take_signal(pid: i32, signal: u8) -> Option<WaitStatus> {
+    if signal != SIGCHLD {
+        let _ = sys::signal::send(pid, signal);
+    }
+    match waitpid(Pid::from_raw(pid), WaitOptions::NOHANG) {
+        Ok(Some((_, status))) => Some(status),
+        _ => None,
+    }
+}
+
+/// The same with the caller's terminal joined to the container's.
+pub fn relay(pid: i32, master: &OwnedFd) -> Result<WaitStatus> {
+    console::clear_output_processing(master.as_fd());
+    let raw = console::RawMode::enter();
+    let signals = sys::signal::open_signal_fd(SignalSet::ALL).during("open signalfd")?;
+    let mut status = None;
+    console::relay(master.as_fd(), signals.as_fd(), || {
+        while let Some(signal) = read_signal_fd(signals.as_fd()) {
+            if signal == SIGWINCH {
+                console::copy_size(master.as_fd());
+            } else if status.is_none() {
+                status = take_signal(pid, signal);
+            }
+        }
+        status.is_some()
+    });
+    drop(raw);
+    match status {
+        Some(status) => Ok(status),
+        // Every process let go of the terminal, and the first one still runs.
+        None => forward_signals(pid),
+    }
+}

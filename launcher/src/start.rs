@@ -1,0 +1,117 @@
+//! `start`: opens the gate that the container process waits at.
+
+use core::ffi::CStr;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, Mode, OFlags, fcntl_setfl, openat, unlinkat};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::time::Timespec;
+use spec_core::Spec;
+use spec_core::limits::{MESSAGE_BYTES_MAX, STATE_BYTES_MAX};
+use spec_core::state::{State, Status};
+
+use crate::cli::Invocation;
+use crate::container::{Container, Document, FIFO_FILE, StateRoot};
+use crate::error::{During, Error, Result};
+use crate::proc::Proc;
+use crate::report::Reporter;
+use crate::{config, hooks, state};
+
+/// `start`: steps 6 to 9 of the lifecycle.
+pub fn start(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
+    let (id, id_text) = Container::id_of(invocation)?;
+    let root = StateRoot::open(invocation, false)?;
+    let container = Container::open_locked(root.as_ref(), id)?;
+    let proc = Proc::open()?;
+    let mut state = State::new();
+    let status = state::look(&container, state::STATE.take(), &mut state, &proc)?;
+    if status != Status::Created {
+        return Err(Error::says(format_args!("cannot start: container is not in created state: it is {}", status.name())));
+    }
+    open_gate(&container, state.pid, &proc).inspect_err(|_| {
+        // Step 7 failed: the container is stopped, and only delete is left.
+        let _ = sys::signal::send(state.pid, 9);
+        let _ = unlinkat(&container.directory, FIFO_FILE, AtFlags::empty());
+    })?;
+    unlinkat(&container.directory, FIFO_FILE, AtFlags::empty()).during("remove exec.fifo")?;
+    reporter.step(format_args!("container {id_text} started"));
+    let config = config::load_copy(&container)?;
+    let own = hooks::DefaultEnvironment::Own(invocation.arguments());
+    let bundle = state.bundle.as_c_str();
+    run_poststart(config.spec, id, bundle, state.pid, state::TEXT.take(), own)
+}
+
+/// Step 9. A failing hook stops the container (runtime.md since 1.3).
+pub fn run_poststart(
+    spec: &Spec<'static>,
+    id: &CStr,
+    bundle: &CStr,
+    pid: i32,
+    memory: &mut [u8; STATE_BYTES_MAX],
+    own: hooks::DefaultEnvironment,
+) -> Result<()> {
+    if spec.hooks.poststart.is_empty() {
+        return Ok(());
+    }
+    let mut document = Document::new(memory);
+    state::write_for_hook(&mut document, spec, id, bundle, pid, Status::Running)?;
+    hooks::run(spec, "poststart", spec.hooks.poststart, document.as_bytes(), own).inspect_err(|_| {
+        let _ = sys::signal::send(pid, 9);
+    })
+}
+
+/// Opens the fifo for reading, which lets the process open it for writing; takes its byte, and reads on until the process
+/// has become the program, which closes the fifo, or has sent the reason why it could not.
+fn open_gate(container: &Container, pid: i32, proc: &Proc) -> Result<()> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fifo = openat(&container.directory, FIFO_FILE, flags, Mode::empty()).during("open exec.fifo")?;
+    let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let mut memory = [0; MESSAGE_BYTES_MAX];
+    if !wait_for_byte(&fifo, pidfd.as_ref(), pid, proc)? {
+        return Err(Error::said("the container process died before it was started"));
+    }
+    fcntl_setfl(&fifo, OFlags::empty()).during("read exec.fifo")?;
+    let mut len = 0;
+    loop {
+        match rustix::io::read(&fifo, &mut memory[len..]) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::new("read exec.fifo", errno)),
+        }
+    }
+    match core::str::from_utf8(&memory[..len]) {
+        Ok("0") => Ok(()),
+        Ok(text) if text.len() > 1 => Err(Error::says(format_args!("{}", &text[1..]))),
+        _ => Err(Error::said("the container process died before it was started")),
+    }
+}
+
+/// Waits until there is something to read; `false` where the process has died instead.
+fn wait_for_byte(fifo: &OwnedFd, pidfd: Option<&OwnedFd>, pid: i32, proc: &Proc) -> Result<bool> {
+    /// How often a kernel without pidfds (before 5.3) is asked whether the process is still there.
+    const INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    loop {
+        let mut fds = heapless::Vec::<PollFd<'_>, 2>::new();
+        let _ = fds.push(PollFd::new(fifo, PollFlags::IN));
+        if let Some(pidfd) = pidfd {
+            let _ = fds.push(PollFd::new(pidfd, PollFlags::IN));
+        }
+        match poll(&mut fds, if pidfd.is_some() { None } else { Some(&INTERVAL) }) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::new("wait for the container process", errno)),
+        }
+        if fds[0].revents().contains(PollFlags::IN) {
+            return Ok(true);
+        }
+        let dead = match fds.get(1) {
+            Some(pidfd) => pidfd.revents().contains(PollFlags::IN),
+            None => !proc.process_start(pid).is_some_and(|start| start.is_alive()),
+        };
+        if dead || fds[0].revents().contains(PollFlags::HUP) {
+            return Ok(false);
+        }
+    }
+}

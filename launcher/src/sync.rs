@@ -1,0 +1,132 @@
+//! What roci and the container process say to each other while the container is made.
+//!
+//! ```text
+//!   roci (create, run, exec)                 the process
+//!   ------------------------                 -----------
+//!   spawn ──────────────────────────────────▶
+//!                        ◀── Spawned(pid) ── only where a stage in between made it (see namespaces)
+//!   write uid_map, gid_map, join cgroups
+//!   ────────────────────────────────── Go ─▶ only with a new user namespace
+//!                        ◀────────── Hooks ─ only where prestart or createRuntime hooks exist; mounts are done
+//!   run the hooks
+//!   ────────────────────────────────── Go ─▶
+//!                        ◀──── Master + fd ─ only for a terminal that roci itself relays
+//!                        ◀────────── Ready ─ all but the program's start is done
+//!   write state.json, pid file
+//!   ────────────────────────────────── Go ─▶ waits on exec.fifo (create) or goes on (run, exec)
+//! ```
+//!
+//! In place of any message the process may send `Failed` with the text of its error and exit. When roci dies, the process
+//! reads the end of the socket and exits too, so a `kill -9` of roci leaves no half-made container process behind.
+//! Messages are datagrams: none is ever half.
+
+use core::mem::MaybeUninit;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType, recvmsg, send, sendmsg, socketpair,
+};
+use spec_core::limits::MESSAGE_BYTES_MAX;
+
+/// One message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    /// From the stage in between: the container process has this pid.
+    Spawned = b'P',
+    /// The mounts are done; hooks of the runtime's namespaces are due.
+    Hooks = b'H',
+    /// The master of the terminal comes along.
+    Master = b'M',
+    /// Everything that can fail before the program starts has been done.
+    Ready = b'R',
+    /// It failed; the text follows.
+    Failed = b'E',
+    /// Go on.
+    Go = b'G',
+}
+
+/// A message that was received.
+pub struct Message<'a> {
+    /// What it says.
+    pub kind: Kind,
+    /// What follows.
+    pub payload: &'a [u8],
+    /// A descriptor that came along.
+    pub fd: Option<OwnedFd>,
+}
+
+/// Bytes of the longest message.
+pub const MESSAGE_BYTES: usize = MESSAGE_BYTES_MAX + 1;
+
+/// One end.
+pub struct Socket(OwnedFd);
+
+/// Makes both ends.
+pub fn pair() -> Result<(Socket, Socket), Errno> {
+    let (a, b) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    Ok((Socket(a), Socket(b)))
+}
+
+impl Socket {
+    /// Sends `kind` and `payload`.
+    pub fn send(&self, kind: Kind, payload: &[u8]) -> Result<(), Errno> {
+        let mut memory = [0; MESSAGE_BYTES];
+        let n = payload.len().min(MESSAGE_BYTES - 1);
+        memory[0] = kind as u8;
+        memory[1..=n].copy_from_slice(&payload[..n]);
+        send(&self.0, &memory[..=n], SendFlags::NOSIGNAL).map(drop)
+    }
+
+    /// Sends `kind` and a descriptor.
+    pub fn send_fd(&self, kind: Kind, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        send_fd(self.0.as_fd(), &[kind as u8], fd)
+    }
+
+    /// Waits for a message; `None` where the other side has gone.
+    pub fn receive<'a>(&self, memory: &'a mut [u8; MESSAGE_BYTES]) -> Result<Option<Message<'a>>, Errno> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let n = loop {
+            let mut parts = [IoSliceMut::new(memory)];
+            match recvmsg(&self.0, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Ok(received) => break received.bytes,
+                Err(Errno::INTR) => {}
+                Err(Errno::CONNRESET) => return Ok(None),
+                Err(errno) => return Err(errno),
+            }
+        };
+        let fd = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+            _ => None,
+        });
+        let Some((&first, payload)) = memory[..n].split_first() else { return Ok(None) };
+        let kinds = [Kind::Spawned, Kind::Hooks, Kind::Master, Kind::Ready, Kind::Failed, Kind::Go];
+        let kind = kinds.into_iter().find(|kind| *kind as u8 == first).ok_or(Errno::BADMSG)?;
+        Ok(Some(Message { kind, payload, fd }))
+    }
+
+    /// Waits for `Go`; `false` where the other side has gone or says something else.
+    pub fn wait_for_go(&self) -> bool {
+        let mut memory = [0; MESSAGE_BYTES];
+        matches!(self.receive(&mut memory), Ok(Some(Message { kind: Kind::Go, .. })))
+    }
+
+    /// The descriptor.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Sends `bytes` and exactly one descriptor, as the receivers of console sockets expect.
+pub fn send_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds = [fd];
+    if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
+        return Err(Errno::NOBUFS);
+    }
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL).map(drop)
+}

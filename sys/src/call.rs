@@ -1,0 +1,15 @@
+//! The second ring's only door to the instruction: results become `Result`.
+
+use rustix::io::{Errno, Result};
+
+use crate::arch;
+
+/// Issues `number` and turns the kernel's -4095..=-1 into an error.
+///
+/// # Safety
+/// As for [`arch::syscall`].
+pub unsafe fn call(number: u32, arguments: [usize; 6]) -> Result<usize> {
+    // SAFETY: the caller's contract is the same.
+    let result = unsafe { arch::syscall(number, arguments) };
+    if (-4095..0).contains(&result) { Err(Errno::from_raw_os_error(-result as i32)) } else { Ok(result as usize) }
+}

@@ -1,0 +1,131 @@
+//! Becoming another program.
+
+use core::ffi::{CStr, c_char};
+use core::marker::PhantomData;
+use core::ptr;
+
+use linux_raw_sys::general as k;
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::Errno;
+
+use crate::Arguments;
+use crate::call::call;
+
+/// An argument or environment list in the form of `execve`: pointers, then a null. `N` counts the null.
+pub struct StringList<'a, const N: usize> {
+    pointers: [*const c_char; N],
+    len: usize,
+    strings: PhantomData<&'a CStr>,
+}
+
+// SAFETY: the pointers come from shared references to immutable memory.
+unsafe impl<const N: usize> Send for StringList<'_, N> {}
+
+impl<'a, const N: usize> StringList<'a, N> {
+    /// An empty list.
+    pub const fn new() -> Self {
+        Self { pointers: [ptr::null(); N], len: 0, strings: PhantomData }
+    }
+
+    /// Appends `string`; gives it back when the list is full.
+    pub fn push(&mut self, string: &'a CStr) -> Result<(), &'a CStr> {
+        if self.len + 1 >= N {
+            return Err(string);
+        }
+        self.pointers[self.len] = string.as_ptr();
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Removes all strings.
+    pub fn clear(&mut self) {
+        self.pointers[..self.len].fill(ptr::null());
+        self.len = 0;
+    }
+
+    /// The strings, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &'a CStr> + '_ {
+        // SAFETY: every pointer below `len` came from a `&'a CStr`.
+        self.pointers[..self.len].iter().map(|&pointer| unsafe { CStr::from_ptr(pointer) })
+    }
+
+    fn as_ptr(&self) -> *const *const c_char {
+        self.pointers.as_ptr()
+    }
+}
+
+impl<const N: usize> Default for StringList<'_, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Replaces this program by the one at `path`; returns only when that fails, with the reason.
+pub fn execve<const N: usize, const M: usize>(
+    path: &CStr,
+    arguments: &StringList<'_, N>,
+    environment: &StringList<'_, M>,
+) -> Errno {
+    // SAFETY: the kernel reads NUL-terminated strings through two null-terminated arrays; both lists keep their last slot
+    // null, and the borrow keeps the strings alive.
+    let result = unsafe {
+        call(
+            k::__NR_execve,
+            [path.as_ptr().addr(), arguments.as_ptr().addr(), environment.as_ptr().addr(), 0, 0, 0],
+        )
+    };
+    result.err().unwrap_or(Errno::NOEXEC)
+}
+
+/// The same with the environment that this program was started with.
+pub fn execve_with_own_environment<const N: usize>(
+    path: &CStr,
+    arguments: &StringList<'_, N>,
+    own: Arguments,
+) -> Errno {
+    // SAFETY: as for `execve`; the kernel laid out the environment, null-terminated.
+    let result = unsafe {
+        call(
+            k::__NR_execve,
+            [path.as_ptr().addr(), arguments.as_ptr().addr(), own.environment_pointers().addr(), 0, 0, 0],
+        )
+    };
+    result.err().unwrap_or(Errno::NOEXEC)
+}
+
+/// Replaces this program by the file that `fd` stands for (`execveat` with `AT_EMPTY_PATH`, Linux 3.19).
+pub fn execve_fd<const N: usize, const M: usize>(
+    fd: BorrowedFd<'_>,
+    arguments: &StringList<'_, N>,
+    environment: &StringList<'_, M>,
+) -> Errno {
+    // SAFETY: as for `execve`; the empty path is a literal.
+    unsafe { execveat(fd, arguments.as_ptr(), environment.as_ptr()) }
+}
+
+/// Replaces this program by the file that `fd` stands for, with this program's own arguments and environment.
+pub fn execve_fd_again(fd: BorrowedFd<'_>, own: Arguments) -> Errno {
+    // SAFETY: the kernel laid out both arrays, null-terminated.
+    unsafe { execveat(fd, own.argument_pointers(), own.environment_pointers()) }
+}
+
+/// # Safety
+/// Both arrays must be null-terminated and hold valid pointers to NUL-terminated strings.
+unsafe fn execveat(fd: BorrowedFd<'_>, arguments: *const *const c_char, environment: *const *const c_char) -> Errno {
+    const AT_EMPTY_PATH: usize = 0x1000;
+    // SAFETY: the caller vouches for the arrays; the empty path is a literal.
+    let result = unsafe {
+        call(
+            k::__NR_execveat,
+            [
+                fd.as_raw_fd() as usize,
+                c"".as_ptr().addr(),
+                arguments.addr(),
+                environment.addr(),
+                AT_EMPTY_PATH,
+                0,
+            ],
+        )
+    };
+    result.err().unwrap_or(Errno::NOEXEC)
+}

@@ -1,0 +1,91 @@
+//! Descriptors.
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as k;
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::{Errno, Result};
+
+use crate::call::call;
+
+/// What becomes of the descriptors of a range.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum CloseRange {
+    /// They are closed now.
+    Now,
+    /// They are closed by the next exec (Linux 5.11).
+    OnExec,
+}
+
+/// Closes every descriptor from `first` up. On kernels before 5.9 (5.11 for `OnExec`) it gives `ENOSYS` or `EINVAL`.
+///
+/// Owned descriptors in the range become invalid, so this is for a process that is about to exec: what still drops there
+/// closes nothing or gets EBADF, which nobody looks at.
+pub fn close_from(first: u32, how: CloseRange) -> Result<()> {
+    const CLOSE_RANGE_CLOEXEC: usize = 4;
+    let flags = if how == CloseRange::OnExec { CLOSE_RANGE_CLOEXEC } else { 0 };
+    // SAFETY: close_range takes numbers. With `Now` the caller accepts, per the contract above, that owned descriptors die.
+    unsafe { call(k::__NR_close_range, [first as usize, u32::MAX as usize, flags, 0, 0, 0]) }.map(drop)
+}
+
+/// Sets close-on-exec on descriptor `number`, or says with `EBADF` that it is not open.
+pub fn set_close_on_exec(number: i32) -> Result<()> {
+    const F_SETFD: usize = 2;
+    const FD_CLOEXEC: usize = 1;
+    // SAFETY: fcntl(F_SETFD) takes numbers.
+    unsafe { call(k::__NR_fcntl, [number as usize, F_SETFD, FD_CLOEXEC, 0, 0, 0]) }.map(drop)
+}
+
+/// Clears close-on-exec on `fd`, so that the next program has it.
+pub fn keep_on_exec(fd: BorrowedFd<'_>) -> Result<()> {
+    const F_SETFD: usize = 2;
+    // SAFETY: fcntl(F_SETFD) takes numbers.
+    unsafe { call(k::__NR_fcntl, [fd.as_raw_fd() as usize, F_SETFD, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Makes descriptor `number` (a standard stream) a copy of `fd`, without close-on-exec.
+pub fn replace_standard_stream(fd: BorrowedFd<'_>, number: i32) -> Result<()> {
+    if fd.as_raw_fd() == number {
+        // dup3 refuses equal numbers; all that is wanted is that the descriptor survives exec.
+        return keep_on_exec(fd);
+    }
+    // SAFETY: dup3 takes numbers. The descriptor that is replaced is a standard stream, which no `OwnedFd` of ours holds.
+    match unsafe { call(k::__NR_dup3, [fd.as_raw_fd() as usize, number as usize, 0, 0, 0, 0]) } {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Brings the network interface `lo` of this network namespace up.
+///
+/// # Errors
+/// The kernel's; `EAFNOSUPPORT` on a kernel without IPv4.
+pub fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
+    const SIOCSIFFLAGS: usize = 0x8914;
+    const IFF_UP: u16 = 1;
+    const IFF_RUNNING: u16 = 0x40;
+    // `struct ifreq`: a name of 16 bytes, then a union of which the flags are the first two; 40 bytes on 64-bit hosts and
+    // 32 on 32-bit ones, so 40 always suffices.
+    let mut request = [0_u8; 40];
+    request[..2].copy_from_slice(b"lo");
+    request[16..18].copy_from_slice(&(IFF_UP | IFF_RUNNING).to_ne_bytes());
+    // SAFETY: SIOCSIFFLAGS reads a `struct ifreq` from `request`, which is at least that long.
+    unsafe { call(k::__NR_ioctl, [socket.as_raw_fd() as usize, SIOCSIFFLAGS, request.as_ptr().addr(), 0, 0, 0]) }
+        .map(drop)
+}
+
+/// The working directory's path. Outside of this process's root it begins with "(unreachable)".
+///
+/// The C library's function would look the path up where the kernel says that; here that is what is asked for.
+pub fn current_directory(memory: &mut [u8]) -> Result<&CStr> {
+    // SAFETY: the kernel writes at most `memory.len()` bytes.
+    let n = unsafe { call(k::__NR_getcwd, [memory.as_mut_ptr().addr(), memory.len(), 0, 0, 0, 0]) }?;
+    // The length counts the NUL.
+    CStr::from_bytes_with_nul(&memory[..n]).map_err(|_| Errno::RANGE)
+}
+
+/// Whether `errno` says that the kernel, or a filter in front of it, does not have the system call.
+pub fn is_missing(errno: Errno) -> bool {
+    // A seccomp filter of a container manager may answer EPERM where the kernel would do the call.
+    errno == Errno::NOSYS || errno == Errno::PERM
+}

@@ -1,0 +1,30 @@
+//! What stands between roci and the kernel: program start, the memory functions, the panic handler, and the system calls
+//! that rustix does not offer. This crate is the only home of `unsafe` and of assembly.
+//!
+//! Checked against rustix 1.1.6, which has **no** `clone3`, `execve`, `execveat`, `exit_group`, `rt_sigprocmask`,
+//! `rt_sigtimedwait`, `signalfd4`, `mount_setattr`, `close_range`, `keyctl`, `personality`, `prlimit64` by number, and no
+//! safe `unshare`; and whose `mount` takes no bare flag word. Everything else is called through rustix.
+//!
+//! Three rings: [`arch`] issues the instruction, the modules here are typed wrappers with one meaning each, and callers
+//! see file descriptors, C strings and numbers, never a pointer.
+
+#![cfg_attr(not(test), no_std)]
+
+#[doc(hidden)]
+pub mod arch;
+mod call;
+pub mod exec;
+pub mod file;
+#[doc(hidden)]
+pub mod mem;
+pub mod mount;
+pub mod namespace;
+#[doc(hidden)]
+pub mod panic;
+pub mod process;
+pub mod signal;
+mod start;
+mod take_once;
+
+pub use start::Arguments;
+pub use take_once::{Notes, TakeOnce, Truncating};

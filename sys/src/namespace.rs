@@ -1,0 +1,21 @@
+//! Namespaces.
+
+use linux_raw_sys::general as k;
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::Result;
+
+use crate::call::call;
+
+/// Gives this process new namespaces: `CLONE_NEW*` bits and nothing else. A new pid or time namespace is for children.
+pub fn unshare(namespaces: u32) -> Result<()> {
+    // SAFETY: the argument holds only namespace bits by contract; CLONE_FILES, which would part the descriptor table from
+    // what `OwnedFd` knows, is harmless here too, since there is one thread.
+    unsafe { call(k::__NR_unshare, [namespaces as usize, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Enters the namespace that `fd` stands for, or, where it is a pidfd (Linux 5.8), those of the process with the bits in
+/// `kinds`. `kinds` of 0 accepts any kind.
+pub fn enter(fd: BorrowedFd<'_>, kinds: u32) -> Result<()> {
+    // SAFETY: setns takes numbers.
+    unsafe { call(k::__NR_setns, [fd.as_raw_fd() as usize, kinds as usize, 0, 0, 0, 0]) }.map(drop)
+}

@@ -1,0 +1,158 @@
+//! Making and ending processes.
+
+use linux_raw_sys::general as k;
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::{Errno, Result};
+
+use crate::call::call;
+
+/// Ends the process with `status`.
+pub fn exit(status: u8) -> ! {
+    // SAFETY: exit_group takes a number and touches no memory of ours.
+    let _ = unsafe { call(k::__NR_exit_group, [usize::from(status), 0, 0, 0, 0, 0]) };
+    // The call above does not return. A loop says so to the compiler without an instruction that could be skipped.
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// Writes to descriptor 2, whatever it is.
+pub fn write_stderr(bytes: &[u8]) -> Result<usize> {
+    // SAFETY: the kernel reads `bytes`, which is borrowed for the call. That descriptor 2 may be closed is the kernel's
+    // to notice (EBADF).
+    unsafe { call(k::__NR_write, [2, bytes.as_ptr().addr(), bytes.len(), 0, 0, 0]) }
+}
+
+/// Writes to descriptor 1, whatever it is.
+pub fn write_stdout(bytes: &[u8]) -> Result<usize> {
+    // SAFETY: as for `write_stderr`.
+    unsafe { call(k::__NR_write, [1, bytes.as_ptr().addr(), bytes.len(), 0, 0, 0]) }
+}
+
+/// The descriptor with `number`, which the caller of the program promised to be open (standard streams,
+/// `--preserve-fds`).
+///
+/// Nothing is undefined if it is not: every call on it then gives EBADF. It must not be one that this program owns.
+pub fn inherited_fd(number: i32) -> BorrowedFd<'static> {
+    // SAFETY: `BorrowedFd` asks that the descriptor stay open while it is borrowed. We never close a descriptor that we
+    // did not open, so an inherited one stays open until exec; and -1, which would be a niche, is excluded.
+    unsafe { BorrowedFd::borrow_raw(number.max(0)) }
+}
+
+/// The child's side and the parent's side of [`spawn`].
+pub enum Spawned {
+    /// This is the new process.
+    Child,
+    /// This is the old one.
+    Parent(Child),
+}
+
+/// A process that was just made.
+pub struct Child {
+    /// Its number in the caller's pid namespace.
+    pub pid: i32,
+    /// A descriptor of it, where the kernel has them (5.2 for clone, 5.3 for clone3).
+    pub pidfd: Option<OwnedFd>,
+}
+
+/// Where and how a new process starts.
+#[derive(Default)]
+pub struct SpawnOptions<'a> {
+    /// `CLONE_NEW*` bits.
+    pub namespaces: u32,
+    /// Become a child of the caller's parent (`CLONE_PARENT`).
+    pub sibling: bool,
+    /// Start inside this cgroup v2 directory (`CLONE_INTO_CGROUP`, Linux 5.7).
+    pub cgroup: Option<BorrowedFd<'a>>,
+}
+
+const CLONE_PIDFD: u64 = 0x1000;
+const CLONE_PARENT: u64 = 0x8000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+const SIGCHLD: u64 = 17;
+
+/// Forks, with new namespaces. `clone3`, and where the kernel (before 5.3) or a filter has none, `clone`.
+///
+/// Everything may be done in the child: the program has one thread, so the copy is complete, and it shares no memory with
+/// the parent. The child must not return from the function that called this into code that was written for the parent.
+///
+/// # Errors
+/// The kernel's. With `cgroup` on a kernel without `CLONE_INTO_CGROUP` it is `E2BIG`, `EINVAL` or `ENOSYS`, and nothing was
+/// made: call again without it.
+pub fn spawn(options: &SpawnOptions<'_>) -> Result<Spawned> {
+    let mut pidfd: i32 = -1;
+    let mut flags = u64::from(options.namespaces) | CLONE_PIDFD;
+    let mut arguments = [0_u64; 11];
+    if options.sibling {
+        flags |= CLONE_PARENT;
+    } else {
+        arguments[4] = SIGCHLD;
+    }
+    let mut size = 64;
+    if let Some(cgroup) = options.cgroup {
+        flags |= CLONE_INTO_CGROUP;
+        arguments[10] = cgroup.as_raw_fd() as u64;
+        size = 88;
+    }
+    arguments[0] = flags;
+    arguments[1] = (&raw mut pidfd).addr() as u64;
+    // SAFETY: `arguments` is a `struct clone_args` of version 0 (64 bytes) or 2 (88 bytes): flags, pidfd, child_tid,
+    // parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup. The kernel writes one int to
+    // `pidfd`, which outlives the call. CLONE_VM is never set, so the child has a copy of this stack and a zero stack
+    // pointer means to go on with it.
+    let result = match unsafe { call(k::__NR_clone3, [arguments.as_ptr().addr(), size, 0, 0, 0, 0]) } {
+        Err(Errno::NOSYS | Errno::PERM) if options.cgroup.is_none() => {
+            spawn_with_clone(options.namespaces, options.sibling, &mut pidfd)
+        }
+        other => other,
+    }?;
+    if result == 0 {
+        return Ok(Spawned::Child);
+    }
+    // SAFETY: the kernel set `pidfd` to a new descriptor, which nobody else knows.
+    let pidfd = (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
+    Ok(Spawned::Parent(Child { pid: result as i32, pidfd }))
+}
+
+/// `clone(2)`: no cgroup, no time namespace (its bit lies where `clone` has the exit signal).
+fn spawn_with_clone(namespaces: u32, sibling: bool, pidfd: &mut i32) -> Result<usize> {
+    const CLONE_NEWTIME: u32 = 0x80;
+    if namespaces & CLONE_NEWTIME != 0 {
+        return Err(Errno::NOSYS);
+    }
+    let mut flags = u64::from(namespaces) | SIGCHLD;
+    if sibling {
+        flags |= CLONE_PARENT;
+    }
+    let clone = |flags: u64, pidfd: usize| {
+        // SAFETY: no CLONE_VM, so a zero stack means the copy of this one. The third argument is where CLONE_PIDFD
+        // writes an int, on every architecture that we have; without that flag the kernel does not read it.
+        unsafe { call(k::__NR_clone, [flags as usize, 0, pidfd, 0, 0, 0]) }
+    };
+    match clone(flags | CLONE_PIDFD, core::ptr::from_mut(pidfd).addr()) {
+        // Before 5.2 an unknown flag was ignored, or refused where it collided with CLONE_PARENT_SETTID's checks.
+        Err(Errno::INVAL) => clone(flags, 0),
+        other => other,
+    }
+}
+
+/// Sets the resource limit with the kernel's number `resource` for the process `pid`, 0 for this one. The largest number is
+/// "unlimited".
+pub fn set_rlimit(pid: i32, resource: u8, soft: u64, hard: u64) -> Result<()> {
+    let new = [soft, hard];
+    // SAFETY: prlimit64 reads a `struct rlimit64` of two 64-bit numbers from `new` and writes nothing for a null old limit.
+    unsafe { call(k::__NR_prlimit64, [pid as usize, usize::from(resource), new.as_ptr().addr(), 0, 0, 0]) }.map(drop)
+}
+
+/// Gives this process a session keyring of its own, so that it does not hold the keys of its caller.
+pub fn join_new_session_keyring(name: &core::ffi::CStr) -> Result<()> {
+    const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
+    // SAFETY: the kernel reads the NUL-terminated name.
+    unsafe { call(k::__NR_keyctl, [KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr().addr(), 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Sets the execution domain (`personality(2)`).
+pub fn set_personality(domain: u32) -> Result<()> {
+    // SAFETY: personality takes a number.
+    unsafe { call(k::__NR_personality, [domain as usize, 0, 0, 0, 0, 0]) }.map(drop)
+}

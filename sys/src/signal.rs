@@ -1,0 +1,136 @@
+//! Signals: sets, waiting, sending by number.
+
+use core::ptr;
+
+use linux_raw_sys::general as k;
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::{Errno, Result};
+
+use crate::call::call;
+
+/// The largest signal number: 64, and 127 on MIPS. We use what all have.
+pub const SIGNAL_MAX: u8 = 64;
+
+/// A set of signals: bit n - 1 is signal n.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct SignalSet(pub u64);
+
+impl SignalSet {
+    /// All 64.
+    pub const ALL: Self = Self(u64::MAX);
+
+    /// The set without `signal`.
+    pub const fn without(self, signal: u8) -> Self {
+        Self(self.0 & !(1 << (signal - 1)))
+    }
+
+    /// Whether `signal` is in the set.
+    pub const fn contains(self, signal: u8) -> bool {
+        self.0 & (1 << (signal - 1)) != 0
+    }
+}
+
+/// The kernel's `sigset_t` in memory: 8 bytes on every architecture that we build for.
+const SET_BYTES: usize = 8;
+
+/// Replaces the set of blocked signals and returns the old one.
+pub fn set_blocked(set: SignalSet) -> SignalSet {
+    const SIG_SETMASK: usize = 2;
+    let mut old = 0_u64;
+    // SAFETY: the kernel reads 8 bytes from the first pointer and writes 8 to the second. It cannot fail with these
+    // arguments.
+    let _ = unsafe {
+        call(
+            k::__NR_rt_sigprocmask,
+            [SIG_SETMASK, ptr::from_ref(&set.0).addr(), (&raw mut old).addr(), SET_BYTES, 0, 0],
+        )
+    };
+    SignalSet(old)
+}
+
+/// The set of blocked signals.
+pub fn blocked() -> SignalSet {
+    const SIG_BLOCK: usize = 0;
+    let mut old = 0_u64;
+    // SAFETY: a null new set changes nothing; the kernel writes 8 bytes to the old one.
+    let _ = unsafe { call(k::__NR_rt_sigprocmask, [SIG_BLOCK, 0, (&raw mut old).addr(), SET_BYTES, 0, 0]) };
+    SignalSet(old)
+}
+
+/// Waits, without a timeout and without waking up in between, for one blocked signal of `set`, and takes it.
+pub fn wait_for(set: SignalSet) -> Result<u8> {
+    loop {
+        // SAFETY: the kernel reads 8 bytes; null for the siginfo and the timeout means that neither is wanted.
+        match unsafe { call(k::__NR_rt_sigtimedwait, [ptr::from_ref(&set.0).addr(), 0, 0, SET_BYTES, 0, 0]) } {
+            Ok(signal) => return Ok(signal as u8),
+            // SIGCONT or a tracer interrupts the wait.
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// A descriptor from which the blocked signals of `set` are read (Linux 2.6.27), close-on-exec and non-blocking.
+pub fn open_signal_fd(set: SignalSet) -> Result<OwnedFd> {
+    const SFD_CLOEXEC_NONBLOCK: usize = 0o2_004_000;
+    // SAFETY: the kernel reads 8 bytes; -1 asks for a new descriptor, which nobody else knows.
+    unsafe {
+        let fd = call(
+            k::__NR_signalfd4,
+            [usize::MAX, ptr::from_ref(&set.0).addr(), SET_BYTES, SFD_CLOEXEC_NONBLOCK, 0, 0],
+        )?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+/// Takes one signal from [`open_signal_fd`]'s descriptor, or `None` where none is pending.
+pub fn read_signal_fd(fd: BorrowedFd<'_>) -> Option<u8> {
+    let mut info = [0_u32; 32];
+    // SAFETY: the kernel writes at most the 128 bytes of a `struct signalfd_siginfo`; its first word is the number.
+    let n = unsafe { call(k::__NR_read, [fd.as_raw_fd() as usize, info.as_mut_ptr().addr(), 128, 0, 0, 0]) };
+    matches!(n, Ok(128)).then_some(info[0] as u8)
+}
+
+/// Sends `signal` (0 only asks whether it could be sent) to `pid`; negative and zero ids as in `kill(2)`.
+pub fn send(pid: i32, signal: u8) -> Result<()> {
+    // SAFETY: kill takes numbers.
+    unsafe { call(k::__NR_kill, [pid as usize, usize::from(signal), 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Sends `signal` to the process that `pidfd` stands for (Linux 5.1).
+pub fn send_to(pidfd: BorrowedFd<'_>, signal: u8) -> Result<()> {
+    // SAFETY: pidfd_send_signal takes numbers, and null for the siginfo.
+    unsafe { call(k::__NR_pidfd_send_signal, [pidfd.as_raw_fd() as usize, usize::from(signal), 0, 0, 0, 0]) }
+        .map(drop)
+}
+
+/// Puts every signal back to its default action.
+///
+/// An ignored signal stays ignored over exec, so a caller that ignores SIGPIPE or SIGHUP (Go programs, `nohup`) would hand
+/// that down. Caught ones do not exist here.
+pub fn reset_dispositions() {
+    for signal in 1..=SIGNAL_MAX {
+        set_disposition(signal, Disposition::Default);
+    }
+}
+
+/// What a signal does when nobody blocks it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Disposition {
+    /// `SIG_DFL`
+    Default = 0,
+    /// `SIG_IGN`
+    Ignore = 1,
+}
+
+/// Sets what `signal` does; SIGKILL and SIGSTOP stay as they are.
+pub fn set_disposition(signal: u8, disposition: Disposition) {
+    // `struct kernel_sigaction`: handler, flags, (restorer,) mask; with no handler all but the first word is zero, and
+    // 5 words cover it everywhere.
+    let action = [disposition as usize, 0, 0, 0, 0];
+    // SAFETY: the kernel reads at most 32 bytes of `action` and, for a null old action, writes nothing.
+    let _ = unsafe {
+        call(k::__NR_rt_sigaction, [usize::from(signal), action.as_ptr().addr(), 0, SET_BYTES, 0, 0])
+    };
+}
