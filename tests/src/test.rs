@@ -95,6 +95,14 @@ impl Test {
         self.sh("trap 'exit 7' TERM; echo ready; sleep 1000 & wait; exit 8")
     }
 
+    /// A container that must run and print. For tests whose subject may be refused or may work, where only harm is a
+    /// failure: a runtime that refuses everything must not pass them.
+    #[track_caller]
+    pub fn control(&self) {
+        let c = self.sh("echo the runtime works");
+        assert_eq!(c.output(), "the runtime works\n");
+    }
+
     /// A call of the runtime.
     pub fn call(&self, args: &[&str]) -> Invocation {
         self.runtime.call(args)

@@ -10,7 +10,7 @@ use tests::products;
 const PROGRAM: &str = "#!/bin/sh
 trap 'echo \"caught SIGTERM, good bye\"; exit 0' TERM
 echo \"hello from process $$ on $(hostname)\"
-while :; do sleep 0.1; done
+sleep 1000 & wait
 ";
 
 fn main() -> ExitCode {

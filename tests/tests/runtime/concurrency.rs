@@ -112,6 +112,7 @@ fn delete_and_kill_at_once_do_no_harm(t: &Test) {
 
 /// One container's clean-up must not take away the cgroup that another one is just about to use.
 fn containers_with_parents_in_common_come_and_go(t: &Test) {
+    t.control();
     let mut containers: Vec<_> = (0..4).map(|_| t.container(&["/bin/true"])).collect();
     for (number, c) in containers.iter_mut().enumerate() {
         c.config["linux"]["cgroupsPath"] = serde_json::json!(format!("/{}parent/{number}", t.runtime.token));

@@ -115,6 +115,7 @@ fn cve_2019_5736_the_runtime_cannot_be_overwritten_through_proc(t: &Test) {
 
 /// Directories of the host that the caller leaks, as the runtime's own descriptor of the cgroup directory once was.
 fn cve_2024_21626_a_working_directory_in_proc_self_fd_does_not_lead_out(t: &Test) {
+    t.control();
     let host = Host::new(t);
     for number in (0..=15).chain([100]) {
         let mut c =
@@ -136,6 +137,7 @@ fn cve_2024_21626_a_working_directory_in_proc_self_fd_does_not_lead_out(t: &Test
 }
 
 fn cve_2024_21626_a_program_in_proc_self_fd_does_not_lead_out(t: &Test) {
+    t.control();
     for number in [3, 5, 7, 9, 100] {
         let c = t.container(&[&format!("/proc/self/fd/{number}/bin/sh"), "-c", "echo out"]);
         let outcome = c.running(&[]).fd(number, fs::File::open("/").expect("/")).run();
@@ -145,6 +147,7 @@ fn cve_2024_21626_a_program_in_proc_self_fd_does_not_lead_out(t: &Test) {
 }
 
 fn cve_2024_21626_exec_with_such_a_working_directory_does_not_lead_out(t: &Test) {
+    t.control();
     let host = Host::new(t);
     let c = t.server();
     c.up_and_ready();
@@ -160,6 +163,7 @@ fn cve_2024_21626_exec_with_such_a_working_directory_does_not_lead_out(t: &Test)
 }
 
 fn cve_2019_19921_a_proc_that_is_a_symbolic_link_is_refused(t: &Test) {
+    t.control();
     let host = Host::new(t);
     for (name, target) in [("proc", "/tmp"), ("proc", "../tmp"), ("sys", "/tmp")] {
         let mut c = t.sh("cat /proc/self/mountinfo");
@@ -177,6 +181,7 @@ fn cve_2019_19921_a_proc_that_is_a_symbolic_link_is_refused(t: &Test) {
 }
 
 fn cve_2019_16884_a_proc_that_is_no_procfs_is_not_trusted(t: &Test) {
+    t.control();
     let mut c = t.server();
     let fake = t.path("fake");
     fs::create_dir_all(fake.join("self/attr")).expect("mkdir");
@@ -196,6 +201,7 @@ fn cve_2019_16884_a_proc_that_is_no_procfs_is_not_trusted(t: &Test) {
 }
 
 fn cve_2021_30465_destinations_do_not_follow_links_out_of_the_root(t: &Test) {
+    t.control();
     let host = Host::new(t);
     for target in [host.0.clone(), host.climbing()] {
         let mut c = t.sh("ls /volume /inside 2>/dev/null");
@@ -229,6 +235,7 @@ fn cve_2019_18837_a_mount_point_behind_a_link_is_made_inside(t: &Test) {
 }
 
 fn cve_2026_41579_a_dev_that_is_a_symbolic_link_harms_nobody(t: &Test) {
+    t.control();
     t.skip_on("runc", "runc 1.1 has this vulnerability");
     t.skip_on("crun", "crun 1.8 has this vulnerability");
     let host = Host::new(t);
@@ -256,6 +263,7 @@ fn cve_2026_41579_a_dev_that_is_a_symbolic_link_harms_nobody(t: &Test) {
 }
 
 fn cve_2025_31133_a_dev_null_of_the_image_is_not_used_for_masking(t: &Test) {
+    t.control();
     t.skip_on(
         "runc",
         "runc 1.1 takes the image's /dev/null for its own and gives it to the program as its output",
@@ -281,6 +289,7 @@ fn cve_2025_31133_a_dev_null_of_the_image_is_not_used_for_masking(t: &Test) {
 }
 
 fn cve_2025_52565_a_console_of_the_image_is_not_written_to(t: &Test) {
+    t.control();
     let host = Host::new(t);
     let mut c = t.sh("echo to the console > /dev/console; echo end");
     c.config["process"]["terminal"] = json!(true);
@@ -299,6 +308,7 @@ fn cve_2025_52565_a_console_of_the_image_is_not_written_to(t: &Test) {
 }
 
 fn a_working_directory_behind_a_link_is_inside(t: &Test) {
+    t.control();
     let host = Host::new(t);
     let mut c = t.sh("pwd; cat secret 2>/dev/null; true");
     symlink(host.climbing(), c.rootfs().join("link")).expect("symlink");
@@ -309,6 +319,7 @@ fn a_working_directory_behind_a_link_is_inside(t: &Test) {
 }
 
 fn a_device_behind_a_link_is_made_inside(t: &Test) {
+    t.control();
     let host = Host::new(t);
     let mut c = t.sh("true");
     symlink(host.climbing(), c.rootfs().join("link")).expect("symlink");
@@ -321,6 +332,7 @@ fn a_device_behind_a_link_is_made_inside(t: &Test) {
 }
 
 fn a_tmpcopyup_behind_a_link_copies_nothing_of_the_host(t: &Test) {
+    t.control();
     let host = Host::new(t);
     let mut c = t.sh("cat /link/secret /data/secret 2>/dev/null; echo end");
     symlink(host.climbing(), c.rootfs().join("link")).expect("symlink");
@@ -331,6 +343,7 @@ fn a_tmpcopyup_behind_a_link_copies_nothing_of_the_host(t: &Test) {
 }
 
 fn masked_and_read_only_paths_do_not_follow_links_out(t: &Test) {
+    t.control();
     let host = Host::new(t);
     let mut c = t.sh("true");
     symlink(host.climbing(), c.rootfs().join("link")).expect("symlink");
@@ -348,6 +361,7 @@ fn the_state_directory_is_not_reachable(t: &Test) {
 }
 
 fn dot_dot_in_the_cgroup_path_does_not_lead_out(t: &Test) {
+    t.control();
     let hierarchy = t.needs_v1_controller("pids");
     let mut c = t.sh("cat /proc/self/cgroup");
     c.config["linux"]["cgroupsPath"] = json!(format!("/{0}a/../../../../../../tmp/{0}out", t.runtime.token));
@@ -361,6 +375,7 @@ fn dot_dot_in_the_cgroup_path_does_not_lead_out(t: &Test) {
 }
 
 fn an_id_does_not_lead_out_of_the_state_directory(t: &Test) {
+    t.control();
     fs::create_dir(t.path("victim")).expect("mkdir");
     fs::write(t.path("victim/file"), "").expect("write");
     for id in ["../victim", "..", ".", "../../", "a/../../victim"] {

@@ -480,6 +480,7 @@ fn a_process_killed_with_the_container_does_not_hang_exec(t: &Test) {
 
 /// The runtime must not trust the container's /proc: here is none.
 fn exec_sees_a_tmpfs_that_covers_proc(t: &Test) {
+    t.control();
     let mut c = t.server();
     c.unmount("/proc").mount("/proc", "tmpfs", "tmpfs", &[]);
     for list in ["maskedPaths", "readonlyPaths"] {

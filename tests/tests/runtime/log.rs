@@ -58,6 +58,7 @@ fn the_log_is_appended_to(t: &Test) {
 }
 
 fn success_writes_no_line(t: &Test) {
+    t.control();
     let c = t.server();
     c.write_config();
     json_log(t, &["create", "--bundle", c.bundle.to_str().expect("path"), &c.id])

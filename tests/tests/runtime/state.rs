@@ -78,6 +78,7 @@ fn state_of_an_unknown_container_fails(t: &Test) {
 }
 
 fn state_prints_nothing_on_stderr(t: &Test) {
+    t.control();
     let c = t.server();
     c.create().ok();
     assert_eq!(c.state_call().ok().stderr, "");

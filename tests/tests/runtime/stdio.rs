@@ -152,6 +152,7 @@ fn start_does_not_need_standard_streams(t: &Test) {
 
 /// With descriptor 0 closed the next file that the runtime opens would become the container's standard input.
 fn a_closed_standard_input_is_no_hole(t: &Test) {
+    t.control();
     let c = t.sh(LIST);
     let outcome = c.running(&[]).under("sh", &["-c", r#"exec "$0" "$@" <&-"#]).run();
     if outcome.status.success() {
