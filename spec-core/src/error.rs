@@ -168,3 +168,6 @@ impl fmt::Debug for Error<'_> {
 }
 
 impl core::error::Error for Error<'_> {}
+
+#[cfg(test)]
+mod tests;

@@ -386,3 +386,6 @@ pub(crate) fn shown(json: &[u8], at: usize) -> &str {
             .unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,3 +93,6 @@ fn read_timeout<'a>(value: &mut Value<'_, 'a>) -> Read<u32> {
         seconds => Ok(seconds),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,16 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code)]
+// In a test, a panic is the message.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 #[cfg(test)]
 extern crate std;
 
 pub mod error;
 mod grammar;
+#[cfg(test)]
+mod harness;
 pub mod hooks;
 mod json;
 pub mod limits;
@@ -15,6 +19,8 @@ pub mod mounts;
 mod parse;
 pub mod process;
 pub mod resources;
+#[cfg(test)]
+mod samples;
 pub mod seccomp;
 pub mod spec;
 pub mod state;

@@ -61,3 +61,6 @@ pub const STATE_BYTES_MAX: usize = 64 * 1024;
 pub const STATE_ANNOTATIONS_MAX: usize = PAIRS_MAX;
 /// Bytes of one error line; longer ones are cut and end in "…".
 pub const MESSAGE_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests;

@@ -519,3 +519,6 @@ fn read_personality<'a>(value: &mut Value<'_, 'a>) -> Read<Personality> {
         domain: value.require("domain", domain)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

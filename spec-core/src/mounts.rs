@@ -347,3 +347,6 @@ impl MountPlan<'_> {
 }
 
 const ATIME_MASK: u64 = MOUNT_ATTR__ATIME as u64;
+
+#[cfg(test)]
+mod tests;

@@ -396,3 +396,6 @@ fn read_exec_cpu_affinity<'a>(value: &mut Value<'_, 'a>, process: &mut Process<'
         "final" => value.text_into(&mut process.exec_cpu_affinity_final)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

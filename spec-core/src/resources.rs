@@ -467,3 +467,6 @@ fn read_rdma<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<List<Rd
 fn check_unified_file(name: &str) -> Option<&'static str> {
     (!is_file_name(name)).then_some("must be a plain file name")
 }
+
+#[cfg(test)]
+mod tests;

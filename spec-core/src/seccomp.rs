@@ -260,3 +260,6 @@ fn read_argument<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<Argume
         operator: value.require("op", operator)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,6 +178,58 @@ impl<'a> Spec<'a> {
     }
 }
 
+/// What `exec` changes in the container's process. Each fails, with nothing to add, where a pool is full.
+#[allow(
+    clippy::result_unit_err,
+    reason = "there is one way to fail, and the caller knows the option that did"
+)]
+impl<'a> Spec<'a> {
+    /// Replaces `process.args`. An item that is `None` is a string that cannot be one.
+    pub fn set_arguments(&mut self, arguments: impl Iterator<Item = Option<Text<'a>>>) -> Result<(), ()> {
+        let start = self.texts.len();
+        for argument in arguments {
+            self.texts.push(argument.ok_or(())?).map_err(drop)?;
+        }
+        if let Some(process) = &mut self.process {
+            // The pool's capacity fits the index type, see limits.rs.
+            process.args = List::new(start as u16, (self.texts.len() - start) as u16);
+        }
+        Ok(())
+    }
+
+    /// Appends to `process.env`.
+    pub fn add_variable(&mut self, variable: Text<'a>) -> Result<(), ()> {
+        let Some(process) = &mut self.process else {
+            return Ok(());
+        };
+        process.env = append(&mut self.texts, process.env, variable)?;
+        Ok(())
+    }
+
+    /// Appends to `process.user.additionalGids`.
+    pub fn add_group(&mut self, gid: u32) -> Result<(), ()> {
+        let Some(process) = &mut self.process else {
+            return Ok(());
+        };
+        process.user.additional_gids = append(&mut self.ids, process.user.additional_gids, gid)?;
+        Ok(())
+    }
+}
+
+/// Makes `list` longer by `item`. Unless it is the last of its pool already, its elements are copied to the end.
+fn append<T: Copy, const N: usize>(pool: &mut Vec<T, N>, list: List<T>, item: T) -> Result<List<T>, ()> {
+    let (start, len) = (usize::from(list.start), list.len());
+    let at = if start + len == pool.len() { start } else { pool.len() };
+    if at != start {
+        for index in start..start + len {
+            let copy = *pool.get(index).ok_or(())?;
+            pool.push(copy).map_err(drop)?;
+        }
+    }
+    pool.push(item).map_err(drop)?;
+    Ok(List::new(at as u16, len as u16 + 1))
+}
+
 impl Default for Spec<'_> {
     fn default() -> Self {
         Self::new()
@@ -366,3 +418,9 @@ pooled! {
     Rule<'a> => seccomp_rules, SECCOMP_RULES_MAX;
     Argument => seccomp_arguments, SECCOMP_ARGUMENTS_MAX;
 }
+
+// A document is small and the pools are sized for the worst of them, so this is address space and not memory.
+const_assert!(size_of::<Spec<'_>>() <= 512 * 1024);
+
+#[cfg(test)]
+mod tests;

@@ -358,3 +358,6 @@ pub fn check_id(id: &str) -> Result<(), IdError> {
         _ => Err(IdError::TooLong),
     }
 }
+
+#[cfg(test)]
+mod tests;
