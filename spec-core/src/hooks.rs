@@ -1,8 +1,9 @@
 //! `hooks`: programs run at six points of the container's life.
 
-use crate::json::{Read, Value, members};
+use crate::json::Read;
 use crate::spec::{List, Spec, read_list, read_texts};
 use crate::text::Text;
+use crate::value::{Value, members};
 
 /// The six lists of hooks, in the order in which they are run.
 #[derive(Clone, Copy, Default)]

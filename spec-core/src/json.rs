@@ -13,8 +13,8 @@ use static_assertions::const_assert;
 use crate::error::{Cause, Error, Step};
 use crate::grammar;
 use crate::limits::{CONFIG_BYTES_MAX, TEXT_BYTES_MAX};
-use crate::text::Text;
-use crate::words::{NO_WORDS, Words};
+use crate::value::{Children, Value};
+use crate::words::Words;
 
 /// The context knows what is wrong.
 #[derive(Debug)]
@@ -22,290 +22,6 @@ pub(crate) struct Refused;
 
 /// What reading gives.
 pub(crate) type Read<T> = Result<T, Refused>;
-
-/// A JSON value at its place in the document. It can be read once; one that is left alone is passed over.
-pub(crate) struct Value<'v, 'a> {
-    source: &'v mut dyn Source<'a>,
-    context: &'v mut Context<'a>,
-    depth: usize,
-}
-
-/// Called with each child of an object or an array.
-///
-/// For an object: the number of the member in the list of names, from 1, or 0 where it is not in it, and the name. A
-/// member that is `null` is passed over: Go's encoders write it for what is absent. For an array: the index.
-pub(crate) trait Children<'a> {
-    fn child(&mut self, number: usize, name: &'a str, value: &mut Value<'_, 'a>) -> Read<()>;
-}
-
-impl<'a, F: FnMut(usize, &'a str, &mut Value<'_, 'a>) -> Read<()>> Children<'a> for F {
-    fn child(&mut self, number: usize, name: &'a str, value: &mut Value<'_, 'a>) -> Read<()> {
-        self(number, name, value)
-    }
-}
-
-/// Reads an object: one action for each name of a member. Other members are ignored, unless `_` has an action.
-///
-/// The names become one string and the actions the arms of one jump: the specification has two hundred members, and a
-/// `match` on strings compares with one after the other, at 30 bytes of code each.
-macro_rules! members {
-    ($value:ident, { $($name:literal => $action:expr,)* $(_ => $other:expr,)? }) => {
-        $value.object($crate::words::Words::new(concat!($($name, " "),*)), |number, _, $value| {
-            let mut known = 0;
-            $(
-                known += 1;
-                if number == known {
-                    $action;
-                    return Ok(());
-                }
-            )*
-            members!(@otherwise $($other)?)
-        })
-    };
-    (@otherwise) => { Ok(()) };
-    (@otherwise $other:expr) => { $other };
-}
-pub(crate) use members;
-
-impl<'a> Value<'_, 'a> {
-    /// A string, borrowed where it has no escapes.
-    pub(crate) fn word(&mut self) -> Read<&'a str> {
-        let raw = self.scalar(Type::String, "expected a string, not ")?.string;
-        self.context.decode(raw).ok_or_else(|| self.refuse(ARENA_FULL))
-    }
-
-    /// `true` or `false`.
-    pub(crate) fn boolean(&mut self) -> Read<bool> {
-        Ok(self.scalar(Type::Boolean, "expected true or false, not ")?.number != 0)
-    }
-
-    /// An integer from 0.
-    pub(crate) fn unsigned(&mut self) -> Read<u64> {
-        Ok(self
-            .scalar(Type::Unsigned, "expected an integer from 0 of 64 bits, not ")?
-            .number)
-    }
-
-    /// An integer.
-    pub(crate) fn signed(&mut self) -> Read<i64> {
-        Ok(self
-            .scalar(Type::Signed, "expected an integer of 64 bits, not ")?
-            .number as i64)
-    }
-
-    fn scalar(&mut self, kind: Type, expected: &'static str) -> Read<Taken<'a>> {
-        self.source.scalar(kind).ok_or_else(|| self.refuse(expected))
-    }
-
-    /// An object. See [`members`] for one with members that have meanings, and [`Children`].
-    #[inline(always)]
-    pub(crate) fn object(
-        &mut self,
-        names: Words,
-        mut member: impl FnMut(usize, &'a str, &mut Value<'_, 'a>) -> Read<()>,
-    ) -> Read<()> {
-        self.object_dyn(names, &mut member)
-    }
-
-    fn object_dyn(&mut self, names: Words, children: &mut dyn Children<'a>) -> Read<()> {
-        match self.source.object(Below {
-            children,
-            names,
-            context: self.context,
-            depth: self.depth,
-        }) {
-            true => Ok(()),
-            // A mistake further down has been noted before, and this changes nothing.
-            false => Err(self.refuse("expected an object, not ")),
-        }
-    }
-
-    /// An array. See [`Children`].
-    #[inline(always)]
-    pub(crate) fn array(
-        &mut self,
-        mut element: impl FnMut(usize, &'a str, &mut Value<'_, 'a>) -> Read<()>,
-    ) -> Read<()> {
-        self.array_dyn(&mut element)
-    }
-
-    fn array_dyn(&mut self, children: &mut dyn Children<'a>) -> Read<()> {
-        match self.source.array(Below {
-            children,
-            names: NO_WORDS,
-            context: self.context,
-            depth: self.depth,
-        }) {
-            true => Ok(()),
-            false => Err(self.refuse("expected an array, not ")),
-        }
-    }
-
-    /// Copies strings into the arena, with commas between them.
-    pub(crate) fn keep(&mut self, parts: &[&str]) -> Read<Text<'a>> {
-        let with_nul = self.context.take(&mut |arena| {
-            let mut used = 0;
-            for part in parts {
-                // The comma takes the place of the NUL behind the part before.
-                if used > 0 {
-                    *arena.get_mut(used - 1)? = b',';
-                }
-                let end = used + part.len();
-                arena.get_mut(used..end)?.copy_from_slice(part.as_bytes());
-                *arena.get_mut(end)? = 0;
-                used = end + 1;
-            }
-            Some(used)
-        });
-        match with_nul.map(Text::from_str_with_nul) {
-            Some(Some(text)) => Ok(text),
-            _ => Err(self.refuse(ARENA_FULL)),
-        }
-    }
-
-    /// Notes what is wrong with this value. A text that ends in a space is followed by the value.
-    pub(crate) fn refuse(&mut self, rule: &'static str) -> Refused {
-        self.context.refuse(self.depth, Cause::Rule(rule))
-    }
-
-    /// Notes that the list of which this value is an element or a member cannot have so many.
-    pub(crate) fn refuse_as_too_many(&mut self, name: &'static str, max: usize) -> Refused {
-        self.context
-            .refuse(self.depth.saturating_sub(1), Cause::Limit(name, max))
-    }
-
-    /// Notes what is wrong with the member `name` of this value.
-    pub(crate) fn refuse_member(&mut self, name: &'static str, rule: &'static str) -> Refused {
-        if self.context.refused.is_none() {
-            self.context.step(self.depth, Step::Member(name));
-        }
-        self.context.refuse(self.depth + 1, Cause::Rule(rule))
-    }
-
-    /// A member has to be there.
-    pub(crate) fn require<T>(&mut self, name: &'static str, value: Option<T>) -> Read<T> {
-        value.ok_or_else(|| self.refuse_member(name, "missing"))
-    }
-
-    /// A string.
-    pub(crate) fn text(&mut self) -> Read<Text<'a>> {
-        let word = self.word()?;
-        self.keep(&[word])
-    }
-
-    /// A string that says as much as its absence when it is empty.
-    pub(crate) fn optional_text(&mut self) -> Read<Option<Text<'a>>> {
-        let text = self.text()?;
-        Ok(if text.is_empty() { None } else { Some(text) })
-    }
-
-    /// A string with a character at least.
-    pub(crate) fn some_text(&mut self) -> Read<Text<'a>> {
-        let text = self.text()?;
-        if text.is_empty() {
-            Err(self.refuse("must not be empty"))
-        } else {
-            Ok(text)
-        }
-    }
-
-    /// A path from `/`.
-    pub(crate) fn absolute_path(&mut self) -> Read<Text<'a>> {
-        let text = self.text()?;
-        if text.as_str().starts_with('/') {
-            Ok(text)
-        } else {
-            Err(self.refuse("must be absolute: "))
-        }
-    }
-
-    /// A path from `/`, where the empty string says as much as its absence.
-    pub(crate) fn optional_absolute_path(&mut self) -> Read<Option<Text<'a>>> {
-        match self.optional_text()? {
-            Some(text) if !text.as_str().starts_with('/') => Err(self.refuse("must be absolute: ")),
-            text => Ok(text),
-        }
-    }
-
-    /// One of `words`: its place among them. `unknown` ends in a space.
-    pub(crate) fn one_of(&mut self, words: Words, unknown: &'static str) -> Read<usize> {
-        let word = self.word()?;
-        words.position(word).ok_or_else(|| self.refuse(unknown))
-    }
-
-    /// An array of `words`: one bit for the place of each. `unknown` ends in a space.
-    pub(crate) fn any_of(&mut self, words: Words, unknown: &'static str) -> Read<u32> {
-        let mut bits = 0;
-        self.array(|_, _, value| {
-            bits |= 1 << value.one_of(words, unknown)?;
-            Ok(())
-        })?;
-        Ok(bits)
-    }
-
-    /// An integer from `min` to `max`.
-    pub(crate) fn between(&mut self, min: i64, max: i64) -> Read<i64> {
-        let number = self.signed()?;
-        if number < min || number > max {
-            Err(self.out_of_range())
-        } else {
-            Ok(number)
-        }
-    }
-
-    /// An integer of 32 bits from 0.
-    pub(crate) fn unsigned_32(&mut self) -> Read<u32> {
-        let number = self.unsigned()?;
-        u32::try_from(number).map_err(|_| self.out_of_range())
-    }
-
-    /// An integer of 16 bits from 0.
-    pub(crate) fn unsigned_16(&mut self) -> Read<u16> {
-        let number = self.unsigned()?;
-        u16::try_from(number).map_err(|_| self.out_of_range())
-    }
-
-    /// [`Self::optional_text`].
-    pub(crate) fn text_into(&mut self, place: &mut Option<Text<'a>>) -> Read<()> {
-        *place = self.optional_text()?;
-        Ok(())
-    }
-
-    /// [`Self::boolean`].
-    pub(crate) fn boolean_into(&mut self, place: &mut bool) -> Read<()> {
-        *place = self.boolean()?;
-        Ok(())
-    }
-
-    /// [`Self::unsigned`].
-    pub(crate) fn unsigned_into(&mut self, place: &mut Option<u64>) -> Read<()> {
-        *place = Some(self.unsigned()?);
-        Ok(())
-    }
-
-    /// [`Self::signed`].
-    pub(crate) fn signed_into(&mut self, place: &mut Option<i64>) -> Read<()> {
-        *place = Some(self.signed()?);
-        Ok(())
-    }
-
-    /// [`Self::unsigned_32`].
-    pub(crate) fn unsigned_32_into(&mut self, place: &mut Option<u32>) -> Read<()> {
-        *place = Some(self.unsigned_32()?);
-        Ok(())
-    }
-
-    /// [`Self::unsigned_16`].
-    pub(crate) fn unsigned_16_into(&mut self, place: &mut Option<u16>) -> Read<()> {
-        *place = Some(self.unsigned_16()?);
-        Ok(())
-    }
-
-    /// Notes that the number is none of those that make sense here.
-    pub(crate) fn out_of_range(&mut self) -> Refused {
-        self.refuse("out of range: ")
-    }
-}
 
 // The text of the error has the number in it.
 const_assert!(CONFIG_BYTES_MAX == 262_144);
@@ -354,18 +70,18 @@ pub(crate) fn read_document<'a>(
 const STEPS_MAX: usize = 8;
 
 /// What all values of a document share.
-struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// The part of the arena that is free.
-    arena: &'a mut [u8],
+    pub(crate) arena: &'a mut [u8],
     /// The way to the value that was read last. What lies behind the depth of a value belongs to its last child.
-    path: [Step<'a>; STEPS_MAX],
+    pub(crate) path: [Step<'a>; STEPS_MAX],
     /// The first mistake, and how many steps from the top it is.
-    refused: Option<(Cause, usize)>,
+    pub(crate) refused: Option<(Cause, usize)>,
 }
 
 impl<'a> Context<'a> {
     /// Notes a mistake of the value that is `depth` steps from the top. Only the first counts.
-    fn refuse(&mut self, depth: usize, cause: Cause) -> Refused {
+    pub(crate) fn refuse(&mut self, depth: usize, cause: Cause) -> Refused {
         if self.refused.is_none() {
             self.refused = Some((cause, depth));
         }
@@ -373,14 +89,14 @@ impl<'a> Context<'a> {
     }
 
     /// Notes the way to the value that is read next. Steps that are deeper than any field of ours are not kept.
-    fn step(&mut self, depth: usize, step: Step<'a>) {
+    pub(crate) fn step(&mut self, depth: usize, step: Step<'a>) {
         if let Some(place) = self.path.get_mut(depth) {
             *place = step;
         }
     }
 
     /// Takes bytes of the arena, filled by `fill`, which returns how many it has used.
-    fn take(&mut self, fill: &mut dyn FnMut(&mut [u8]) -> Option<usize>) -> Option<&'a str> {
+    pub(crate) fn take(&mut self, fill: &mut dyn FnMut(&mut [u8]) -> Option<usize>) -> Option<&'a str> {
         let arena = mem::take(&mut self.arena);
         let used = fill(arena)?;
         let (text, rest) = arena.split_at_mut_checked(used)?;
@@ -389,7 +105,7 @@ impl<'a> Context<'a> {
     }
 
     /// The string that the document spells `raw`.
-    fn decode(&mut self, raw: &'a str) -> Option<&'a str> {
+    pub(crate) fn decode(&mut self, raw: &'a str) -> Option<&'a str> {
         if raw.contains('\\') {
             self.take(&mut |arena| decode(raw.as_bytes(), arena))
         } else {
@@ -399,7 +115,7 @@ impl<'a> Context<'a> {
 }
 
 /// Cannot happen with an arena that is twice as long as the document.
-const ARENA_FULL: &str = "no room left for strings (TEXT_BYTES_MAX)";
+pub(crate) const ARENA_FULL: &str = "no room left for strings (TEXT_BYTES_MAX)";
 
 /// Resolves the escapes of a string that has passed the grammar, where they are known to be complete.
 fn decode(raw: &[u8], out: &mut [u8]) -> Option<usize> {
@@ -442,7 +158,7 @@ fn code_unit(raw: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Where a [`Value`] comes from: [`Slot`], with its type forgotten.
-trait Source<'a> {
+pub(crate) trait Source<'a> {
     fn scalar(&mut self, kind: Type) -> Option<Taken<'a>>;
     fn object(&mut self, members: Below<'_, 'a>) -> bool;
     fn array(&mut self, elements: Below<'_, 'a>) -> bool;
@@ -450,7 +166,7 @@ trait Source<'a> {
 
 /// The types of scalars that can be asked for.
 #[derive(Clone, Copy)]
-enum Type {
+pub(crate) enum Type {
     String,
     Boolean,
     Unsigned,
@@ -552,11 +268,11 @@ impl<'a> Visitor<'a> for Seed<'_, 'a> {
 const EXPECTED_INTEGER: Cause = Cause::Rule("expected an integer, not ");
 
 /// The visitor of an object and of an array.
-struct Below<'s, 'a> {
-    children: &'s mut dyn Children<'a>,
-    names: Words,
-    context: &'s mut Context<'a>,
-    depth: usize,
+pub(crate) struct Below<'s, 'a> {
+    pub(crate) children: &'s mut dyn Children<'a>,
+    pub(crate) names: Words,
+    pub(crate) context: &'s mut Context<'a>,
+    pub(crate) depth: usize,
 }
 
 impl<'a> Visitor<'a> for Below<'_, 'a> {
@@ -630,9 +346,9 @@ impl<'a> Visitor<'a> for Below<'_, 'a> {
 struct Scalar;
 
 /// What [`Scalar`] has taken, in the member that fits.
-struct Taken<'a> {
-    string: &'a str,
-    number: u64,
+pub(crate) struct Taken<'a> {
+    pub(crate) string: &'a str,
+    pub(crate) number: u64,
 }
 
 impl<'a> Visitor<'a> for Scalar {

@@ -26,6 +26,7 @@ pub mod spec;
 pub mod state;
 pub mod text;
 mod validate;
+mod value;
 pub mod words;
 
 pub use error::Error;

@@ -2,13 +2,14 @@
 
 use heapless::Vec;
 
-use crate::json::{Read, Value, members};
+use crate::json::Read;
 use crate::limits::NAMESPACES_MAX;
 use crate::mounts::{MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use crate::resources::{Resources, read_resources};
 use crate::seccomp::{Seccomp, read_seccomp};
 use crate::spec::{List, Pool, Present, Spec, push_pair, read_absolute_paths, read_list, read_pairs, read_texts};
 use crate::text::Text;
+use crate::value::{Value, members};
 use crate::words::{NO_WORDS, Words};
 
 /// `linux`.

@@ -2,11 +2,12 @@
 
 use heapless::Vec;
 
-use crate::json::{Read, Value, members};
+use crate::json::Read;
 use crate::limits::{MOUNT_OPTIONS_MAX, MOUNTS_MAX};
 use crate::linux::{IdMapping, read_id_mapping};
 use crate::spec::{List, Spec, read_list};
 use crate::text::Text;
+use crate::value::{Value, members};
 use crate::words::Words;
 
 /// One element of `mounts`.

@@ -1,11 +1,12 @@
 //! The documents that roci reads, from bytes to a checked [`Spec`].
 
 use crate::error::Error;
-use crate::json::{Read, Value, read_document};
+use crate::json::{Read, read_document};
 use crate::process::read_process;
 use crate::resources::read_resources;
 use crate::spec::{Spec, read_config};
 use crate::validate::{Broken, check_config, check_process_document};
+use crate::value::Value;
 
 /// Reads and checks config.json.
 ///

@@ -2,10 +2,11 @@
 
 use heapless::Vec;
 
-use crate::json::{Read, Value, members};
+use crate::json::Read;
 use crate::limits::RLIMITS_MAX;
 use crate::spec::{List, Present, Spec, read_list, read_texts};
 use crate::text::Text;
+use crate::value::{Value, members};
 use crate::words::Words;
 
 /// `process`. Also the document that `exec --process` reads.

@@ -1,9 +1,10 @@
 //! `linux.resources`: what a cgroup limits. Also the document that `update --resources` reads.
 
-use crate::json::{Read, Value, members};
+use crate::json::Read;
 use crate::linux::{DeviceKind, MAJOR_MAX, MINOR_MAX, Pair, is_file_name};
 use crate::spec::{List, Pool, Spec, read_list, read_pairs};
 use crate::text::Text;
+use crate::value::{Value, members};
 use crate::words::NO_WORDS;
 
 /// `resources`. A number that is not given is `None`; 0 is a value.

@@ -1,8 +1,9 @@
 //! `linux.seccomp`: the profile, as written.
 
-use crate::json::{Read, Value, members};
+use crate::json::Read;
 use crate::spec::{List, Present, Spec, read_list, read_texts};
 use crate::text::Text;
+use crate::value::{Value, members};
 use crate::words::Words;
 
 /// `seccomp`.

@@ -6,7 +6,7 @@ use heapless::{Vec, VecView};
 use static_assertions::const_assert;
 
 use crate::hooks::{Hook, Hooks, read_hooks};
-use crate::json::{Read, Value, members};
+use crate::json::Read;
 use crate::limits::*;
 use crate::linux::{Device, IdMapping, Linux, Pair, read_linux};
 use crate::mounts::{Mount, read_mounts};
@@ -14,6 +14,7 @@ use crate::process::{Process, read_process};
 use crate::resources::{DeviceRule, HugepageLimit, NetworkPriority, RdmaLimit, ThrottleDevice, WeightDevice};
 use crate::seccomp::{Argument, Rule};
 use crate::text::Text;
+use crate::value::{Value, members};
 use crate::words::NO_WORDS;
 
 /// A list of `T` inside one of the pools of [`Spec`]: where it starts and how long it is. All zero is the empty list.

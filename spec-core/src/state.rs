@@ -5,10 +5,11 @@ use core::fmt::{self, Write};
 use heapless::Vec;
 
 use crate::error::Error;
-use crate::json::{Read, Value, members, read_document};
+use crate::json::{Read, read_document};
 use crate::limits::{ID_BYTES_MAX, STATE_ANNOTATIONS_MAX};
 use crate::linux::Pair;
 use crate::text::Text;
+use crate::value::{Value, members};
 use crate::words::NO_WORDS;
 
 /// The contents of state.json. Every string borrows from the arena that [`parse_state`] was given.
