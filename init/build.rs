@@ -1,26 +1,29 @@
 //! Linker arguments of the executable. They are here and not in a configuration file, so that a plain `cargo build` on a
 //! plain host makes the real thing.
 
+use std::env::var;
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let target = std::env::var("TARGET").unwrap_or_default();
-    // The musl targets are linked by rust-lld with the settings of .cargo/config.toml; a gnu host links by its C compiler.
-    if target.ends_with("-linux-gnu") {
-        for argument in [
+    println!("cargo::rerun-if-changed=../targets/program.ld");
+    let script = format!("{}/../targets/program.ld", var("CARGO_MANIFEST_DIR").unwrap_or_default());
+    // The musl targets are linked by rust-lld itself (.cargo/config.toml), a gnu host by way of its C compiler.
+    let arguments = if var("TARGET").is_ok_and(|target| target.ends_with("-gnu")) {
+        vec![
             // No C runtime: `_start` is ours.
-            "-nostartfiles",
-            "-nostdlib",
-            "-static",
+            "-nostartfiles".into(),
+            "-nostdlib".into(),
+            "-static".into(),
             // At a fixed address: nothing to relocate at start, no dynamic section.
-            "-no-pie",
-            "-Wl,--build-id=none",
-            // One segment less, and no page of padding before the code: a page is 3 % of the program.
-            "-Wl,-z,noseparate-code",
-            "-Wl,-z,norelro",
-            "-Wl,--no-eh-frame-hdr",
-            "-Wl,--gc-sections",
-        ] {
-            println!("cargo::rustc-link-arg-bins={argument}");
-        }
+            "-no-pie".into(),
+            "-Wl,--build-id=none".into(),
+            "-Wl,--gc-sections".into(),
+            format!("-Wl,-T,{script}"),
+        ]
+    } else {
+        vec!["--gc-sections".into(), format!("-T{script}")]
+    };
+    for argument in arguments {
+        println!("cargo::rustc-link-arg-bins={argument}");
     }
 }

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use core::fmt::{self, Write};
 
 use heapless::Vec;
-use sys::Arguments;
+use sys::{Arguments, TakeOnce};
 
 use crate::error::{Error, Result};
 
@@ -206,11 +206,15 @@ const OPTIONS: &[OptionRow] = &[
     option("rootless", 0, "", Opt::Ignored, &[Spec], "ignored: written for root"),
 ];
 
+type GivenOptions = Vec<(Opt, &'static CStr), OPTIONS_MAX>;
+
+static OPTIONS_GIVEN: TakeOnce<GivenOptions> = TakeOnce::new(Vec::new());
+
 /// A parsed command line.
 pub struct Invocation {
     /// The command.
     pub command: Command,
-    options: Vec<(Opt, &'static CStr), OPTIONS_MAX>,
+    options: &'static mut GivenOptions,
     positional: Vec<&'static CStr, 3>,
     /// For help: the command that is asked about.
     topic: Option<Command>,
@@ -289,7 +293,7 @@ pub fn number<T: core::str::FromStr>(word: &'static CStr, what: &str) -> Result<
 pub fn parse(arguments: Arguments) -> Result<Invocation> {
     let mut invocation = Invocation {
         command: Command::Help,
-        options: Vec::new(),
+        options: OPTIONS_GIVEN.take(),
         positional: Vec::new(),
         topic: None,
         program_at: arguments.len(),

@@ -96,9 +96,7 @@ pub fn rootfs_path(spec: &Spec<'static>, bundle: &CStr) -> Result<Path> {
     if path.starts_with('/') {
         return Path::join(&[path.as_bytes()]).during("join root.path");
     }
-    let mut joined = Path::join(&[trim(bundle.to_bytes()), b"/"]).during("join root.path")?;
-    joined.append(path.as_bytes(), false).during("join root.path")?;
-    Ok(joined)
+    Path::join(&[trim(bundle.to_bytes()), b"/", path.as_bytes()]).during("join root.path")
 }
 
 /// Formats into a document; too much is an error.

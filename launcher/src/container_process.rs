@@ -236,8 +236,12 @@ fn write_sysctls(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
         let name = sysctl.key.as_str();
         let site = format_args!("linux.sysctl {name}");
         // Dots separate, as in sysctl(8), unless there are slashes: then dots are part of names (interfaces).
-        let mut path = Path::join(&[b"sys/"]).during("join path")?;
-        path.append(name.as_bytes(), !name.contains('/')).during("join path")?;
+        let mut path = Path::join(&[b"sys/", name.as_bytes()]).during("join path")?;
+        if !name.contains('/') {
+            for byte in path.bytes_mut().iter_mut().filter(|byte| **byte == b'.') {
+                *byte = b'/';
+            }
+        }
         let write = || proc.write(path.as_c_str(), sysctl.value.as_str().as_bytes());
         write().during("write").map_err(|error| error.at(site))?;
     }

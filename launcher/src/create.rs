@@ -352,7 +352,7 @@ fn failure(payload: &[u8]) -> Error {
 }
 
 fn is_hook_failure(error: &Error) -> bool {
-    matches!(error.cause, Cause::Said(text) if text.starts_with("hooks."))
+    matches!(error.cause(), Cause::Said(text) if text.starts_with("hooks."))
 }
 
 /// The process closed the socket without a word.

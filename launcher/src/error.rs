@@ -5,6 +5,7 @@
 //! counts knows the site. Nobody in between adds anything, and only `main` prints.
 
 use core::fmt;
+use core::num::NonZeroU32;
 
 use rustix::io::Errno;
 use spec_core::limits::MESSAGE_BYTES_MAX;
@@ -14,9 +15,13 @@ use crate::errno;
 /// The usual result.
 pub type Result<T> = core::result::Result<T, Error>;
 
-/// An error.
+/// An error: the number of its facts on a shelf, so that a `Result` is passed in registers and `?` costs a comparison.
 #[derive(Clone, Copy)]
-pub struct Error {
+pub struct Error(NonZeroU32);
+
+/// What is known of an error.
+#[derive(Clone, Copy)]
+pub struct Facts {
     /// The element of the configuration, as in `mounts[3] /proc`; empty where it is no element's fault.
     pub site: &'static str,
     /// What was being done, as in `mount proc`; empty where the cause says it all.
@@ -24,6 +29,14 @@ pub struct Error {
     /// Why it failed.
     pub cause: Cause,
 }
+
+/// Errors that one process can make. Most make none; attempts with a fallback make one each.
+const FACTS_MAX: usize = 64;
+
+static FACTS: sys::Shelf<Facts, FACTS_MAX> = sys::Shelf::new();
+
+/// Stands for whatever comes when the shelf is full.
+static MANY: Facts = Facts { site: "", operation: "", cause: Cause::Said("too many errors") };
 
 /// Why an operation failed.
 #[derive(Clone, Copy)]
@@ -45,14 +58,23 @@ pub fn keep(text: fmt::Arguments<'_>) -> &'static str {
 }
 
 impl Error {
+    #[cold]
+    fn make(site: &'static str, operation: &'static str, cause: Cause) -> Self {
+        Self(FACTS.put(Facts { site, operation, cause }))
+    }
+
+    fn facts(self) -> &'static Facts {
+        FACTS.get(self.0).unwrap_or(&MANY)
+    }
+
     /// `operation` failed with `errno`.
     pub fn new(operation: &'static str, errno: Errno) -> Self {
-        Self { site: "", operation, cause: Cause::Errno(errno) }
+        Self::make("", operation, Cause::Errno(errno))
     }
 
     /// The rule `text` was broken.
     pub fn said(text: &'static str) -> Self {
-        Self { site: "", operation: "", cause: Cause::Said(text) }
+        Self::make("", "", Cause::Said(text))
     }
 
     /// The same with a text made now.
@@ -62,20 +84,23 @@ impl Error {
 
     /// The command line is wrong.
     pub fn usage(text: fmt::Arguments<'_>) -> Self {
-        Self { site: "", operation: "", cause: Cause::Usage(keep(text)) }
+        Self::make("", "", Cause::Usage(keep(text)))
     }
 
     /// The same error, at a place in the configuration. An inner site is more exact and stays.
-    pub fn at(mut self, site: fmt::Arguments<'_>) -> Self {
-        if self.site.is_empty() {
-            self.site = keep(site);
-        }
-        self
+    pub fn at(self, site: fmt::Arguments<'_>) -> Self {
+        let Facts { site: inner, operation, cause } = *self.facts();
+        if inner.is_empty() { Self::make(keep(site), operation, cause) } else { self }
+    }
+
+    /// Why it failed.
+    pub fn cause(&self) -> Cause {
+        self.facts().cause
     }
 
     /// The kernel's error number, where it is the cause.
     pub fn errno(&self) -> Option<Errno> {
-        match self.cause {
+        match self.facts().cause {
             Cause::Errno(errno) => Some(errno),
             _ => None,
         }
@@ -84,16 +109,17 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in [self.site, self.operation] {
+        let Facts { site, operation, cause } = *self.facts();
+        for part in [site, operation] {
             if !part.is_empty() {
                 f.write_str(part)?;
                 f.write_str(": ")?;
             }
         }
-        match self.cause {
+        match cause {
             Cause::Errno(errno) => {
                 errno::Words(errno).fmt(f)?;
-                if let Some(hint) = hint(self.operation, errno) {
+                if let Some(hint) = hint(operation, errno) {
                     f.write_str(" (")?;
                     f.write_str(hint)?;
                     f.write_str(")")?;
@@ -115,11 +141,17 @@ pub trait During<T> {
 
 impl<T> During<T> for rustix::io::Result<T> {
     fn during(self, operation: &'static str) -> Result<T> {
-        self.map_err(|errno| Error::new(operation, errno))
+        match self {
+            Ok(value) => Ok(value),
+            Err(errno) => Err(Error::new(operation, errno)),
+        }
     }
 
     fn during_with(self, operation: fmt::Arguments<'_>) -> Result<T> {
-        self.map_err(|errno| Error::new(keep(operation), errno))
+        match self {
+            Ok(value) => Ok(value),
+            Err(errno) => Err(Error::new(keep(operation), errno)),
+        }
     }
 }
 

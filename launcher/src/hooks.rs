@@ -9,7 +9,7 @@ use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, waitpid};
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use rustix::time::Timespec;
 use spec_core::hooks::Hook;
 use spec_core::limits::TEXTS_MAX;
 use spec_core::{List, Spec};
@@ -150,7 +150,7 @@ fn close_others() {
 /// Reads what the hook prints and waits for its end; `false` where its time ran out.
 fn wait_for_end(child: &Child, output: &OwnedFd, timeout: Option<u32>, tail: &mut Vec<u8, OUTPUT_BYTES>) -> Result<bool> {
     let deadline = timeout.map(|seconds| {
-        let now = clock_gettime(ClockId::Monotonic);
+        let now = sys::process::now(sys::process::Clock::Monotonic);
         Timespec { tv_sec: now.tv_sec + i64::from(seconds), tv_nsec: now.tv_nsec }
     });
     let mut output_open = true;
@@ -158,7 +158,7 @@ fn wait_for_end(child: &Child, output: &OwnedFd, timeout: Option<u32>, tail: &mu
         let left = match deadline {
             None => None,
             Some(deadline) => {
-                let now = clock_gettime(ClockId::Monotonic);
+                let now = sys::process::now(sys::process::Clock::Monotonic);
                 let left = (deadline.tv_sec - now.tv_sec) * 1000 + (deadline.tv_nsec - now.tv_nsec) as i64 / 1_000_000;
                 if left <= 0 {
                     return Ok(false);

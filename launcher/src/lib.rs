@@ -89,7 +89,7 @@ pub fn main(arguments: sys::Arguments) -> u8 {
 
 fn fail(reporter: &Reporter, command: &str, id: &str, error: &Error) -> u8 {
     reporter.error(command, id, error);
-    match error.cause {
+    match error.cause() {
         Cause::Usage(_) => exit::USAGE,
         _ => exit::FAILED,
     }

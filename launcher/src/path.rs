@@ -3,14 +3,17 @@
 use core::ffi::CStr;
 use core::fmt;
 
-use heapless::Vec;
 use rustix::io::Errno;
 use spec_core::limits::PATH_BYTES_MAX;
+use sys::ScratchString;
 
-/// A path of at most `PATH_MAX` bytes with its NUL, on the stack.
-pub struct Path {
-    bytes: Vec<u8, PATH_BYTES_MAX>,
-}
+/// A path of at most `PATH_MAX` bytes with its NUL.
+pub struct Path(ScratchString);
+
+/// Without the NUL.
+const LONGEST: usize = PATH_BYTES_MAX - 1;
+/// For formatted paths, which are made of numbers and short names.
+const LONGEST_FORMATTED: usize = 511;
 
 impl Path {
     /// Joins `parts` as they are.
@@ -18,12 +21,7 @@ impl Path {
     /// # Errors
     /// `ENAMETOOLONG`, as the kernel would say.
     pub fn join(parts: &[&[u8]]) -> Result<Self, Errno> {
-        let mut path = Self { bytes: Vec::new() };
-        for part in parts {
-            path.bytes.extend_from_slice(part).map_err(|_| Errno::NAMETOOLONG)?;
-        }
-        path.bytes.push(0).map_err(|_| Errno::NAMETOOLONG)?;
-        Ok(path)
+        ScratchString::join(parts, LONGEST).map(Self).ok_or(Errno::NAMETOOLONG)
     }
 
     /// Formats a path.
@@ -31,39 +29,22 @@ impl Path {
     /// # Errors
     /// `ENAMETOOLONG`.
     pub fn format(text: fmt::Arguments<'_>) -> Result<Self, Errno> {
-        let mut path = Self { bytes: Vec::new() };
-        fmt::write(&mut path, text).map_err(|_| Errno::NAMETOOLONG)?;
-        path.bytes.push(0).map_err(|_| Errno::NAMETOOLONG)?;
-        Ok(path)
+        ScratchString::format(text, LONGEST_FORMATTED).map(Self).ok_or(Errno::NAMETOOLONG)
     }
 
-    /// Appends `part`; with `dots_to_slashes`, every dot in it becomes a slash.
-    ///
-    /// # Errors
-    /// `ENAMETOOLONG`.
-    pub fn append(&mut self, part: &[u8], dots_to_slashes: bool) -> Result<(), Errno> {
-        self.bytes.pop();
-        for &byte in part {
-            let byte = if dots_to_slashes && byte == b'.' { b'/' } else { byte };
-            self.bytes.push(byte).map_err(|_| Errno::NAMETOOLONG)?;
-        }
-        self.bytes.push(0).map_err(|_| Errno::NAMETOOLONG)
+    /// The bytes, to change single ones.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.0.bytes_mut()
     }
 
     /// For the kernel. A NUL inside ends the path there, which is what the kernel would see too.
     pub fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+        self.0.as_c_str()
     }
 
     /// For people.
     pub fn as_str(&self) -> &str {
-        self.as_c_str().to_str().unwrap_or("?")
-    }
-}
-
-impl fmt::Write for Path {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.bytes.extend_from_slice(text.as_bytes()).map_err(|_| fmt::Error)
+        self.0.as_str()
     }
 }
 
@@ -75,12 +56,6 @@ pub fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn joined_and_formatted() {
-        assert_eq!(Path::join(&[b"/a", b"/", b"b"]).unwrap().as_c_str(), c"/a/b");
-        assert_eq!(Path::format(format_args!("self/fd/{}", 7)).unwrap().as_str(), "self/fd/7");
-    }
 
     #[test]
     fn path_max_counts_the_nul() {

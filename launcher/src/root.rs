@@ -78,14 +78,13 @@ impl Root {
         // From the first missing component on, each is made in the directory that was just opened and opened without
         // following, so that a link that appears in between is an error and not a way out.
         let mut current = openat(&self.fd, c".", flags | OFlags::CLOEXEC, Mode::empty())?;
-        let mut prefix: Vec<u8, PATH_BYTES_MAX> = Vec::new();
         let mut made = false;
-        for component in components(path.to_bytes()) {
-            if prefix.push(b'/').is_err() || prefix.extend_from_slice(component).is_err() {
-                return Err(Errno::NAMETOOLONG);
-            }
+        let whole = path.to_bytes();
+        for component in components(whole) {
             if !made {
-                match self.open(Path::join(&[&prefix])?.as_c_str(), flags, links) {
+                // The path up to and with this component, which is a part of the whole.
+                let end = component.as_ptr_range().end.addr() - whole.as_ptr().addr();
+                match self.open(Path::join(&[&whole[..end]])?.as_c_str(), flags, links) {
                     Ok(next) => {
                         current = next;
                         continue;
@@ -142,61 +141,55 @@ impl Root {
 
     /// What `openat2` with `RESOLVE_IN_ROOT` does, for kernels before 5.6: one component at a time, links read and
     /// resolved by ourselves, `..` taken from a stack and never from the kernel.
+    #[inline(never)]
     fn walk(&self, path: &CStr, flags: OFlags, links: Links) -> Result<OwnedFd> {
         let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut above: Vec<OwnedFd, DEPTH_MAX> = Vec::new();
         let mut current = openat(&self.fd, c".", directory, Mode::empty())?;
-        let mut rest: Vec<u8, PATH_BYTES_MAX> = Vec::new();
-        rest.extend_from_slice(path.to_bytes()).map_err(|_| Errno::NAMETOOLONG)?;
+        let mut rest = Path::join(&[path.to_bytes()])?;
+        let mut at = 0;
         let mut links_seen = 0;
         loop {
-            let skip = rest.iter().position(|&byte| byte != b'/').unwrap_or(rest.len());
-            let end = rest[skip..].iter().position(|&byte| byte == b'/').map_or(rest.len(), |n| skip + n);
-            let component = Path::join(&[&rest[skip..end]])?;
-            let after = rest[end..].iter().any(|&byte| byte != b'/');
+            let bytes = rest.as_c_str().to_bytes();
+            let start = at + bytes[at..].iter().take_while(|&&byte| byte == b'/').count();
+            let end = start + bytes[start..].iter().take_while(|&&byte| byte != b'/').count();
+            let component = Path::join(&[&bytes[start..end]])?;
+            let last = bytes[end..].iter().all(|&byte| byte == b'/');
             let name = component.as_c_str();
-            if name.is_empty() || name == c"." {
-                if !after {
-                    return openat(&current, c".", flags, Mode::empty());
-                }
-            } else if name == c".." {
-                if let Some(parent) = above.pop() {
+            at = end;
+            if name.is_empty() || name == c"." || name == c".." {
+                if name == c".."
+                    && let Some(parent) = above.pop()
+                {
                     current = parent;
                 }
-                if !after {
+                if last {
                     return openat(&current, c".", flags, Mode::empty());
                 }
-            } else {
-                let kind = FileType::from_raw_mode(statat(&current, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
-                let last = !after;
-                if kind == FileType::Symlink && !(last && flags.contains(OFlags::NOFOLLOW)) {
-                    links_seen += 1;
-                    if links == Links::Refuse || links_seen > LINKS_MAX {
-                        return Err(Errno::LOOP);
-                    }
-                    let mut memory = [core::mem::MaybeUninit::uninit(); PATH_BYTES_MAX];
-                    let (target, _) = readlinkat_raw(&current, name, &mut memory)?;
-                    let mut longer: Vec<u8, PATH_BYTES_MAX> = Vec::new();
-                    let full = |_| Errno::NAMETOOLONG;
-                    longer.extend_from_slice(target).map_err(full)?;
-                    longer.extend_from_slice(&rest[end..]).map_err(full)?;
-                    if target.starts_with(b"/") {
-                        above.clear();
-                        current = openat(&self.fd, c".", directory, Mode::empty())?;
-                    }
-                    rest = longer;
-                    continue;
-                }
-                if last {
-                    // The file may have become a link since; NOFOLLOW makes that an error (or, with O_PATH, the link).
-                    return openat(&current, name, flags | OFlags::NOFOLLOW, Mode::empty());
-                }
-                let next = openat(&current, name, directory, Mode::empty())?;
-                above.push(core::mem::replace(&mut current, next)).map_err(|_| Errno::NAMETOOLONG)?;
+                continue;
             }
-            let mut shorter: Vec<u8, PATH_BYTES_MAX> = Vec::new();
-            let _ = shorter.extend_from_slice(&rest[end..]);
-            rest = shorter;
+            let kind = FileType::from_raw_mode(statat(&current, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
+            if kind == FileType::Symlink && !(last && flags.contains(OFlags::NOFOLLOW)) {
+                links_seen += 1;
+                if links == Links::Refuse || links_seen > LINKS_MAX {
+                    return Err(Errno::LOOP);
+                }
+                let mut memory = [core::mem::MaybeUninit::uninit(); PATH_BYTES_MAX];
+                let (target, _) = readlinkat_raw(&current, name, &mut memory)?;
+                if target.starts_with(b"/") {
+                    above.clear();
+                    current = openat(&self.fd, c".", directory, Mode::empty())?;
+                }
+                rest = Path::join(&[target, &bytes[end..]])?;
+                at = 0;
+                continue;
+            }
+            if last {
+                // The file may have become a link since; NOFOLLOW makes that an error (or, with O_PATH, the link).
+                return openat(&current, name, flags | OFlags::NOFOLLOW, Mode::empty());
+            }
+            let next = openat(&current, name, directory, Mode::empty())?;
+            above.push(core::mem::replace(&mut current, next)).map_err(|_| Errno::NAMETOOLONG)?;
         }
     }
 }

@@ -106,7 +106,7 @@ pub fn list(invocation: &Invocation) -> Result<()> {
     if format == Format::Table && !invocation.has(Opt::Quiet) {
         write_row(&mut out, ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]);
     }
-    let mut space = [core::mem::MaybeUninit::uninit(); 4096];
+    let mut space = [core::mem::MaybeUninit::uninit(); 2048];
     let mut entries = RawDir::new(root.as_fd(), &mut space);
     while let Some(entry) = entries.next() {
         let entry = entry.during("read state root")?;

@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use rustix::time::{ClockId, clock_gettime};
 
 /// A point in time, UTC, printed as `2026-11-22T05:12:00.123456789Z`.
 #[derive(Clone, Copy)]
@@ -14,7 +13,7 @@ pub struct Rfc3339 {
 impl Rfc3339 {
     /// Now.
     pub fn now() -> Self {
-        let now = clock_gettime(ClockId::Realtime);
+        let now = sys::process::now(sys::process::Clock::Realtime);
         Self { seconds: now.tv_sec.max(0) as u64, nanoseconds: now.tv_nsec as u32 }
     }
 }

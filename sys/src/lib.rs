@@ -23,8 +23,10 @@ pub mod namespace;
 pub mod panic;
 pub mod process;
 pub mod signal;
+mod scratch;
 mod start;
 mod take_once;
 
+pub use scratch::ScratchString;
 pub use start::Arguments;
-pub use take_once::{Notes, TakeOnce, Truncating};
+pub use take_once::{Notes, Shelf, TakeOnce, Truncating};

@@ -151,6 +151,29 @@ pub fn join_new_session_keyring(name: &core::ffi::CStr) -> Result<()> {
     unsafe { call(k::__NR_keyctl, [KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr().addr(), 0, 0, 0, 0]) }.map(drop)
 }
 
+/// Which clock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Clock {
+    /// The time of day.
+    Realtime = 0,
+    /// Time since some point, which nobody sets.
+    Monotonic = 1,
+}
+
+/// The time. rustix asks the vDSO, which saves time in a loop, and costs 2 KB of code to find where it is asked once.
+pub fn now(clock: Clock) -> rustix::time::Timespec {
+    let mut time = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    #[cfg(target_pointer_width = "64")]
+    let number = k::__NR_clock_gettime;
+    // The older call has 32-bit seconds there.
+    #[cfg(target_pointer_width = "32")]
+    let number = k::__NR_clock_gettime64;
+    // SAFETY: the kernel writes a `struct __kernel_timespec`, two 64-bit numbers, which `Timespec` is.
+    let _ = unsafe { call(number, [clock as usize, (&raw mut time).addr(), 0, 0, 0, 0]) };
+    time
+}
+
 /// Sets the execution domain (`personality(2)`).
 pub fn set_personality(domain: u32) -> Result<()> {
     // SAFETY: personality takes a number.

@@ -30,6 +30,52 @@ impl<T> TakeOnce<T> {
     }
 }
 
+/// Small values that live as long as the program, a fixed number of them.
+pub struct Shelf<T, const N: usize> {
+    used: core::sync::atomic::AtomicUsize,
+    places: UnsafeCell<[core::mem::MaybeUninit<T>; N]>,
+}
+
+// SAFETY: a place is written once, by the one `put` that was given its number, and is read only by who has the number.
+unsafe impl<T: Send + Sync, const N: usize> Sync for Shelf<T, N> {}
+
+impl<T, const N: usize> Shelf<T, N> {
+    /// An empty shelf.
+    pub const fn new() -> Self {
+        Self {
+            used: core::sync::atomic::AtomicUsize::new(0),
+            places: UnsafeCell::new([const { core::mem::MaybeUninit::uninit() }; N]),
+        }
+    }
+
+    /// Keeps `value` and returns its number. Where the shelf is full the value is lost, and the number is nobody's.
+    pub fn put(&'static self, value: T) -> core::num::NonZeroU32 {
+        let place = self.used.fetch_add(1, Ordering::Relaxed);
+        if place < N {
+            // SAFETY: fetch_add gave this number to this call alone, and it lies inside the array.
+            unsafe { (*self.places.get().cast::<core::mem::MaybeUninit<T>>().add(place)).write(value) };
+        }
+        core::num::NonZeroU32::MIN.saturating_add(place.min(N) as u32)
+    }
+
+    /// The value with `number`.
+    pub fn get(&'static self, number: core::num::NonZeroU32) -> Option<&'static T> {
+        let place = number.get() as usize - 1;
+        if place >= N.min(self.used.load(Ordering::Relaxed)) {
+            return None;
+        }
+        // SAFETY: numbers below `used` were written by `put` before it returned them, in this program's one thread, and are
+        // never written again.
+        Some(unsafe { (*self.places.get().cast::<core::mem::MaybeUninit<T>>().add(place)).assume_init_ref() })
+    }
+}
+
+impl<T, const N: usize> Default for Shelf<T, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Text that lives as long as the program: a fixed buffer that is filled from the front and never emptied. What does not
 /// fit is cut and marked with "…".
 pub struct Notes<const N: usize> {

@@ -79,16 +79,12 @@ impl Host {
             (false, true) => own.rsplit_once('/').map_or("", |(above, _)| above),
             (false, false) => own,
         };
-        let mut path = Vec::<u8, { spec_core::limits::PATH_BYTES_MAX }>::new();
-        for component in components(base.as_bytes()).chain(components(wanted)) {
-            if path.push(b'/').is_err() || path.extend_from_slice(component).is_err() {
-                return Err(Error::new("join cgroup path", Errno::NAMETOOLONG));
-            }
-        }
-        if path.is_empty() {
+        if components(wanted).next().is_none() {
             return Err(Error::said("linux.cgroupsPath: the root cgroup cannot be a container's"));
         }
-        Path::join(&[&path]).during("join cgroup path")
+        let slash: &[u8] = if wanted.starts_with(b"/") { b"" } else { b"/" };
+        let end = wanted.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+        Path::join(&[base.as_bytes(), slash, &wanted[..end]]).during("join cgroup path")
     }
 
     /// The directory of the cgroup `path`, relative to `/sys/fs/cgroup`, in each hierarchy.
