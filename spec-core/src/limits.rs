@@ -4,6 +4,8 @@
 //! node was seen to write fits four times over. Overflow is an error that names the constant. A pool that is not used
 //! costs address space and no memory.
 
+use static_assertions::const_assert;
+
 /// Bytes of config.json, process.json or a resources document. The largest real configuration seen has 14 KB.
 pub const CONFIG_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of decoded strings: every string is copied once with a NUL in place of its quotes, and unknown mount options once
@@ -61,6 +63,16 @@ pub const STATE_BYTES_MAX: usize = 64 * 1024;
 pub const STATE_ANNOTATIONS_MAX: usize = PAIRS_MAX;
 /// Bytes of one error line; longer ones are cut and end in "…".
 pub const MESSAGE_BYTES_MAX: usize = 1024;
+
+// Both maps of a container fit, as long as the kernel takes them, and those of a mount beside them.
+const_assert!(ID_MAPPINGS_MAX >= 3 * ID_MAP_EXTENTS_MAX);
+// Of what the kernel has few of, there is a place for each.
+const_assert!(NAMESPACES_MAX == crate::linux::NamespaceKind::ALL.len());
+const_assert!(RLIMITS_MAX == crate::process::RLIMIT_NAMES.len());
+// What has been accepted can be remembered.
+const_assert!(STATE_ANNOTATIONS_MAX >= PAIRS_MAX);
+// An id is a file name, and an error line can hold it.
+const_assert!(ID_BYTES_MAX < PATH_BYTES_MAX && ID_BYTES_MAX < MESSAGE_BYTES_MAX);
 
 #[cfg(test)]
 mod tests;
