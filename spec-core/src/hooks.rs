@@ -59,8 +59,8 @@ pub const HOOK_NAMES: [&str; 6] = [
 
 /// Reads `hooks`.
 pub(crate) fn read_hooks<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Hooks<'a>> {
-    let mut hooks = Hooks::NONE;
-    members!(value, {
+    let hooks = &mut Hooks::default();
+    members!(value, hooks, {
         "prestart" => hooks.prestart = read_list(value, spec, read_hook)?,
         "createRuntime" => hooks.create_runtime = read_list(value, spec, read_hook)?,
         "createContainer" => hooks.create_container = read_list(value, spec, read_hook)?,
@@ -68,24 +68,24 @@ pub(crate) fn read_hooks<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> 
         "poststart" => hooks.poststart = read_list(value, spec, read_hook)?,
         "poststop" => hooks.poststop = read_list(value, spec, read_hook)?,
     })?;
-    Ok(hooks)
+    Ok(*hooks)
 }
 
 fn read_hook<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Hook<'a>> {
-    let mut hook = Hook {
+    let hook = &mut Hook {
         path: Text::EMPTY,
         args: List::EMPTY,
         env: None,
         timeout: None,
     };
-    members!(value, {
+    members!(value, hook, {
         "path" => hook.path = value.absolute_path()?,
         "args" => hook.args = read_texts(value, spec)?,
         "env" => hook.env = Some(read_texts(value, spec)?),
         "timeout" => hook.timeout = Some(read_timeout(value)?),
     })?;
     value.require("path", (!hook.path.is_empty()).then_some(()))?;
-    Ok(hook)
+    Ok(*hook)
 }
 
 fn read_timeout<'a>(value: &mut Value<'_, 'a>) -> Read<u32> {

@@ -367,7 +367,7 @@ pub(crate) fn read_id_mapping<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -
 }
 
 fn read_time_offsets(value: &mut Value<'_, '_>, offsets: &mut TimeOffsets) -> Read<()> {
-    members!(value, {
+    members!(value, offsets, {
         "monotonic" => read_time_offset(value, &mut offsets.monotonic)?,
         "boottime" => read_time_offset(value, &mut offsets.boottime)?,
         // Ignoring a clock that was meant to be shifted would be no service.
@@ -377,7 +377,7 @@ fn read_time_offsets(value: &mut Value<'_, '_>, offsets: &mut TimeOffsets) -> Re
 
 fn read_time_offset(value: &mut Value<'_, '_>, place: &mut Option<TimeOffset>) -> Read<()> {
     let offset = place.insert(TimeOffset::default());
-    members!(value, {
+    members!(value, offset, {
         "secs" => offset.secs = value.signed()?,
         "nanosecs" => offset.nanosecs = value.between(0, 999_999_999)? as u32,
     })
@@ -463,7 +463,7 @@ fn read_propagation<'a>(value: &mut Value<'_, 'a>) -> Read<Option<u32>> {
 }
 
 fn read_intel_rdt<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<IntelRdt<'a>> {
-    let mut rdt = IntelRdt {
+    let rdt = &mut IntelRdt {
         clos_id: None,
         l3_cache_schema: None,
         mem_bw_schema: None,
@@ -471,7 +471,7 @@ fn read_intel_rdt<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<In
         enable_monitoring: false,
         _present: Present::Yes,
     };
-    members!(value, {
+    members!(value, rdt, {
         "closID" => {
             rdt.clos_id = value.optional_text()?;
             if rdt.clos_id.is_some_and(|id| !is_file_name(id.as_str())) {
@@ -483,7 +483,7 @@ fn read_intel_rdt<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<In
         "schemata" => rdt.schemata = read_texts(value, spec)?,
         "enableMonitoring" => value.boolean_into(&mut rdt.enable_monitoring)?,
     })?;
-    Ok(rdt)
+    Ok(*rdt)
 }
 
 /// Whether `name` names a file in a directory and nothing outside of it.

@@ -250,7 +250,7 @@ pub(crate) fn read_mounts<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) ->
 }
 
 fn read_mount<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Mount<'a>> {
-    let mut mount = Mount {
+    let mount = &mut Mount {
         destination: Text::EMPTY,
         source: None,
         kind: None,
@@ -258,7 +258,7 @@ fn read_mount<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Mount<
         uid_mappings: List::EMPTY,
         gid_mappings: List::EMPTY,
     };
-    members!(value, {
+    members!(value, mount, {
         "destination" => mount.destination = value.some_text()?,
         "source" => value.text_into(&mut mount.source)?,
         "type" => value.text_into(&mut mount.kind)?,
@@ -271,7 +271,7 @@ fn read_mount<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Mount<
         // Mappings without the word for them: they can only be meant to be used.
         mount.plan.idmap = Some(Idmap::Single);
     }
-    Ok(mount)
+    Ok(*mount)
 }
 
 fn read_options<'a>(value: &mut Value<'_, 'a>) -> Read<MountPlan<'a>> {

@@ -253,8 +253,9 @@ pub const IO_PRIORITY_CLASSES: Words = Words::new("IOPRIO_CLASS_RT IOPRIO_CLASS_
 
 /// Reads `process`.
 pub(crate) fn read_process<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Process<'a>> {
-    let mut process = Process::EMPTY;
-    members!(value, {
+    let mut read = Process::EMPTY;
+    let process = &mut read;
+    members!(value, process, {
         "terminal" => value.boolean_into(&mut process.terminal)?,
         "consoleSize" => process.console_size = Some(read_console_size(value)?),
         "cwd" => process.cwd = value.absolute_path()?,
@@ -265,20 +266,20 @@ pub(crate) fn read_process<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -
             process.unknown_capability = None;
             process.capabilities = read_capabilities(value, &mut process.unknown_capability)?;
         },
-        "rlimits" => read_rlimits(value, &mut process)?,
+        "rlimits" => read_rlimits(value, process)?,
         "noNewPrivileges" => value.boolean_into(&mut process.no_new_privileges)?,
         "oomScoreAdj" => process.oom_score_adj = Some(value.between(-1000, 1000)? as i32),
         "apparmorProfile" => value.text_into(&mut process.apparmor_profile)?,
         "selinuxLabel" => value.text_into(&mut process.selinux_label)?,
         "scheduler" => process.scheduler = Some(read_scheduler(value)?),
         "ioPriority" => process.io_priority = Some(read_io_priority(value)?),
-        "execCPUAffinity" => read_exec_cpu_affinity(value, &mut process)?,
+        "execCPUAffinity" => read_exec_cpu_affinity(value, process)?,
     })?;
     value.require("cwd", (!process.cwd.is_empty()).then_some(()))?;
     if process.args.is_empty() {
         return Err(value.refuse_member("args", "must name a program"));
     }
-    Ok(process)
+    Ok(read)
 }
 
 fn read_console_size<'a>(value: &mut Value<'_, 'a>) -> Read<ConsoleSize> {
@@ -291,26 +292,26 @@ fn read_console_size<'a>(value: &mut Value<'_, 'a>) -> Read<ConsoleSize> {
 }
 
 fn read_user<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<User> {
-    let mut user = User::default();
-    members!(value, {
+    let user = &mut User::default();
+    members!(value, user, {
         "uid" => user.uid = value.unsigned_32()?,
         "gid" => user.gid = value.unsigned_32()?,
         "umask" => user.umask = Some(value.between(0, 0o7777)? as u32),
         "additionalGids" => user.additional_gids = read_list(value, spec, |value, _| value.unsigned_32())?,
     })?;
-    Ok(user)
+    Ok(*user)
 }
 
 fn read_capabilities<'a>(value: &mut Value<'_, 'a>, unknown: &mut Option<Text<'a>>) -> Read<Capabilities> {
-    let mut capabilities = Capabilities::default();
-    members!(value, {
+    let capabilities = &mut Capabilities::default();
+    members!(value, capabilities, {
         "bounding" => capabilities.bounding = read_capability_set(value, unknown)?,
         "effective" => capabilities.effective = read_capability_set(value, unknown)?,
         "permitted" => capabilities.permitted = read_capability_set(value, unknown)?,
         "inheritable" => capabilities.inheritable = read_capability_set(value, unknown)?,
         "ambient" => capabilities.ambient = read_capability_set(value, unknown)?,
     })?;
-    Ok(capabilities)
+    Ok(*capabilities)
 }
 
 fn read_capability_set<'a>(value: &mut Value<'_, 'a>, unknown: &mut Option<Text<'a>>) -> Read<u64> {
@@ -364,9 +365,9 @@ fn read_rlimit<'a>(value: &mut Value<'_, 'a>) -> Read<Rlimit> {
 }
 
 fn read_scheduler<'a>(value: &mut Value<'_, 'a>) -> Read<Scheduler> {
-    let mut scheduler = Scheduler::default();
+    let scheduler = &mut Scheduler::default();
     let mut policy = None;
-    members!(value, {
+    members!(value, scheduler, {
         "policy" => policy = Some(value.one_of(SCHEDULER_POLICIES, "unknown policy ")? as u32),
         "nice" => scheduler.nice = value.between(-20, 19)? as i32,
         "priority" => scheduler.priority = value.between(0, 99)? as u32,
@@ -376,7 +377,7 @@ fn read_scheduler<'a>(value: &mut Value<'_, 'a>) -> Read<Scheduler> {
         "period" => scheduler.period = value.unsigned()?,
     })?;
     scheduler.policy = value.require("policy", policy)?;
-    Ok(scheduler)
+    Ok(*scheduler)
 }
 
 fn read_io_priority<'a>(value: &mut Value<'_, 'a>) -> Read<IoPriority> {
@@ -392,7 +393,7 @@ fn read_io_priority<'a>(value: &mut Value<'_, 'a>) -> Read<IoPriority> {
 }
 
 fn read_exec_cpu_affinity<'a>(value: &mut Value<'_, 'a>, process: &mut Process<'a>) -> Read<()> {
-    members!(value, {
+    members!(value, process, {
         "initial" => value.text_into(&mut process.exec_cpu_affinity_initial)?,
         "final" => value.text_into(&mut process.exec_cpu_affinity_final)?,
     })

@@ -248,14 +248,14 @@ fn read_device_rule<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<Dev
         write: true,
         mknod: true,
     };
-    let mut rule = DeviceRule {
+    let rule = &mut DeviceRule {
         allow: false,
         kind: None,
         major: None,
         minor: None,
         access,
     };
-    members!(value, {
+    members!(value, rule, {
         "allow" => value.boolean_into(&mut rule.allow)?,
         "type" => {
             rule.kind = match value.word()? {
@@ -269,7 +269,7 @@ fn read_device_rule<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<Dev
         "minor" => rule.minor = u32::try_from(value.between(-1, MINOR_MAX)?).ok(),
         "access" => rule.access = read_access(value)?,
     })?;
-    Ok(rule)
+    Ok(*rule)
 }
 
 fn read_access<'a>(value: &mut Value<'_, 'a>) -> Read<DeviceAccess> {
@@ -295,7 +295,7 @@ fn read_access<'a>(value: &mut Value<'_, 'a>) -> Read<DeviceAccess> {
 }
 
 fn read_memory(value: &mut Value<'_, '_>, memory: &mut Memory) -> Read<()> {
-    members!(value, {
+    members!(value, memory, {
         "limit" => read_bytes(value, &mut memory.limit)?,
         "reservation" => read_bytes(value, &mut memory.reservation)?,
         "swap" => read_bytes(value, &mut memory.swap)?,
@@ -321,7 +321,7 @@ fn read_bytes(value: &mut Value<'_, '_>, place: &mut Option<i64>) -> Read<()> {
 }
 
 fn read_cpu<'a>(value: &mut Value<'_, 'a>, cpu: &mut Cpu<'a>) -> Read<()> {
-    members!(value, {
+    members!(value, cpu, {
         "shares" => value.unsigned_into(&mut cpu.shares)?,
         "quota" => value.signed_into(&mut cpu.quota)?,
         "burst" => value.unsigned_into(&mut cpu.burst)?,
@@ -353,7 +353,7 @@ fn read_block_io<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()>
 }
 
 /// What all elements of the lists of `blockIO` can have.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct BlockDevice {
     major: Option<u32>,
     minor: Option<u32>,
@@ -363,8 +363,8 @@ struct BlockDevice {
 }
 
 fn read_block_device<'a>(value: &mut Value<'_, 'a>) -> Read<BlockDevice> {
-    let mut device = BlockDevice::default();
-    members!(value, {
+    let device = &mut BlockDevice::default();
+    members!(value, device, {
         "major" => device.major = Some(value.between(0, MAJOR_MAX)? as u32),
         "minor" => device.minor = Some(value.between(0, MINOR_MAX)? as u32),
         "rate" => value.unsigned_into(&mut device.rate)?,
@@ -373,7 +373,7 @@ fn read_block_device<'a>(value: &mut Value<'_, 'a>) -> Read<BlockDevice> {
     })?;
     value.require("major", device.major)?;
     value.require("minor", device.minor)?;
-    Ok(device)
+    Ok(*device)
 }
 
 fn read_weight_device<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<WeightDevice> {

@@ -170,7 +170,7 @@ const ERRNO_MAX: i64 = 0xffff;
 /// Reads `seccomp`.
 pub(crate) fn read_seccomp<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Seccomp<'a>> {
     let mut default_action = None;
-    let mut seccomp = Seccomp {
+    let seccomp = &mut Seccomp {
         default_action: Action::KillThread,
         default_errno: None,
         architectures: 0,
@@ -180,7 +180,7 @@ pub(crate) fn read_seccomp<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -
         rules: List::EMPTY,
         _present: Present::Yes,
     };
-    members!(value, {
+    members!(value, seccomp, {
         "defaultAction" => default_action = Some(read_action(value)?),
         "defaultErrnoRet" => seccomp.default_errno = Some(value.between(0, ERRNO_MAX)? as u32),
         "architectures" => seccomp.architectures = read_architectures(value)?,
@@ -193,7 +193,7 @@ pub(crate) fn read_seccomp<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -
     if seccomp.default_errno.is_some() && !seccomp.default_action.takes_errno() {
         return Err(value.refuse_member("defaultErrnoRet", ERRNO_WITHOUT_USE));
     }
-    Ok(seccomp)
+    Ok(*seccomp)
 }
 
 const ERRNO_WITHOUT_USE: &str = "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number";

@@ -28,11 +28,15 @@ impl<'a, F: FnMut(usize, &'a str, &mut Value<'_, 'a>) -> Read<()>> Children<'a> 
 
 /// Reads an object: one action for each name of a member. Other members are ignored, unless `_` has an action.
 ///
+/// A reference that the actions fill may stand between: a closure takes each field that it names by itself, which costs
+/// a pointer for each of them, unless it takes the whole.
+///
 /// The names become one string and the actions the arms of one jump: the specification has two hundred members, and a
 /// `match` on strings compares with one after the other, at 30 bytes of code each.
 macro_rules! members {
-    ($value:ident, { $($name:literal => $action:expr,)* $(_ => $other:expr,)? }) => {
+    ($value:ident, $($place:ident,)? { $($name:literal => $action:expr,)* $(_ => $other:expr,)? }) => {
         $value.object($crate::words::Words::new(concat!($($name, " "),*)), |number, _, $value| {
+            $(let $place = &mut *$place;)?
             let mut known = 0;
             $(
                 known += 1;
