@@ -4,7 +4,7 @@ use core::convert::Infallible;
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{chdir, setsid, umask};
@@ -13,6 +13,7 @@ use spec_core::limits::{MESSAGE_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::linux::NamespaceKind;
 use spec_core::state::Status;
 use sys::Truncating;
+use sys::file::close_one;
 use sys::process::exit;
 
 use crate::cgroup::NewCgroup;
@@ -22,7 +23,7 @@ use crate::error::{During, Error, Result};
 use crate::mounts::{Surroundings, Trees, mount_all};
 use crate::path::Path;
 use crate::proc::Proc;
-use crate::program::{Handover, become_program, enter_working_directory, find};
+use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
 use crate::sync::{Kind, Socket, send_fd};
 use crate::{credentials, devices, hooks, namespaces, rootfs, state};
 
@@ -44,6 +45,8 @@ pub struct Inheritance<'a> {
     pub cgroup: Option<&'a NewCgroup<'a>>,
     /// Where the terminal's master goes; without it, to roci.
     pub console_socket: Option<OwnedFd>,
+    /// The state directory with its lock, which is roci's alone.
+    pub lock: BorrowedFd<'a>,
     /// The gate that `start` opens; without one, roci says when to go on.
     pub fifo: Option<OwnedFd>,
     /// Whether it gets a session keyring of its own.
@@ -84,6 +87,8 @@ fn become_container(
     gate: &mut Option<OwnedFd>,
 ) -> Result<Infallible> {
     let Inheritance { spec, proc, .. } = *inherited;
+    // A copy of the descriptor holds the lock as well: were roci killed now, delete would have to wait for this process.
+    let _ = close_one(inherited.lock.as_raw_fd() as u32);
     enter_namespaces(inherited, socket)?;
     set_names(spec)?;
     if spec.linux.has_new_namespace(NamespaceKind::Network) {
@@ -161,7 +166,16 @@ fn become_container(
     // Looked for as the user that will run it.
     let path = find(spec, process)?;
 
-    // Everything that can fail without running anything of the container's has been done.
+    // Everything that can fail without running anything of the container's has been done. What is left is what the wait
+    // and the exec need: another process of the container may look into this one while it waits.
+    let handover = &inherited.handover;
+    let kept = [
+        Some(socket.as_fd()),
+        Some(proc.as_fd()),
+        inherited.fifo.as_ref().map(AsFd::as_fd),
+        handover.init.as_ref().map(AsFd::as_fd),
+    ];
+    close_all_but(&kept, 3 + handover.preserve_fds, proc)?;
     socket.send(Kind::Ready, &[]).during("say ready")?;
     wait_for_go(socket);
     open_gate(inherited, gate)?;
@@ -171,7 +185,7 @@ fn become_container(
         hooks::run(spec, "startContainer", hooks.start_container, state, environment)?;
     }
     // The socket or the fifo closes in the exec, which tells the other side that it worked.
-    become_program(spec, process, &path, proc, &inherited.handover)
+    become_program(spec, process, &path, handover)
 }
 
 /// Waits for roci. Where it has died, so does this process: nobody would ever start or delete the container.

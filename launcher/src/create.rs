@@ -116,6 +116,7 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
         namespaces: &namespaces,
         cgroup: cgroup.as_ref(),
         console_socket,
+        lock: new.get().directory.as_fd(),
         fifo,
         new_keyring: !invocation.has(Opt::NoNewKeyring),
         umask: old_umask,

@@ -30,7 +30,7 @@ use crate::create::write_pid_file;
 use crate::error::{During, Error, Result, keep};
 use crate::path::Path;
 use crate::proc::Proc;
-use crate::program::{Handover, become_program, enter_working_directory, find};
+use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
 use crate::report::Reporter;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
 use crate::{config, credentials, run, sealed, state};
@@ -312,9 +312,10 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
     enter_working_directory(process)?;
     credentials::take(spec, process)?;
     let path = find(spec, process)?;
+    close_all_but(&[Some(socket.as_fd()), Some(proc.as_fd())], 3 + inheritance.handover.preserve_fds, proc)?;
     socket.send(Kind::Ready, &[]).during("say ready")?;
     wait_for_go(socket);
-    become_program(spec, process, &path, proc, &inheritance.handover)
+    become_program(spec, process, &path, &inheritance.handover)
 }
 
 fn wait_for_go(socket: &Socket) {

@@ -113,7 +113,8 @@ fn execute(
     let _ = replace_standard_stream(output.as_fd(), 2);
     // Non-blocking was for the reader; the flag is the pipe end's, so the hook would inherit it.
     let _ = rustix::fs::fcntl_setfl(output, rustix::fs::OFlags::empty());
-    close_others();
+    // Nothing but the standard streams reaches a hook; what is ours is close-on-exec, this is about what was leaked to us.
+    let _ = sys::file::close_range(3, u32::MAX);
     let arguments = ARGUMENTS.take();
     let push = |list: &mut Strings, string: &'static CStr| list.push(string).is_ok();
     let mut fits = true;
@@ -140,11 +141,6 @@ fn execute(
     let reason = if fits { crate::errno::text(errno) } else { "too many arguments" };
     let _ = write_stderr(reason.as_bytes());
     exit(127)
-}
-
-/// Nothing but the standard streams reaches a hook.
-fn close_others() {
-    let _ = sys::file::close_from(3, sys::file::CloseRange::OnExec);
 }
 
 /// Reads what the hook prints and waits for its end; `false` where its time ran out.

@@ -3,13 +3,13 @@
 use core::convert::Infallible;
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, open, statat};
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::process::Process;
 use sys::exec::{execve, execve_fd};
-use sys::file::{CloseRange, close_from, set_close_on_exec};
+use sys::file::{close_one, close_range};
 use sys::signal::{SignalSet, set_blocked};
 
 use crate::errno;
@@ -78,7 +78,6 @@ pub fn become_program(
     spec: &Spec<'static>,
     process: &Process<'static>,
     path: &Path,
-    proc: &Proc,
     handover: &Handover,
 ) -> Result<Infallible> {
     let arguments = ARGUMENTS.take();
@@ -107,7 +106,6 @@ pub fn become_program(
         push(environment, keep_c_str(format_args!("LISTEN_FDS={}", handover.listen_fds))?)?;
         push(environment, c"LISTEN_PID=1")?;
     }
-    close_on_exec_from(3 + handover.preserve_fds, proc)?;
     set_blocked(handover.blocked);
     let errno = match &handover.init {
         Some(init) => execve_fd(init.as_fd(), arguments, environment),
@@ -133,27 +131,44 @@ impl Path {
     }
 }
 
-/// Closes everything from `first` up at the exec: descriptors that the caller of roci leaked must not reach the container
-/// (CVE-2016-9962, CVE-2024-21626).
-fn close_on_exec_from(first: u32, proc: &Proc) -> Result<()> {
-    match close_from(first, CloseRange::OnExec) {
-        Ok(()) => Ok(()),
-        Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => close_each_on_exec(first, proc.as_fd()),
-        Err(errno) => Err(Error::new("close descriptors", errno)),
+/// Closes every descriptor from `first` up but those in `kept`.
+///
+/// Descriptors that the caller of roci leaked, and roci's own of the host, must not reach the container's program
+/// (CVE-2016-9962, CVE-2024-21626), nor be there to be looked at while this process waits for `start`.
+pub fn close_all_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: &Proc) -> Result<()> {
+    let mut from = first;
+    loop {
+        // The next kept one from `from` on.
+        let next = kept.iter().flatten().map(|fd| fd.as_raw_fd() as u32).filter(|&fd| fd >= from).min();
+        let closed = match next {
+            Some(fd) if fd == from => Ok(()),
+            Some(fd) => close_range(from, fd - 1),
+            None => close_range(from, u32::MAX),
+        };
+        match closed {
+            Ok(()) => {}
+            Err(Errno::NOSYS | Errno::PERM) => return close_each_but(kept, first, proc.as_fd()),
+            Err(errno) => return Err(Error::new("close descriptors", errno)),
+        }
+        match next {
+            Some(fd) => from = fd + 1,
+            None => return Ok(()),
+        }
     }
 }
 
-/// The same for kernels before 5.11: each descriptor that `/proc` lists.
-fn close_each_on_exec(first: u32, proc: BorrowedFd<'_>) -> Result<()> {
+/// The same for kernels before 5.9: each descriptor that `/proc` lists.
+fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<'_>) -> Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::openat(proc, c"self/fd", flags, Mode::empty()).during("list descriptors")?;
-    let mut memory = [core::mem::MaybeUninit::uninit(); 4096];
+    let mut memory = [core::mem::MaybeUninit::uninit(); 2048];
     let mut entries = rustix::fs::RawDir::new(&directory, &mut memory);
     while let Some(entry) = entries.next() {
         let entry = entry.during("list descriptors")?;
-        let number = entry.file_name().to_str().ok().and_then(|name| name.parse::<i32>().ok());
-        if let Some(number) = number.filter(|&number| number >= first as i32) {
-            let _ = set_close_on_exec(number);
+        let Some(fd) = entry.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let is_kept = kept.iter().flatten().any(|kept| kept.as_raw_fd() as u32 == fd);
+        if fd >= first && !is_kept && fd != directory.as_raw_fd() as u32 {
+            let _ = close_one(fd);
         }
     }
     Ok(())

@@ -8,32 +8,19 @@ use rustix::io::{Errno, Result};
 
 use crate::call::call;
 
-/// What becomes of the descriptors of a range.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum CloseRange {
-    /// They are closed now.
-    Now,
-    /// They are closed by the next exec (Linux 5.11).
-    OnExec,
-}
-
-/// Closes every descriptor from `first` up. On kernels before 5.9 (5.11 for `OnExec`) it gives `ENOSYS` or `EINVAL`.
+/// Closes the descriptors `first` to `last` (Linux 5.9).
 ///
 /// Owned descriptors in the range become invalid, so this is for a process that is about to exec: what still drops there
-/// closes nothing or gets EBADF, which nobody looks at.
-pub fn close_from(first: u32, how: CloseRange) -> Result<()> {
-    const CLOSE_RANGE_CLOEXEC: usize = 4;
-    let flags = if how == CloseRange::OnExec { CLOSE_RANGE_CLOEXEC } else { 0 };
-    // SAFETY: close_range takes numbers. With `Now` the caller accepts, per the contract above, that owned descriptors die.
-    unsafe { call(k::__NR_close_range, [first as usize, u32::MAX as usize, flags, 0, 0, 0]) }.map(drop)
+/// closes nothing and gets EBADF, which nobody looks at.
+pub fn close_range(first: u32, last: u32) -> Result<()> {
+    // SAFETY: close_range takes numbers. The caller accepts, per the contract above, that owned descriptors die.
+    unsafe { call(k::__NR_close_range, [first as usize, last as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
-/// Sets close-on-exec on descriptor `number`, or says with `EBADF` that it is not open.
-pub fn set_close_on_exec(number: i32) -> Result<()> {
-    const F_SETFD: usize = 2;
-    const FD_CLOEXEC: usize = 1;
-    // SAFETY: fcntl(F_SETFD) takes numbers.
-    unsafe { call(k::__NR_fcntl, [number as usize, F_SETFD, FD_CLOEXEC, 0, 0, 0]) }.map(drop)
+/// Closes one descriptor by number, under the same contract as [`close_range`].
+pub fn close_one(fd: u32) -> Result<()> {
+    // SAFETY: close takes a number.
+    unsafe { call(k::__NR_close, [fd as usize, 0, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// Clears close-on-exec on `fd`, so that the next program has it.
