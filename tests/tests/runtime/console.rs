@@ -181,7 +181,10 @@ fn run_passes_the_size_and_its_changes_on(t: &Test) {
     );
     let (mut terminal, mut running) = in_a_terminal(t, c.running(&[]));
     terminal.expect("ready");
-    assert!(terminal.seen().contains("40 120"), "{:?}", terminal.seen());
+    // The peers set the size after the program has started.
+    if t.is_roci() {
+        assert!(terminal.seen().contains("40 120"), "{:?}", terminal.seen());
+    }
     terminal.resize(33, 99);
     terminal.expect("now 33 99");
     c.kill("KILL").ok();

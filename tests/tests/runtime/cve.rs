@@ -115,6 +115,10 @@ fn cve_2019_5736_the_runtime_cannot_be_overwritten_through_proc(t: &Test) {
 
 /// Directories of the host that the caller leaks, as the runtime's own descriptor of the cgroup directory once was.
 fn cve_2024_21626_a_working_directory_in_proc_self_fd_does_not_lead_out(t: &Test) {
+    t.skip_on(
+        "crun",
+        "crun 1.8 has this vulnerability when its caller leaks descriptors",
+    );
     t.control();
     let host = Host::new(t);
     for number in (0..=15).chain([100]) {
@@ -147,6 +151,10 @@ fn cve_2024_21626_a_program_in_proc_self_fd_does_not_lead_out(t: &Test) {
 }
 
 fn cve_2024_21626_exec_with_such_a_working_directory_does_not_lead_out(t: &Test) {
+    t.skip_on(
+        "crun",
+        "crun 1.8 has this vulnerability when its caller leaks descriptors",
+    );
     t.control();
     let host = Host::new(t);
     let c = t.server();
@@ -263,6 +271,10 @@ fn cve_2026_41579_a_dev_that_is_a_symbolic_link_harms_nobody(t: &Test) {
 }
 
 fn cve_2025_31133_a_dev_null_of_the_image_is_not_used_for_masking(t: &Test) {
+    t.skip_on(
+        "crun",
+        "crun 1.8 gives the image's /dev/null to the program as its output",
+    );
     t.control();
     t.skip_on(
         "runc",
@@ -361,6 +373,7 @@ fn the_state_directory_is_not_reachable(t: &Test) {
 }
 
 fn dot_dot_in_the_cgroup_path_does_not_lead_out(t: &Test) {
+    t.skip_on("crun", "crun 1.8 makes directories outside of the cgroup hierarchies");
     t.control();
     let hierarchy = t.needs_v1_controller("pids");
     let mut c = t.sh("cat /proc/self/cgroup");

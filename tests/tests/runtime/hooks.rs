@@ -79,6 +79,7 @@ fn hooks_run_in_the_order_of_the_specification(t: &Test) {
     // Differs from runc because runc 1.1 runs the poststart hooks at the end of create; the specification: "after the
     // user-specified process is executed but before the start operation returns".
     t.skip_on("runc", "runc 1.1 runs poststart hooks in create");
+    t.skip_on("crun", "crun 1.8 starts poststart hooks beside startContainer's");
     assert_eq!(read(), lines(&KINDS[..3]));
     c.start().ok();
     c.wait_until_stopped();
@@ -121,7 +122,10 @@ fn hooks_get_the_state_on_standard_input(t: &Test) {
     for kind in KINDS {
         let state = state(kind);
         assert_eq!(state["id"], json!(c.id), "{kind}");
-        assert_eq!(state["bundle"], json!(c.bundle), "{kind}");
+        // crun gives startContainer hooks its working directory.
+        if !t.is("crun") {
+            assert_eq!(state["bundle"], json!(c.bundle), "{kind}");
+        }
         assert!(state["ociVersion"].is_string(), "{kind}: {state}");
         assert_eq!(state["annotations"]["org.example.key"], "value", "{kind}: {state}");
         let expected = match kind {

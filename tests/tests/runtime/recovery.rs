@@ -64,6 +64,10 @@ fn whatever_start_was_killed_at_the_container_is_whole(t: &Test) {
 }
 
 fn a_killed_run_leaves_what_delete_force_removes(t: &Test) {
+    t.skip_on(
+        "crun",
+        "crun 1.8 may forget the container before its processes have gone",
+    );
     let c = t.server();
     let mut running = c.running(&[]).spawn();
     tests::eventually("the program is ready", || running.stdout().contains("ready"));

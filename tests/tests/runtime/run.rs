@@ -105,6 +105,7 @@ fn run_of_a_program_that_is_missing_leaves_nothing(t: &Test) {
 }
 
 fn run_can_be_killed_and_deleted_from_outside(t: &Test) {
+    t.skip_on("crun", "crun 1.8 fails when run deletes the container first");
     let c = t.server();
     let running = c.running(&[]).spawn();
     eventually("the program is ready", || running.stdout().contains("ready"));

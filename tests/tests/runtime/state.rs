@@ -99,6 +99,8 @@ fn a_pid_that_another_process_got_is_not_the_container(t: &Test) {
     let c = t.server();
     c.create().ok();
     let pid = c.pid();
+    // Start times are counted in hundredths of a second: the stranger must not start in the same one.
+    std::thread::sleep(std::time::Duration::from_millis(30));
     let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep");
     // Put the stranger's pid where the state file has the container's, whatever the file's format is.
     let mut replaced = 0;
