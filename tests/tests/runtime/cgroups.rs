@@ -165,7 +165,10 @@ fn pause_and_resume(t: &Test) {
     t.call(&["resume", &c.id]).run().ok();
     assert_eq!(c.status(), "running");
     eventually("it runs again", || created.stdout_now().len() > length);
-    t.call(&["resume", &c.id]).run().fails();
+    // crun 1.8 resumes what runs.
+    if !t.is("crun") {
+        t.call(&["resume", &c.id]).run().fails();
+    }
     c.kill("KILL").ok();
     c.wait_until_stopped();
     t.call(&["pause", &c.id]).run().fails();
