@@ -327,6 +327,8 @@ pub fn parse(arguments: Arguments) -> Result<Invocation> {
     }
     invocation.command = match command {
         _ if invocation.has(Opt::Version) => Command::Version,
+        // runc's short form of --version.
+        None if invocation.has(Opt::Verbose) && arguments.len() == 2 => Command::Version,
         None if arguments.len() > 1 && !invocation.has(Opt::Help) => {
             return Err(Error::usage(format_args!("no command: see roci --help")));
         }
@@ -377,9 +379,7 @@ fn take_option(
         // Go's flag parsers take one dash for two; `--help` and the like are understood behind the command too.
         same_name && (own || row.commands.is_empty())
     });
-    // `-f` belongs to two options; the command's own one is meant.
     let Some(row) = row else {
-        // `-v` without a command is the version for runc's users.
         return Err(Error::usage(format_args!("unknown option: {text}")));
     };
     let (value, taken): (&'static CStr, usize) = match (row.value.is_empty(), attached) {

@@ -197,9 +197,12 @@ fn wait_for_go(socket: &Socket) {
 
 fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> {
     let Inheritance { spec, proc, namespaces, .. } = *inherited;
-    if namespaces.new_user {
-        // The maps, and what needs rights outside: limits, oom score, cgroups.
+    if namespaces.new_user || namespaces.is_staged() {
+        // For the maps, and what needs rights outside: limits, oom score, cgroups. And where somebody else announces this
+        // process, nothing of its own must arrive before that.
         wait_for_go(socket);
+    }
+    if namespaces.new_user {
         credentials::become_namespace_root()?;
     } else {
         if let Some(process) = &spec.process {

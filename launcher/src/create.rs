@@ -137,11 +137,14 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
     let pid = child.get().pid;
     if namespaces.new_user {
         prepare_user_namespace(spec, &proc, pid, cgroup.as_ref())?;
+    }
+    if namespaces.new_user || namespaces.is_staged() {
         socket.send(Kind::Go, &[]).during("tell the container process to go on")?;
     }
 
     // 3 to 5. Hooks, while the process makes its mounts; createContainer hooks are its own.
-    let own = hooks::DefaultEnvironment::Own(invocation.arguments());
+    let arguments = invocation.arguments();
+    let own = hooks::DefaultEnvironment::Own(arguments);
     let mut master = None;
     loop {
         let mut message_memory = [0; MESSAGE_BYTES];
@@ -156,13 +159,13 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
                     .and_then(|()| {
                         hooks::run(spec, "createRuntime", spec.hooks.create_runtime, document.as_bytes(), own)
                     })
-                    .inspect_err(|_| run_poststop(spec, id, &bundle, memory, own, reporter))?;
+                    .inspect_err(|_| hooks::run_poststop(spec, id, bundle.as_c_str(), memory, arguments, reporter))?;
                 socket.send(Kind::Go, &[]).during("tell the container process to go on")?;
             }
             Some(message) if message.kind == Kind::Failed => {
                 let error = failure(message.payload);
                 if is_hook_failure(&error) {
-                    run_poststop(spec, id, &bundle, memory, own, reporter);
+                    hooks::run_poststop(spec, id, bundle.as_c_str(), memory, arguments, reporter);
                 }
                 return Err(error);
             }
@@ -363,23 +366,6 @@ fn died(child: Option<Child>) -> Error {
         Some(9) => Error::said("the container process was killed before it was ready (out of memory?)"),
         Some(signal) => Error::says(format_args!("the container process died of signal {signal} before it was ready")),
         None => Error::said("the container process ended before it was ready"),
-    }
-}
-
-/// Steps 12 and 13 for a container that a hook stopped while it was being made.
-fn run_poststop(
-    spec: &Spec<'static>,
-    id: &CStr,
-    bundle: &Path,
-    memory: &mut [u8; STATE_BYTES_MAX],
-    own: hooks::DefaultEnvironment,
-    reporter: &Reporter,
-) {
-    let mut document = Document::new(memory);
-    let result = state::write_for_hook(&mut document, spec, id, bundle.as_c_str(), 0, Status::Stopped)
-        .and_then(|()| hooks::run(spec, "poststop", spec.hooks.poststop, document.as_bytes(), own));
-    if let Err(error) = result {
-        reporter.warn(format_args!("{error}"));
     }
 }
 

@@ -6,7 +6,7 @@ use rustix::time::Timespec;
 use spec_core::state::{State, Status};
 
 use crate::cli::{Invocation, Opt};
-use crate::container::{Container, Document, StateRoot};
+use crate::container::{Container, StateRoot};
 use crate::error::{Error, Result};
 use crate::kill::{self, SIGKILL};
 use crate::proc::Proc;
@@ -71,17 +71,9 @@ pub fn delete(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
     }
     destroy(invocation, &root, container, &state, &proc)?;
     reporter.step(format_args!("container {id_text} deleted"));
-    if let (Some(config), Some(bundle)) = (config, bundle)
-        && !config.spec.hooks.poststop.is_empty()
-    {
-        let mut document = Document::new(state::TEXT.take());
-        let own = hooks::DefaultEnvironment::Own(invocation.arguments());
-        let result = state::write_for_hook(&mut document, config.spec, id, bundle.as_c_str(), 0, Status::Stopped)
-            .and_then(|()| hooks::run(config.spec, "poststop", config.spec.hooks.poststop, document.as_bytes(), own));
-        // A failing hook is a warning; the container is gone (runtime.md, step 13).
-        if let Err(error) = result {
-            reporter.warn(format_args!("{error}"));
-        }
+    if let (Some(config), Some(bundle)) = (config, bundle) {
+        let arguments = invocation.arguments();
+        hooks::run_poststop(config.spec, id, bundle.as_c_str(), state::TEXT.take(), arguments, reporter);
     }
     Ok(())
 }

@@ -11,7 +11,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use rustix::time::Timespec;
 use spec_core::hooks::Hook;
-use spec_core::limits::TEXTS_MAX;
+use spec_core::limits::{STATE_BYTES_MAX, TEXTS_MAX};
+use spec_core::state::Status;
 use spec_core::{List, Spec};
 use sys::exec::{StringList, execve, execve_with_own_environment};
 use sys::file::replace_standard_stream;
@@ -19,8 +20,9 @@ use sys::process::{Child, SpawnOptions, Spawned, exit, spawn, write_stderr};
 use sys::signal::{SignalSet, set_blocked};
 use sys::{Arguments, TakeOnce};
 
-use crate::container::write_all;
+use crate::container::{Document, write_all};
 use crate::error::{During, Error, Result};
+use crate::report::Reporter;
 
 /// Room for an argument or environment list of any configuration.
 pub type Strings = StringList<'static, { TEXTS_MAX + 8 }>;
@@ -55,6 +57,29 @@ pub fn run(
             .map_err(|error| error.at(format_args!("hooks.{kind}[{index}] {}", hook.path)))?;
     }
     Ok(())
+}
+
+/// Runs the poststop hooks: a failure is a warning, and the next ones are run all the same (runtime.md, step 13).
+pub fn run_poststop(
+    spec: &Spec<'static>,
+    id: &CStr,
+    bundle: &CStr,
+    memory: &mut [u8; STATE_BYTES_MAX],
+    own: Arguments,
+    reporter: &Reporter,
+) {
+    if spec.hooks.poststop.is_empty() {
+        return;
+    }
+    let mut document = Document::new(memory);
+    if let Err(error) = crate::state::write_for_hook(&mut document, spec, id, bundle, 0, Status::Stopped) {
+        reporter.warn(format_args!("{error}"));
+    }
+    for (index, hook) in spec.list(spec.hooks.poststop).iter().enumerate() {
+        if let Err(error) = run_one(spec, hook, document.as_bytes(), DefaultEnvironment::Own(own)) {
+            reporter.warn(format_args!("hooks.poststop[{index}] {}: {error}", hook.path));
+        }
+    }
 }
 
 fn run_one(spec: &Spec<'static>, hook: &Hook<'static>, state: &[u8], environment: DefaultEnvironment) -> Result<()> {

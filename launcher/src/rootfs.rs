@@ -18,6 +18,8 @@ use crate::path::Path;
 use crate::proc::Proc;
 use crate::root::{Links, Root};
 
+const MS_UNBINDABLE: u32 = 1 << 17;
+const MS_UNBINDABLE_REC: u32 = MS_UNBINDABLE | MS_REC;
 const MS_PRIVATE: u32 = 1 << 18;
 const MS_SHARED: u32 = 1 << 20;
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -31,7 +33,11 @@ pub fn prepare(spec: &Spec<'static>) -> Result<Root> {
         // The mounts are the host's; the root is only changed.
         return Ok(Root::new(here));
     }
-    let propagation = spec.linux.rootfs_propagation.unwrap_or(MS_SLAVE | MS_REC);
+    let propagation = match spec.linux.rootfs_propagation {
+        // What cannot be bound could not become the container's root; that comes at the end.
+        None | Some(MS_UNBINDABLE) | Some(MS_UNBINDABLE_REC) => MS_SLAVE,
+        Some(propagation) => propagation,
+    };
     // Slave and not private: a bind mount with `rslave` is to see what the host mounts later. Nothing goes back to the host.
     mount_call(None, c"/", None, propagation | MS_REC, None).during("change propagation of /")?;
     if propagation & MS_SHARED != 0 {

@@ -3,11 +3,11 @@
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
-use spec_core::state::{State, Status};
+use spec_core::state::State;
 use sys::signal::{SignalSet, read_signal_fd, wait_for};
 
 use crate::cli::{Invocation, Opt};
-use crate::container::{Document, StateRoot};
+use crate::container::StateRoot;
 use crate::create::{Created, Purpose, make};
 use crate::error::{During, Error, Result};
 use crate::proc::Proc;
@@ -52,11 +52,7 @@ pub fn run(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
             let mut left = State::new();
             let _ = state::look(&container, state::STATE.take(), &mut left, &proc)?;
             delete::destroy(invocation, root, container, &left, &proc)?;
-            let mut document = Document::new(memory);
-            state::write_for_hook(&mut document, spec, id, bundle.as_c_str(), 0, Status::Stopped)?;
-            if let Err(error) = hooks::run(spec, "poststop", spec.hooks.poststop, document.as_bytes(), own) {
-                reporter.warn(format_args!("{error}"));
-            }
+            hooks::run_poststop(spec, id, bundle.as_c_str(), memory, invocation.arguments(), reporter);
         }
     }
     started.map(|()| exit::of_wait_status(status))

@@ -198,11 +198,18 @@ impl<'a> Spec<'a> {
         Ok(())
     }
 
-    /// Appends to `process.env`.
+    /// Adds to `process.env`, in place of a variable of the same name.
     pub fn add_variable(&mut self, variable: Text<'a>) -> Result<(), ()> {
         let Some(process) = &mut self.process else {
             return Ok(());
         };
+        let name = |text: &Text<'a>| text.as_str().split('=').next();
+        let start = usize::from(process.env.start);
+        let present = self.texts.get_mut(start..start + process.env.len()).unwrap_or_default();
+        if let Some(old) = present.iter_mut().find(|old| name(old) == name(&variable)) {
+            *old = variable;
+            return Ok(());
+        }
         process.env = append(&mut self.texts, process.env, variable)?;
         Ok(())
     }

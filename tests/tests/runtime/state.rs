@@ -101,6 +101,9 @@ fn a_pid_that_another_process_got_is_not_the_container(t: &Test) {
     let pid = c.pid();
     // Start times are counted in hundredths of a second: the stranger must not start in the same one.
     std::thread::sleep(std::time::Duration::from_millis(30));
+    // A process is named by its pid and the clock tick in which it started; two in one tick (10 ms) are not told apart,
+    // and no kernel gives a pid out again that soon.
+    std::thread::sleep(std::time::Duration::from_millis(50));
     let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep");
     // Put the stranger's pid where the state file has the container's, whatever the file's format is.
     let mut replaced = 0;
