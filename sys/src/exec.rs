@@ -93,6 +93,44 @@ pub fn execve_with_own_environment<const N: usize>(
     result.err().unwrap_or(Errno::NOEXEC)
 }
 
+/// One entry of the next program's environment, in the place of this program's own entry number `index`.
+pub struct Replacement<'a> {
+    /// Counted from 0.
+    pub index: usize,
+    /// `NAME=value`
+    pub entry: &'a CStr,
+}
+
+/// Replaces this program by the one at `path`, with this program's own arguments from number `first` on and its
+/// environment, of which one entry may be another. Neither list is copied, so neither has a limit here.
+pub fn execve_with_own_tail(
+    path: &CStr,
+    own: Arguments,
+    first: usize,
+    replacement: Option<&Replacement<'_>>,
+) -> Errno {
+    // SAFETY: the kernel laid out argv with a null behind its last pointer, and `first` goes no further than to that.
+    let arguments = unsafe { own.argument_pointers().add(first.min(own.len())) };
+    let environment = own.environment_pointers();
+    let replaced = replacement.and_then(|replacement| {
+        let old = own.environment().nth(replacement.index)?;
+        // SAFETY: the entry with this index exists, as the line above found. The array lies on the first stack, which is
+        // writable. Nobody holds a reference to it: `Arguments` reads it through its pointer each time, and is not Send,
+        // so no other thread reads it meanwhile.
+        let slot = unsafe { environment.cast_mut().add(replacement.index) };
+        // SAFETY: as above.
+        unsafe { slot.write(replacement.entry.as_ptr()) };
+        Some((slot, old))
+    });
+    // SAFETY: as for `execve`; both arrays end with the kernel's null, and the borrow keeps the new entry alive.
+    let result = unsafe { call(k::__NR_execve, [path.as_ptr().addr(), arguments.addr(), environment.addr(), 0, 0, 0]) };
+    if let Some((slot, old)) = replaced {
+        // SAFETY: as for the first write. The array must not keep a pointer to what was only borrowed.
+        unsafe { slot.write(old.as_ptr()) };
+    }
+    result.err().unwrap_or(Errno::NOEXEC)
+}
+
 /// Replaces this program by the file that `fd` stands for (`execveat` with `AT_EMPTY_PATH`, Linux 3.19).
 pub fn execve_fd<const N: usize, const M: usize>(
     fd: BorrowedFd<'_>,

@@ -26,6 +26,7 @@ pub mod signal;
 mod scratch;
 mod start;
 mod take_once;
+pub mod terminal;
 
 pub use scratch::ScratchString;
 pub use start::Arguments;

@@ -134,3 +134,21 @@ pub fn set_disposition(signal: u8, disposition: Disposition) {
         call(k::__NR_rt_sigaction, [usize::from(signal), action.as_ptr().addr(), 0, SET_BYTES, 0, 0])
     };
 }
+
+/// What `signal` does now. A handler counts as the default, which is what it becomes on exec.
+pub fn disposition(signal: u8) -> Disposition {
+    let mut action = [0_usize; 5];
+    // SAFETY: null for the new action changes nothing; the kernel writes at most the 32 bytes of a `struct
+    // kernel_sigaction`, of which the handler is the first word.
+    let _ = unsafe {
+        call(k::__NR_rt_sigaction, [usize::from(signal), 0, action.as_mut_ptr().addr(), SET_BYTES, 0, 0])
+    };
+    if action[0] == Disposition::Ignore as usize { Disposition::Ignore } else { Disposition::Default }
+}
+
+/// Asks for `signal` when this process's parent ends; real-time signals too, which rustix's type does not name.
+pub fn set_parent_death_signal(signal: u8) -> Result<()> {
+    const PR_SET_PDEATHSIG: usize = 1;
+    // SAFETY: prctl(PR_SET_PDEATHSIG) takes a number.
+    unsafe { call(k::__NR_prctl, [PR_SET_PDEATHSIG, usize::from(signal), 0, 0, 0, 0]) }.map(drop)
+}
