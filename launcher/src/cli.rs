@@ -328,7 +328,7 @@ pub fn parse(arguments: Arguments) -> Result<Invocation> {
     invocation.command = match command {
         _ if invocation.has(Opt::Version) => Command::Version,
         // runc's short form of --version.
-        None if invocation.has(Opt::Verbose) && arguments.len() == 2 => Command::Version,
+        None if invocation.has(Opt::Verbose) && !invocation.has(Opt::Help) => Command::Version,
         None if arguments.len() > 1 && !invocation.has(Opt::Help) => {
             return Err(Error::usage(format_args!("no command: see roci --help")));
         }

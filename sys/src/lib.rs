@@ -21,6 +21,7 @@ pub mod mount;
 pub mod namespace;
 #[doc(hidden)]
 pub mod panic;
+pub mod probe;
 pub mod process;
 pub mod signal;
 mod scratch;

@@ -117,6 +117,7 @@ impl ScratchString {
 }
 
 impl Drop for ScratchString {
+    #[inline(never)]
     fn drop(&mut self) {
         let _ = SCRATCH.used.compare_exchange(self.end(), self.at(), Ordering::Relaxed, Ordering::Relaxed);
     }

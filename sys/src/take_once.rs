@@ -24,10 +24,16 @@ impl<T> TakeOnce<T> {
     /// # Panics
     /// When it was taken before, which is a bug in the program and not in its input.
     pub fn take(&'static self) -> &'static mut T {
-        assert!(!self.taken.swap(true, Ordering::Relaxed), "a static buffer was taken twice");
+        take_flag(&self.taken);
         // SAFETY: the flag was false until now and never becomes false again, so this is the only reference ever made.
         unsafe { &mut *self.value.get() }
     }
+}
+
+/// Sets the flag, which nobody may have done before.
+#[inline(never)]
+fn take_flag(taken: &AtomicBool) {
+    assert!(!taken.swap(true, Ordering::Relaxed), "a static buffer was taken twice");
 }
 
 /// Small values that live as long as the program, a fixed number of them.

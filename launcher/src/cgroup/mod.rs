@@ -336,9 +336,15 @@ fn fill_cpuset(directory: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
         if rustix::io::read(&own, &mut memory)? > 1 {
             continue;
         }
-        let above = Path::join(&[b"../", name.to_bytes()])?;
-        let above = openat(directory, above.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let n = rustix::io::read(&above, &mut memory)?;
+        let above = openat(directory, c"..", DIRECTORY, Mode::empty())?;
+        let file = openat(&above, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut n = rustix::io::read(&file, &mut memory)?;
+        if n <= 1 {
+            // Another roci has made that one and not filled it yet. The root, which ends this, is never empty.
+            fill_cpuset(above.as_fd())?;
+            rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
+            n = rustix::io::read(&file, &mut memory)?;
+        }
         rustix::io::write(&own, &memory[..n])?;
     }
     Ok(())
