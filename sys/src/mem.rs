@@ -69,6 +69,14 @@ macro_rules! memory_functions {
             n
         }
 
+        /// Asked by constructors in aarch64's compiler library, which nobody here runs, for what the processor can do; without
+        /// an answer the instructions are used that every processor has.
+        #[cfg(target_arch = "aarch64")]
+        #[unsafe(no_mangle)]
+        extern "C" fn getauxval(_kind: u64) -> u64 {
+            0
+        }
+
         /// Named by the unwind tables of the precompiled `core`; never called, since every panic aborts.
         #[unsafe(no_mangle)]
         extern "C" fn rust_eh_personality() {}

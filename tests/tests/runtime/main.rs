@@ -8,6 +8,7 @@ mod delete;
 mod errors;
 mod exec;
 mod hooks;
+mod init_program;
 mod kill;
 mod lifecycle;
 mod list;
@@ -30,6 +31,7 @@ fn main() -> std::process::ExitCode {
     cases.extend(errors::cases());
     cases.extend(exec::cases());
     cases.extend(hooks::cases());
+    cases.extend(init_program::cases());
     cases.extend(kill::cases());
     cases.extend(lifecycle::cases());
     cases.extend(list::cases());
