@@ -81,6 +81,7 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
         reporter.warn(format_args!("process.capabilities: unknown capability {name} is ignored"));
     }
     crate::unsupported::refuse(spec)?;
+    crate::unsupported::warn(spec, reporter);
     let rootfs_path = config::rootfs_path(spec, bundle.as_c_str())?;
     let rootfs = open(rootfs_path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .during_with(format_args!("root.path: open {}", rootfs_path.as_str()))?;
