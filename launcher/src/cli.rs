@@ -36,6 +36,14 @@ pub enum Command {
     Kill,
     /// `delete`
     Delete,
+    /// `pause`
+    Pause,
+    /// `resume`
+    Resume,
+    /// `update`
+    Update,
+    /// `events`
+    Events,
     /// `spec`
     Spec,
     /// `features`
@@ -68,6 +76,10 @@ const COMMANDS: &[CommandRow] = &[
     row("list", Command::List, "", "list the containers"),
     row("ps", Command::Ps, "ID", "list the processes of a container"),
     row("kill", Command::Kill, "ID [SIGNAL]", "send a signal (TERM) to the container's first process"),
+    row("pause", Command::Pause, "ID", "stop all processes of a container for a while"),
+    row("resume", Command::Resume, "ID", "let them go on"),
+    row("update", Command::Update, "ID", "change the limits of a container"),
+    row("events", Command::Events, "ID", "print what a container uses, as JSON"),
     row("delete", Command::Delete, "ID", "remove a stopped container and what create made for it"),
     row("spec", Command::Spec, "", "write a config.json to begin with"),
     row("features", Command::Features, "", "print what this executable supports, as the specification defines it"),
@@ -133,6 +145,12 @@ pub enum Opt {
     Quiet,
     /// `--json`
     Json,
+    /// `--resources`
+    Resources,
+    /// One of the limits of `update`, by its place in the table there.
+    Limit(u8),
+    /// `--stats`
+    Stats,
     /// An option of the peers that makes no difference here.
     Ignored,
     /// `--help`
@@ -164,7 +182,7 @@ const fn option(
     OptionRow { long, short, value, option, commands, help }
 }
 
-use Command::{Check, Create, Delete, Exec, Kill, List, Ps, Run, Spec};
+use Command::{Check, Create, Delete, Events, Exec, Kill, List, Ps, Run, Spec, Update};
 
 const OPTIONS: &[OptionRow] = &[
     option("root", 0, "DIR", Opt::Root, &[], "where the state of containers is kept (/run/roci)"),
@@ -202,6 +220,20 @@ const OPTIONS: &[OptionRow] = &[
     option("force", b'f', "", Opt::Force, &[Delete], "kill it first; no error where there is none"),
     option("format", b'f', "table|json", Opt::Format, &[List, Ps], "how to print"),
     option("quiet", b'q', "", Opt::Quiet, &[List], "print ids only"),
+    option("resources", b'r', "FILE|-", Opt::Resources, &[Update], "the resources object to apply, or - for stdin"),
+    option("memory", 0, "BYTES", Opt::Limit(0), &[Update], "limit of memory"),
+    option("memory-reservation", 0, "BYTES", Opt::Limit(1), &[Update], "soft limit of memory"),
+    option("memory-swap", 0, "BYTES", Opt::Limit(2), &[Update], "limit of memory and swap together"),
+    option("cpu-share", 0, "N", Opt::Limit(3), &[Update], "share of the processors"),
+    option("cpu-quota", 0, "USEC", Opt::Limit(4), &[Update], "processor time in a period"),
+    option("cpu-period", 0, "USEC", Opt::Limit(5), &[Update], "the period"),
+    option("cpu-burst", 0, "USEC", Opt::Limit(6), &[Update], "time that may be saved up"),
+    option("cpu-idle", 0, "0|1", Opt::Limit(7), &[Update], "run only when nobody else wants to"),
+    option("cpuset-cpus", 0, "LIST", Opt::Limit(8), &[Update], "which processors"),
+    option("cpuset-mems", 0, "LIST", Opt::Limit(9), &[Update], "which memory nodes"),
+    option("pids-limit", 0, "N", Opt::Limit(10), &[Update], "limit of processes"),
+    option("blkio-weight", 0, "N", Opt::Limit(11), &[Update], "share of the disks"),
+    option("stats", 0, "", Opt::Stats, &[Events], "print once"),
     option("json", 0, "", Opt::Json, &[Check], "print as JSON"),
     option("rootless", 0, "", Opt::Ignored, &[Spec], "ignored: written for root"),
 ];
@@ -417,7 +449,7 @@ fn check_words(invocation: &Invocation) -> Result<()> {
     let (least, most) = match invocation.command {
         Command::Help => return Ok(()),
         Create | Run | Kill => (1, 2),
-        Command::Start | Command::State | Delete => (1, 1),
+        Command::Start | Command::State | Delete | Command::Pause | Command::Resume | Update | Events => (1, 1),
         // runc's `ps` passes further words on to ps(1); there is none here.
         Ps => (1, 1),
         Exec => (1, 1),

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use spec_core::Spec;
 use spec_core::limits::{CONFIG_BYTES_MAX, PATH_BYTES_MAX, TEXT_BYTES_MAX};
@@ -43,7 +43,7 @@ pub fn load_copy(container: &Container) -> Result<Config> {
 }
 
 fn parse(file: &OwnedFd) -> Result<Config> {
-    let document = read_document(file, DOCUMENT.take()).during("read config.json")?;
+    let document = read_document(file.as_fd(), DOCUMENT.take()).during("read config.json")?;
     let document = document.ok_or_else(|| {
         Error::says(format_args!("config.json: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"))
     })?;
@@ -58,11 +58,25 @@ pub fn load_process(spec: &mut Spec<'static>, path: &CStr) -> Result<()> {
     let name = path.to_str().unwrap_or("?");
     let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .during_with(format_args!("open {name}"))?;
-    let document = read_document(&file, PROCESS_DOCUMENT.take()).during_with(format_args!("read {name}"))?;
+    let document = read_document(file.as_fd(), PROCESS_DOCUMENT.take()).during_with(format_args!("read {name}"))?;
     let document = document
         .ok_or_else(|| Error::says(format_args!("{name}: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)")))?;
     spec_core::parse_process(document, PROCESS_TEXTS.take(), spec)
         .map_err(|error| Error::says(format_args!("{name}:{error}")))
+}
+
+/// The configuration of a program that reads none.
+pub fn new_spec() -> &'static mut Spec<'static> {
+    SPEC.take()
+}
+
+/// Reads the resources object of `update --resources`.
+pub fn parse_resources(file: BorrowedFd<'_>, spec: &mut Spec<'static>) -> Result<()> {
+    let document = read_document(file, DOCUMENT.take()).during("read resources")?;
+    let document = document
+        .ok_or_else(|| Error::says(format_args!("resources: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)")))?;
+    spec_core::parse_resources(document, TEXTS.take(), spec)
+        .map_err(|error| Error::says(format_args!("resources:{error}")))
 }
 
 /// Keeps the document for exec, start and delete.

@@ -174,7 +174,7 @@ impl Container {
             Err(Errno::NOENT) => return Ok(false),
             Err(errno) => return Err(Error::new("open state.json", errno)),
         };
-        let json = read_document(&file, &mut memory.document).during("read state.json")?;
+        let json = read_document(file.as_fd(), &mut memory.document).during("read state.json")?;
         let Some(json) = json else {
             return Err(Error::says(format_args!("state.json: more than {STATE_BYTES_MAX} bytes (STATE_BYTES_MAX)")));
         };
@@ -293,7 +293,7 @@ impl Default for StateMemory {
 }
 
 /// Reads all of `file` into `memory`; `None` where it does not fit.
-pub fn read_document<'a>(file: &OwnedFd, memory: &'a mut [u8]) -> core::result::Result<Option<&'a [u8]>, Errno> {
+pub fn read_document<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::result::Result<Option<&'a [u8]>, Errno> {
     let mut len = 0;
     loop {
         let n = rustix::io::read(file, &mut memory[len..])?;

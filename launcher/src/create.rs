@@ -13,6 +13,7 @@ use spec_core::state::{StateView, Status, write_state};
 use sys::process::{Child, SpawnOptions, Spawned, exit, spawn};
 use sys::signal::SignalSet;
 
+use crate::cgroup::resources::{self, apply};
 use crate::cgroup::{Host, NewCgroup};
 use crate::cli::{Invocation, Opt};
 use crate::container::{Container, Document, FIFO_FILE, NewContainer, StateRoot, write_beside};
@@ -81,7 +82,6 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
         reporter.warn(format_args!("process.capabilities: unknown capability {name} is ignored"));
     }
     crate::unsupported::refuse(spec)?;
-    crate::unsupported::warn(spec, reporter);
     let rootfs_path = config::rootfs_path(spec, bundle.as_c_str())?;
     let rootfs = open(rootfs_path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .during_with(format_args!("root.path: open {}", rootfs_path.as_str()))?;
@@ -231,7 +231,11 @@ fn make_cgroup<'a>(
 ) -> Result<Option<NewCgroup<'a>>> {
     let Some(host) = host else { return Ok(None) };
     match NewCgroup::make(host, host.path_for(spec, id)?) {
-        Ok(cgroup) => Ok(Some(cgroup)),
+        Ok(cgroup) => {
+            // Before the process exists, so that it is limited from its first moment.
+            apply(host, cgroup.path().as_c_str(), spec, &spec.linux.resources, resources::Purpose::Create)?;
+            Ok(Some(cgroup))
+        }
         // Who is not the host's root may have no cgroup to give, and asked for none.
         Err(error)
             if spec.linux.cgroups_path.is_none()

@@ -37,7 +37,11 @@ pub fn delete(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
         Status::Stopped | Status::Creating => {}
         // Its program has never run, so there is nothing to lose (as runc).
         Status::Created => stop(&state, &proc)?,
-        Status::Running | Status::Paused if force => stop(&state, &proc)?,
+        Status::Running if force => stop(&state, &proc)?,
+        Status::Paused if force => {
+            thaw(invocation, &state, &proc)?;
+            stop(&state, &proc)?;
+        }
         Status::Running | Status::Paused => {
             return Err(Error::says(format_args!(
                 "cannot delete container that is not stopped: it is still {}",
@@ -76,6 +80,17 @@ pub fn delete(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
         hooks::run_poststop(config.spec, id, bundle.as_c_str(), state::TEXT.take(), arguments, reporter);
     }
     Ok(())
+}
+
+/// A frozen process dies when it is thawed, and not before.
+fn thaw(invocation: &Invocation, state: &State<'_>, proc: &Proc) -> Result<()> {
+    match state.cgroup.zip(crate::cgroup_host(invocation, proc)?) {
+        Some((cgroup, host)) => {
+            let _ = kill::send(state, proc, SIGKILL);
+            crate::cgroup::resources::set_frozen(&host, cgroup.as_c_str(), false)
+        }
+        None => Ok(()),
+    }
 }
 
 /// Kills the first process and waits until it is dead.

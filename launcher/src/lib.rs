@@ -13,12 +13,15 @@ pub mod create;
 
 pub mod container_process;
 pub mod delete;
+pub mod events;
 pub mod exec;
 pub mod kill;
+pub mod pause;
 pub mod run;
 pub mod start;
 pub mod state;
 pub mod sync;
+pub mod update;
 
 pub mod check;
 pub mod features;
@@ -117,6 +120,10 @@ fn dispatch(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
         Command::List => state::list(invocation)?,
         Command::Ps => state::ps(invocation)?,
         Command::Kill => kill::kill(invocation)?,
+        Command::Pause => pause::set(invocation, true)?,
+        Command::Resume => pause::set(invocation, false)?,
+        Command::Update => update::update(invocation)?,
+        Command::Events => events::events(invocation)?,
         Command::Delete => delete::delete(invocation, reporter)?,
         Command::Spec => spec_template::spec(invocation)?,
         Command::Features => features::features()?,

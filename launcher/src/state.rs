@@ -9,6 +9,7 @@ use spec_core::state::{State, StateView, Status, Style, write_oci_state};
 use sys::TakeOnce;
 
 use crate::cgroup::Host;
+use crate::cgroup::resources::is_frozen;
 use crate::cli::{Invocation, Opt};
 use crate::config::format_into;
 use crate::container::{Container, StateMemory, StateRoot};
@@ -45,7 +46,15 @@ pub fn look<'a>(
     proc: &Proc,
 ) -> Result<Status> {
     if container.read_state(memory, state)? {
-        return Ok(container.status(state, proc));
+        let status = container.status(state, proc);
+        if status == Status::Running
+            && let Some(cgroup) = state.cgroup
+            && let Some(host) = Host::detect(proc)
+            && is_frozen(&host, cgroup.as_c_str())
+        {
+            return Ok(Status::Paused);
+        }
+        return Ok(status);
     }
     Ok(if container.is_busy() { Status::Creating } else { Status::Stopped })
 }

@@ -4,25 +4,6 @@
 use spec_core::Spec;
 
 use crate::error::{Error, Result};
-use crate::report::Reporter;
-
-/// Warns of limits that are not set: a container without them runs, only less confined than it was meant to be.
-pub fn warn(spec: &Spec<'static>, reporter: &Reporter) {
-    let resources = &spec.linux.resources;
-    let limited = [
-        resources.memory.limit.is_some_and(|limit| limit > 0),
-        resources.memory.swap.is_some_and(|limit| limit > 0),
-        resources.pids_limit.is_some_and(|limit| limit > 0),
-        resources.cpu.quota.is_some_and(|quota| quota > 0),
-        resources.cpu.shares.is_some_and(|shares| shares > 0),
-        resources.cpu.cpus.is_some(),
-        !resources.unified.is_empty(),
-        !resources.hugepage_limits.is_empty(),
-    ];
-    if limited.contains(&true) {
-        reporter.warn(format_args!("linux.resources: this version of roci sets no limits"));
-    }
-}
 
 /// Refuses what cannot be done.
 pub fn refuse(spec: &Spec<'static>) -> Result<()> {

@@ -17,6 +17,7 @@ use crate::path::{Path, components};
 use crate::proc::Proc;
 
 pub mod mount;
+pub mod resources;
 
 /// Hierarchies that one host may have: 13 controllers and a few names.
 pub const HIERARCHIES_MAX: usize = 20;
@@ -253,6 +254,9 @@ impl<'a> NewCgroup<'a> {
             let top = self.host.top.as_fd();
             make_directory(top, directory.as_c_str())
                 .during_with(format_args!("make cgroup {}", directory.as_str()))?;
+            if self.host.is_v2 {
+                enable_controllers(top, directory.as_c_str());
+            }
             let fd = openat(top, directory.as_c_str(), DIRECTORY, Mode::empty()).during("open cgroup")?;
             let is_cpuset = self
                 .host
@@ -325,6 +329,32 @@ fn make_directory(top: BorrowedFd<'_>, path: &CStr) -> core::result::Result<(), 
     match mkdirat(top, path, Mode::from_raw_mode(0o755)) {
         Err(Errno::EXIST) => Ok(()),
         other => other,
+    }
+}
+
+/// Hands every controller down to the cgroup `path`, from the top.
+///
+/// What cannot be handed on (a cgroup on the way has processes of its own, or is delegated without it) is missing below,
+/// and is an error for who asks for a limit of it.
+fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
+    let bytes = path.to_bytes();
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| index);
+    for end in core::iter::once(0).chain(ends) {
+        let slash: &[u8] = if end == 0 { b"" } else { b"/" };
+        let file = |name: &[u8], flags| {
+            Path::join(&[&bytes[..end], slash, name])
+                .and_then(|path| openat(top, path.as_c_str(), flags | OFlags::CLOEXEC, Mode::empty()))
+        };
+        let mut memory = [0; 256];
+        let available = file(b"cgroup.controllers", OFlags::RDONLY);
+        let Some(n) = available.ok().and_then(|file| rustix::io::read(&file, &mut memory).ok()) else { continue };
+        let Ok(control) = file(b"cgroup.subtree_control", OFlags::WRONLY) else { continue };
+        for name in memory[..n].split(|byte| byte.is_ascii_whitespace()).filter(|name| !name.is_empty()) {
+            // One at a time: of several, one that is refused takes the others with it.
+            if let Ok(word) = Path::join(&[b"+", name]) {
+                let _ = rustix::io::write(&control, word.as_c_str().to_bytes());
+            }
+        }
     }
 }
 
