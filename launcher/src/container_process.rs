@@ -162,6 +162,7 @@ fn become_container(
     }
     umask(process.user.umask.map_or(inherited.umask, |bits| Mode::from_raw_mode(bits as _)));
     enter_working_directory(process)?;
+    credentials::set_scheduling(process)?;
     credentials::take(spec, process)?;
     // Looked for as the user that will run it.
     let path = find(spec, process)?;

@@ -11,6 +11,7 @@ use rustix::process::{Gid, Uid};
 use spec_core::Spec;
 use spec_core::limits::IDS_MAX;
 use spec_core::process::{CAPABILITY_NAMES, Capabilities, Process};
+use sys::process::SchedulerAttributes;
 
 use crate::error::{During, Error, Result};
 use crate::proc::Proc;
@@ -125,6 +126,29 @@ pub fn set_rlimits(process: &Process<'static>, pid: i32) -> Result<()> {
         sys::process::set_rlimit(pid, limit.resource, limit.soft, limit.hard)
             .during("set rlimit")
             .map_err(|error| error.at(format_args!("process.rlimits[{index}]")))?;
+    }
+    Ok(())
+}
+
+/// How the process gets the processor and the disk. Both need rights that the program may not have.
+pub fn set_scheduling(process: &Process<'static>) -> Result<()> {
+    if let Some(scheduler) = process.scheduler {
+        let mut attributes = SchedulerAttributes::default();
+        attributes.policy = scheduler.policy;
+        attributes.flags = scheduler.flags;
+        attributes.nice = scheduler.nice;
+        attributes.priority = scheduler.priority;
+        attributes.runtime = scheduler.runtime;
+        attributes.deadline = scheduler.deadline;
+        attributes.period = scheduler.period;
+        sys::process::set_scheduler(attributes)
+            .during("set scheduler")
+            .map_err(|error| error.at(format_args!("process.scheduler")))?;
+    }
+    if let Some(io) = process.io_priority {
+        sys::process::set_io_priority(io.class, io.priority)
+            .during("set io priority")
+            .map_err(|error| error.at(format_args!("process.ioPriority")))?;
     }
     Ok(())
 }

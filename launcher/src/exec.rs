@@ -310,6 +310,7 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
         umask(Mode::from_raw_mode(bits as _));
     }
     enter_working_directory(process)?;
+    credentials::set_scheduling(process)?;
     credentials::take(spec, process)?;
     let path = find(spec, process)?;
     close_all_but(&[Some(socket.as_fd()), Some(proc.as_fd())], 3 + inheritance.handover.preserve_fds, proc)?;

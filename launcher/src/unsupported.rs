@@ -8,15 +8,13 @@ use crate::error::{Error, Result};
 /// Refuses what cannot be done.
 pub fn refuse(spec: &Spec<'static>) -> Result<()> {
     let process = spec.process.as_ref();
-    let asked: [(&str, bool); 8] = [
+    let asked: [(&str, bool); 6] = [
         ("linux.seccomp", spec.linux.seccomp.is_some()),
         ("linux.intelRdt", spec.linux.intel_rdt.is_some()),
         ("linux.memoryPolicy", spec.linux.memory_policy.is_some()),
         ("linux.netDevices", !spec.linux.net_devices.is_empty()),
         ("process.apparmorProfile", process.is_some_and(|process| process.apparmor_profile.is_some())),
         ("process.selinuxLabel", process.is_some_and(|process| process.selinux_label.is_some())),
-        ("process.scheduler", process.is_some_and(|process| process.scheduler.is_some())),
-        ("process.ioPriority", process.is_some_and(|process| process.io_priority.is_some())),
     ];
     match asked.into_iter().find(|(_, asked)| *asked) {
         Some((field, _)) => Err(Error::says(format_args!("{field}: not supported by this version of roci"))),

@@ -159,6 +159,45 @@ pub fn join_new_session_keyring(name: &core::ffi::CStr) -> Result<()> {
     unsafe { call(k::__NR_keyctl, [KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr().addr(), 0, 0, 0, 0]) }.map(drop)
 }
 
+/// `struct sched_attr` of `linux/sched/types.h`, its first version.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct SchedulerAttributes {
+    size: u32,
+    /// The policy's number.
+    pub policy: u32,
+    /// `SCHED_FLAG_` bits.
+    pub flags: u64,
+    /// For the policies without priorities.
+    pub nice: i32,
+    /// For those with.
+    pub priority: u32,
+    /// Nanoseconds, for deadlines.
+    pub runtime: u64,
+    /// Nanoseconds.
+    pub deadline: u64,
+    /// Nanoseconds.
+    pub period: u64,
+}
+
+static_assertions::const_assert_eq!(size_of::<SchedulerAttributes>(), 48);
+
+/// Sets how this process is scheduled (`sched_setattr`, Linux 3.14).
+pub fn set_scheduler(mut attributes: SchedulerAttributes) -> Result<()> {
+    attributes.size = size_of::<SchedulerAttributes>() as u32;
+    // SAFETY: the kernel reads `size` bytes of the structure, which says its own size.
+    unsafe { call(k::__NR_sched_setattr, [0, (&raw const attributes).addr(), 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Sets the class and priority of this process's disk accesses (`ioprio_set`).
+pub fn set_io_priority(class: u8, priority: u8) -> Result<()> {
+    const IOPRIO_WHO_PROCESS: usize = 1;
+    const IOPRIO_CLASS_SHIFT: usize = 13;
+    let value = usize::from(class) << IOPRIO_CLASS_SHIFT | usize::from(priority);
+    // SAFETY: ioprio_set takes numbers; 0 is the caller.
+    unsafe { call(k::__NR_ioprio_set, [IOPRIO_WHO_PROCESS, 0, value, 0, 0, 0]) }.map(drop)
+}
+
 /// Which clock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
