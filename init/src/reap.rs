@@ -71,7 +71,7 @@ fn reap(program: i32) -> Result<Option<End>, Errno> {
             .stopping_signal()
             .is_some_and(|signal| [TSTP, TTIN, TTOU].contains(&(signal as u8)))
         {
-            terminal::stop_too();
+            terminal::stop_with(program);
         }
     }
     Ok(None)

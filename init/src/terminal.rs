@@ -43,13 +43,16 @@ pub fn take_back_from(program: i32) {
     }
 }
 
-/// Stops as the program was stopped, so that the shell whose job we are sees its job stop.
+/// Stops as `program` was stopped, so that the shell whose job we are sees its job stop.
 ///
-/// The signal goes to our whole process group, as the one from the keyboard would have if the program had stayed in it. The
-/// kernel discards it where nobody could continue us: for PID 1, and in an orphaned process group, which is that of a session
-/// leader started by a container manager. It also leaves us running where our caller ignores SIGTSTP.
-pub fn stop_too() {
-    let _ = send(0, TSTP);
+/// Where the program has the terminal, it was ^Z, which our whole process group would have got if the program had stayed in
+/// it: a script that runs us stops as well. Otherwise somebody meant the program, or us, and nobody else.
+///
+/// The kernel discards the signal where nobody could continue us: for PID 1, and in an orphaned process group, which is that
+/// of a session leader started by a container manager. It also leaves us running where our caller ignores SIGTSTP.
+pub fn stop_with(program: i32) {
+    let has_terminal = foreground_group(stdin()) == Ok(program);
+    let _ = send(if has_terminal { 0 } else { own_pid() }, TSTP);
     set_blocked(SignalSet::ALL.without(TSTP));
     set_blocked(SignalSet::ALL);
 }
