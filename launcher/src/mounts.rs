@@ -422,6 +422,20 @@ pub fn make_read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
     }
 }
 
+/// Attaches a detached tree read-only, alone or with all below it. Before Linux 5.12 only an attached mount can be changed,
+/// and only the first of a tree.
+pub fn attach_read_only(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>, recursive: bool) -> Result<()> {
+    let attributes = MountAttributes { set: MOUNT_ATTR_RDONLY, ..MountAttributes::default() };
+    match set_attributes(tree, recursive, &attributes) {
+        Ok(()) => attach(tree, destination).during("bind"),
+        Err(Errno::NOSYS) => {
+            attach(tree, destination).during("bind")?;
+            make_read_only(tree, false)
+        }
+        Err(errno) => Err(Error::new("make read-only", errno)),
+    }
+}
+
 /// A detached copy of the mount that `fd` (of this mount namespace) stands for.
 pub fn clone_tree(fd: BorrowedFd<'_>, recursive: bool) -> core::result::Result<OwnedFd, Errno> {
     let recursive = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };

@@ -189,17 +189,7 @@ fn open_or_absent(root: &Root, path: &CStr) -> Result<Option<OwnedFd>> {
 fn protect_path(root: &Root, path: &CStr) -> Result<()> {
     let Some(target) = open_or_absent(root, path)? else { return Ok(()) };
     match clone_tree(target.as_fd(), true) {
-        Ok(tree) => {
-            match make_read_only(tree.as_fd(), true) {
-                // mount_setattr is younger than open_tree; the remount below needs an attached mount.
-                Err(error) if error.errno() == Some(Errno::INVAL) => {
-                    attach(tree.as_fd(), target.as_fd()).during("bind")?;
-                    return make_read_only(tree.as_fd(), false);
-                }
-                other => other?,
-            }
-            attach(tree.as_fd(), target.as_fd()).during("bind")
-        }
+        Ok(tree) => mounts::attach_read_only(tree.as_fd(), target.as_fd(), true),
         Err(Errno::NOSYS) => {
             let name = mounts::fd_path(target.as_fd()).during("bind")?;
             mount_call(Some(name.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during("bind")?;

@@ -1,4 +1,13 @@
-//! `linux.seccomp`: the profile, as written.
+//! `linux.seccomp`: the profile, as written, and the filter that the kernel takes.
+
+mod compile;
+mod condition;
+mod program;
+mod syscalls;
+
+pub use compile::{Error, Scratch, compile};
+pub use program::{Filter, Instruction};
+pub use syscalls::Machine;
 
 use crate::json::Read;
 use crate::spec::{List, Present, Spec, read_list, read_texts};

@@ -11,7 +11,7 @@ use sys::mount::mount as mount_call;
 
 use super::Host;
 use crate::error::{During, Error, Result};
-use crate::mounts::{MS_RDONLY, Surroundings, attach, make_read_only};
+use crate::mounts::{MS_RDONLY, Surroundings, attach, attach_read_only, make_read_only};
 use crate::path::Path;
 
 /// Mounts what the container may see of its cgroups on the working directory.
@@ -95,7 +95,7 @@ fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, read_only: bool) -
         Err(errno) => return Err(Error::new(crate::error::keep(format_args!("open {}", path.as_str())), errno)),
     };
     if read_only {
-        make_read_only(tree.as_fd(), true)?;
+        return attach_read_only(tree.as_fd(), here.as_fd(), true);
     }
     attach(tree.as_fd(), here.as_fd()).during("bind cgroup")
 }

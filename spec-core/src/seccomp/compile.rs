@@ -1,0 +1,311 @@
+//! From a profile to a filter.
+//!
+//! For each architecture: every system call gets a verdict, those that stand beside each other and have the same become a
+//! range, and a search bisects the ranges. The kernel runs the filter for every number to learn which calls need no
+//! filter at all, so the way to each verdict matters and not only the one to the verdicts of frequent calls.
+
+use core::fmt;
+
+use heapless::Vec;
+use static_assertions::const_assert;
+
+use super::condition::{ALL, Condition, Layout, arguments_of};
+use super::program::{Address, Filter, IF_EQUAL, IF_GREATER_OR_EQUAL, Writer};
+use super::syscalls::{Architecture, Machine, SLOTS};
+use super::{Action, Rule, Seccomp};
+use crate::Spec;
+use crate::limits::*;
+
+/// Why a profile cannot be compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The name of a constant in [`crate::limits`] that is too small, and its value.
+    Limit(&'static str, usize),
+    /// Nobody has written a table for this machine.
+    Machine,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limit(name, max) => write!(f, "more than {max} entries ({name})"),
+            Self::Machine => f.write_str("the system calls of this machine are not known"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// What [`compile`] works with. All zero bytes; what it holds afterwards means nothing.
+pub struct Scratch {
+    /// By slot: the number of the rule from 1, [`DEFAULT`] or [`CONDITIONAL`].
+    verdicts: [u16; SLOTS],
+    /// The first slots of the ranges.
+    starts: Vec<u16, SLOTS>,
+    /// In the order of their slots, and for each in the order in which they are asked.
+    conditions: Vec<Condition, SECCOMP_CONDITIONS_MAX>,
+}
+
+const DEFAULT: u16 = 0;
+const CONDITIONAL: u16 = u16::MAX;
+// The numbers of rules stay clear of the mark.
+const_assert!(SECCOMP_RULES_MAX < CONDITIONAL as usize && SECCOMP_ARGUMENTS_MAX < ALL as usize);
+const_assert!(size_of::<Scratch>() <= 64 * 1024);
+
+impl Scratch {
+    /// An empty one.
+    pub const fn new() -> Self {
+        Self {
+            verdicts: [DEFAULT; SLOTS],
+            starts: Vec::new(),
+            conditions: Vec::new(),
+        }
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// `SECCOMP_RET_KILL_THREAD`: for architectures that the profile does not list, as libseccomp has it.
+const BAD_ARCHITECTURE: u32 = 0;
+/// The offsets of `nr` and `arch` in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+
+/// Writes what `seccomp` says into `filter`. `spec` is where its lists are.
+pub fn compile<'a>(
+    spec: &Spec<'a>,
+    seccomp: &Seccomp<'a>,
+    machine: Machine,
+    scratch: &mut Scratch,
+    filter: &mut Filter,
+) -> Result<(), Error> {
+    if machine.architectures.is_empty() {
+        return Err(Error::Machine);
+    }
+    let mut compiler = Compiler {
+        spec,
+        rules: spec.list(seccomp.rules),
+        default: returned(seccomp.default_action, seccomp.default_errno),
+        scratch,
+        writer: Writer::new(filter),
+    };
+    let bad = compiler.writer.leaf(BAD_ARCHITECTURE);
+    // What comes next in the program for another token, and what the numbers with a base lead to.
+    let (mut others, mut based) = (bad, None);
+    for (column, architecture) in machine.architectures.iter().enumerate().rev() {
+        let listed = column == 0 || seccomp.architectures & 1 << architecture.number != 0;
+        let mut body = None;
+        if listed {
+            compiler.judge(&machine, architecture, column)?;
+            let layout = Layout {
+                wide: architecture.wide,
+                big_endian: machine.big_endian,
+            };
+            compiler.find_ranges();
+            let ranges = compiler.scratch.starts.len();
+            body = Some(compiler.search(architecture, layout, 0, ranges));
+        }
+        if architecture.base != 0 {
+            let upper = body.unwrap_or_else(|| compiler.unlisted());
+            based = Some((architecture.base, upper));
+            continue;
+        }
+        let Some(mut body) = body else {
+            based = None;
+            continue;
+        };
+        if let Some((base, upper)) = based.take() {
+            body = compiler.writer.compare(IF_GREATER_OR_EQUAL, base, upper, body);
+        }
+        let start = compiler.writer.load(NUMBER, body);
+        others = compiler.writer.compare(IF_EQUAL, architecture.token, start, others);
+    }
+    compiler.writer.load(ARCHITECTURE, others);
+    let too_long = Error::Limit("SECCOMP_INSTRUCTIONS_MAX", SECCOMP_INSTRUCTIONS_MAX);
+    compiler.writer.finish().ok_or(too_long)
+}
+
+/// What the filter returns for an action.
+fn returned(action: Action, number: Option<u32>) -> u32 {
+    const EPERM: u32 = 1;
+    match action {
+        Action::KillProcess => 0x8000_0000,
+        Action::KillThread => 0,
+        Action::Trap => 0x0003_0000,
+        Action::Errno => 0x0005_0000 | number.unwrap_or(EPERM),
+        Action::Notify => 0x7fc0_0000,
+        Action::Trace => 0x7ff0_0000 | number.unwrap_or(EPERM),
+        Action::Log => 0x7ffc_0000,
+        Action::Allow => 0x7fff_0000,
+    }
+}
+
+struct Compiler<'c, 'a> {
+    spec: &'c Spec<'a>,
+    rules: &'c [Rule<'a>],
+    default: u32,
+    scratch: &'c mut Scratch,
+    writer: Writer<'c>,
+}
+
+impl Compiler<'_, '_> {
+    /// Writes what happens to numbers of an architecture that shares its token and is not listed. A tracer makes a system
+    /// call be skipped by setting its number to -1, which is no number of that architecture.
+    fn unlisted(&mut self) -> Address {
+        let (skipped, bad) = (self.writer.leaf(self.default), self.writer.leaf(BAD_ARCHITECTURE));
+        self.writer.compare(IF_EQUAL, u32::MAX, skipped, bad)
+    }
+
+    /// Fills in the verdicts and the conditions.
+    fn judge(&mut self, machine: &Machine, architecture: &Architecture, column: usize) -> Result<(), Error> {
+        self.scratch.verdicts.fill(DEFAULT);
+        self.scratch.conditions.clear();
+        for (number, rule) in self.rules.iter().enumerate() {
+            // It could only take the place of a rule that says something else.
+            if returned(rule.action, rule.errno) == self.default {
+                continue;
+            }
+            for name in self.spec.list(rule.names) {
+                let Some(numbers) = machine.find(name.as_str()) else {
+                    continue;
+                };
+                // The pool of the rules is smaller than the type.
+                let rule = number as u16;
+                if let Some(slot) = numbers.slot(column) {
+                    self.add(slot, rule, 0, architecture.wide)?;
+                }
+                if let (true, Some((slot, call))) = (architecture.multiplexes, numbers.multiplexed()) {
+                    self.add(slot, rule, call, architecture.wide)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies rule `rule` to a system call.
+    fn add(&mut self, slot: u16, rule: u16, multiplexed: u8, wide: bool) -> Result<(), Error> {
+        let Some(verdict) = self.scratch.verdicts.get_mut(usize::from(slot)) else {
+            return Ok(());
+        };
+        // The first rule that looks at no argument decides, whatever stands before or behind it.
+        if *verdict != DEFAULT && *verdict != CONDITIONAL {
+            return Ok(());
+        }
+        let mut condition = Condition {
+            slot,
+            rule,
+            only: ALL,
+            multiplexed,
+        };
+        let arguments = arguments_of(self.spec, self.rules, condition);
+        if condition.is_empty(arguments, wide) {
+            *verdict = rule + 1;
+            return Ok(());
+        }
+        *verdict = CONDITIONAL;
+        if !arguments.iter().enumerate().any(|(number, argument)| {
+            let same = |other: &super::Argument| other.index == argument.index;
+            arguments.iter().skip(number + 1).any(same)
+        }) {
+            return self.insert(condition, wide);
+        }
+        // runc and crun: where an argument stands twice, one comparison suffices.
+        for only in 0..arguments.len() {
+            condition.only = only as u16;
+            if condition.is_empty(arguments, wide) {
+                if let Some(verdict) = self.scratch.verdicts.get_mut(usize::from(slot)) {
+                    *verdict = rule + 1;
+                }
+                return Ok(());
+            }
+            self.insert(condition, wide)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a condition where it belongs.
+    fn insert(&mut self, condition: Condition, wide: bool) -> Result<(), Error> {
+        let arguments = arguments_of(self.spec, self.rules, condition);
+        let conditions = &mut self.scratch.conditions;
+        let place = conditions.iter().position(|other| {
+            let others = arguments_of(self.spec, self.rules, *other);
+            other.slot > condition.slot
+                || other.slot == condition.slot && condition.precedes(arguments, *other, others, wide)
+        });
+        let place = place.unwrap_or(conditions.len());
+        let full = Error::Limit("SECCOMP_CONDITIONS_MAX", SECCOMP_CONDITIONS_MAX);
+        conditions.insert(place, condition).map_err(|_| full)
+    }
+
+    /// What a verdict that is not conditional returns.
+    fn value(&self, verdict: u16) -> u32 {
+        let rule = usize::from(verdict)
+            .checked_sub(1)
+            .and_then(|rule| self.rules.get(rule));
+        rule.map_or(self.default, |rule| returned(rule.action, rule.errno))
+    }
+
+    fn verdict(&self, slot: u16) -> u16 {
+        self.scratch.verdicts.get(usize::from(slot)).copied().unwrap_or(DEFAULT)
+    }
+
+    /// Whether two slots can be in one range.
+    fn is_same(&self, one: u16, other: u16) -> bool {
+        let (one, other) = (self.verdict(one), self.verdict(other));
+        one != CONDITIONAL && other != CONDITIONAL && self.value(one) == self.value(other)
+    }
+
+    fn find_ranges(&mut self) {
+        self.scratch.starts.clear();
+        for slot in 0..SLOTS as u16 {
+            if slot == 0 || !self.is_same(slot - 1, slot) {
+                // There is a place for each.
+                let _ = self.scratch.starts.push(slot);
+            }
+        }
+    }
+
+    /// Writes a search among the ranges from `first` to before `end`, of which there are at most [`SLOTS`]: it goes ten
+    /// levels deep.
+    fn search(&mut self, architecture: &Architecture, layout: Layout, first: usize, end: usize) -> Address {
+        let start = |range: usize| self.scratch.starts.get(range).copied().unwrap_or_default();
+        let (middle, slot) = (first + (end - first) / 2, start(first));
+        if end - first <= 1 {
+            return self.decide(slot, layout);
+        }
+        let (inner, outer) = (start(first + 1), start(first + 2));
+        if end - first == 3 && outer == inner + 1 && self.is_same(slot, outer) {
+            // One number in a range.
+            let (yes, no) = (self.decide(inner, layout), self.decide(slot, layout));
+            return self.writer.compare(IF_EQUAL, architecture.system_call(inner), yes, no);
+        }
+        let from = architecture.system_call(start(middle));
+        let yes = self.search(architecture, layout, middle, end);
+        let no = self.search(architecture, layout, first, middle);
+        self.writer.compare(IF_GREATER_OR_EQUAL, from, yes, no)
+    }
+
+    /// Writes what happens to the system calls of the range that starts with `slot`.
+    fn decide(&mut self, slot: u16, layout: Layout) -> Address {
+        let verdict = self.verdict(slot);
+        if verdict != CONDITIONAL {
+            let value = self.value(verdict);
+            return self.writer.leaf(value);
+        }
+        let mut at = self.writer.leaf(self.default);
+        let of_slot = |condition: &&Condition| condition.slot == slot;
+        for condition in self.scratch.conditions.iter().rev().filter(of_slot) {
+            let yes = match self.rules.get(usize::from(condition.rule)) {
+                Some(rule) => self.writer.leaf(returned(rule.action, rule.errno)),
+                None => at,
+            };
+            let arguments = arguments_of(self.spec, self.rules, *condition);
+            at = condition.write(&mut self.writer, arguments, layout, yes, at);
+        }
+        at
+    }
+}

@@ -1,0 +1,227 @@
+//! The system calls of each machine, by name.
+//!
+//! A table is written as rows that people can read, and packed while the compiler runs: the names in their order, each
+//! followed by its numbers in bytes that no name has. A lookup bisects the bytes themselves, so that there is no index.
+
+mod arm;
+mod x86;
+
+use core::cmp::Ordering;
+
+/// What a row has where an architecture does not have the system call.
+const NONE: u16 = 0x3fff;
+/// System calls have numbers below this one. Those that are private to ARM (`__ARM_NR_BASE` on) come from here on.
+pub(super) const PRIVATE: u16 = 1008;
+/// How many numbers there are.
+pub(super) const SLOTS: usize = 1024;
+
+/// Name, the number on each architecture, and which of the calls behind `socketcall` (from 1) or `ipc` (from 32) it is.
+type Row<const N: usize> = (&'static str, [u16; N], u8);
+
+/// A family of processors: the architectures whose programs one kernel runs.
+#[derive(Clone, Copy)]
+pub struct Machine {
+    /// The packed table.
+    table: &'static [u8],
+    /// In the order of the table. The first is the machine's own; one that shares its token stands right behind it.
+    pub(super) architectures: &'static [Architecture],
+    /// Which half of an argument comes first.
+    pub(super) big_endian: bool,
+}
+
+/// What `SCMP_ARCH_` names.
+pub(super) struct Architecture {
+    /// Its number in [`super::ARCHITECTURE_NAMES`].
+    pub(super) number: u32,
+    /// `AUDIT_ARCH_`.
+    pub(super) token: u32,
+    /// What is added to every number: the bit that tells x32 from x86_64.
+    pub(super) base: u32,
+    /// Whether libseccomp compares all 64 bits of an argument.
+    pub(super) wide: bool,
+    /// Whether there are `socketcall` and `ipc`, and the old C libraries that use them.
+    pub(super) multiplexes: bool,
+}
+
+const X86_TABLE: [u8; packed_len(&x86::ROWS)] = pack(&x86::ROWS);
+const ARM_TABLE: [u8; packed_len(&arm::ROWS)] = pack(&arm::ROWS);
+
+// What is not used is not linked, so the tables need no conditional compilation, and every host can test them all.
+impl Machine {
+    /// x86_64, with x32 and x86.
+    pub const X86_64: Self = Self {
+        table: &X86_TABLE,
+        architectures: &[
+            Architecture::new(1, 0xc000_003e, true),
+            Architecture {
+                base: 0x4000_0000,
+                ..Architecture::new(2, 0xc000_003e, false)
+            },
+            Architecture {
+                multiplexes: true,
+                ..Architecture::new(0, 0x4000_0003, false)
+            },
+        ],
+        big_endian: false,
+    };
+
+    /// aarch64, with arm.
+    pub const AARCH64: Self = Self {
+        table: &ARM_TABLE,
+        architectures: &[
+            Architecture::new(4, 0xc000_00b7, true),
+            Architecture::new(3, 0x4000_0028, false),
+        ],
+        big_endian: false,
+    };
+
+    /// One that has no table yet: no profile can be compiled for it.
+    pub const UNKNOWN: Self = Self {
+        table: &[],
+        architectures: &[],
+        big_endian: cfg!(target_endian = "big"),
+    };
+
+    /// The one that the program is built for.
+    pub const HOST: Self = if cfg!(target_arch = "x86_64") {
+        Self::X86_64
+    } else if cfg!(all(target_arch = "aarch64", target_endian = "little")) {
+        Self::AARCH64
+    } else {
+        Self::UNKNOWN
+    };
+}
+
+impl Architecture {
+    const fn new(number: u32, token: u32, wide: bool) -> Self {
+        Self {
+            number,
+            token,
+            base: 0,
+            wide,
+            multiplexes: false,
+        }
+    }
+
+    /// What the kernel calls the system call of `slot`.
+    pub(super) fn system_call(&self, slot: u16) -> u32 {
+        self.base
+            + match slot.checked_sub(PRIVATE) {
+                Some(private) => 0xf_0000 + u32::from(private),
+                None => u32::from(slot),
+            }
+    }
+}
+
+/// The numbers that stand behind a name.
+#[derive(Clone, Copy)]
+pub(super) struct Numbers(&'static [u8]);
+
+impl Numbers {
+    /// The slot on the architecture that is number `column` of the machine.
+    pub(super) fn slot(self, column: usize) -> Option<u16> {
+        let number = self.0.get(2 * column..2 * column + 2)?;
+        let slot = number.iter().fold(0, |slot, byte| slot << 7 | u16::from(byte & 0x7f));
+        (slot != NONE).then_some(slot)
+    }
+
+    /// The slot of `socketcall` or `ipc`, and the first argument with which it does the same as this system call.
+    pub(super) fn multiplexed(self) -> Option<(u16, u8)> {
+        const SOCKETCALL: u16 = 102;
+        const IPC: u16 = 117;
+        let (_, [call]) = self.0.as_chunks::<2>() else {
+            return None;
+        };
+        let call = call & 0x7f;
+        Some(
+            call.checked_sub(IPC_FROM)
+                .map_or((SOCKETCALL, call), |call| (IPC, call)),
+        )
+    }
+}
+
+/// What marks a number as a call of `ipc`, in rows.
+const IPC_FROM: u8 = 32;
+
+impl Machine {
+    /// The numbers of a system call.
+    pub(super) fn find(&self, name: &str) -> Option<Numbers> {
+        let number_at = |bytes: &[u8], at: usize| bytes.get(at).is_none_or(|byte| *byte >= 0x80);
+        let mut rows = self.table;
+        while !rows.is_empty() {
+            // The row that has the middle byte: its name follows a number.
+            let mut start = rows.len() / 2;
+            while start > 0 && (number_at(rows, start) || !number_at(rows, start - 1)) {
+                start -= 1;
+            }
+            let mut numbers = start;
+            while !number_at(rows, numbers) {
+                numbers += 1;
+            }
+            let mut end = numbers;
+            while end < rows.len() && number_at(rows, end) {
+                end += 1;
+            }
+            match rows.get(start..numbers)?.cmp(name.as_bytes()) {
+                Ordering::Equal => return rows.get(numbers..end).map(Numbers),
+                Ordering::Less => rows = rows.get(end..)?,
+                Ordering::Greater => rows = rows.get(..start)?,
+            }
+        }
+        None
+    }
+}
+
+const fn packed_len<const N: usize>(rows: &[Row<N>]) -> usize {
+    let (mut length, mut row) = (0, 0);
+    while row < rows.len() {
+        length += rows[row].0.len() + 2 * N + (rows[row].2 > 0) as usize;
+        row += 1;
+    }
+    length
+}
+
+/// Packs `rows`, whose names have to be in the order of their bytes.
+const fn pack<const N: usize, const LENGTH: usize>(rows: &[Row<N>]) -> [u8; LENGTH] {
+    let mut packed = [0; LENGTH];
+    let (mut length, mut row) = (0, 0);
+    while row < rows.len() {
+        let (name, numbers, multiplexed) = &rows[row];
+        assert!(row == 0 || is_less(rows[row - 1].0, name), "rows have to be sorted");
+        let mut index = 0;
+        while index < name.len() {
+            packed[length] = name.as_bytes()[index];
+            assert!(packed[length] < 0x80, "names are ASCII");
+            (index, length) = (index + 1, length + 1);
+        }
+        index = 0;
+        while index < N {
+            let number = numbers[index];
+            assert!(number == NONE || (number as usize) < SLOTS, "numbers have to fit");
+            packed[length] = 0x80 | (number >> 7) as u8;
+            packed[length + 1] = 0x80 | (number & 0x7f) as u8;
+            (index, length) = (index + 1, length + 2);
+        }
+        if *multiplexed > 0 {
+            packed[length] = 0x80 | *multiplexed;
+            length += 1;
+        }
+        row += 1;
+    }
+    packed
+}
+
+const fn is_less(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut index = 0;
+    while index < one.len() && index < other.len() {
+        if one[index] != other[index] {
+            return one[index] < other[index];
+        }
+        index += 1;
+    }
+    one.len() < other.len()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+use std::collections::HashSet;
+use std::string::ToString;
+
+use super::*;
+
+fn check<const N: usize>(machine: Machine, rows: &[Row<N>]) {
+    for (name, numbers, multiplexed) in rows {
+        let found = machine.find(name).unwrap_or_else(|| panic!("{name}"));
+        for (column, number) in numbers.iter().enumerate() {
+            assert_eq!(found.slot(column), (*number != NONE).then_some(*number), "{name}");
+        }
+        assert_eq!(found.slot(N), None);
+        assert_eq!(found.multiplexed().is_some(), *multiplexed > 0, "{name}");
+        for other in [&name[1..], &name[..name.len() - 1], &(name.to_string() + "_")] {
+            let known = rows.iter().any(|row| row.0 == other);
+            assert_eq!(machine.find(other).is_some(), known, "{other}");
+        }
+    }
+    for column in 0..N {
+        let mut seen = HashSet::new();
+        for (name, numbers, _) in rows.iter().filter(|row| row.1[column] != NONE) {
+            // A name of old for the same system call.
+            assert!(
+                seen.insert(numbers[column]) || name.contains("sync_file_range"),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_name_is_found() {
+    check(Machine::X86_64, &x86::ROWS);
+    check(Machine::AARCH64, &arm::ROWS);
+    for name in ["", "0", "\u{e9}", "zzz", "_", "open\u{80}", "accept4x"] {
+        assert!(Machine::X86_64.find(name).is_none(), "{name}");
+        assert!(Machine::UNKNOWN.find(name).is_none());
+    }
+}
+
+#[test]
+fn numbers_are_the_kernels() {
+    let slots = |name| {
+        let numbers = Machine::X86_64.find(name).unwrap();
+        ([0, 1, 2].map(|column| numbers.slot(column)), numbers.multiplexed())
+    };
+    assert_eq!(slots("read"), ([Some(0), Some(0), Some(3)], None));
+    assert_eq!(slots("ioctl"), ([Some(16), Some(514), Some(54)], None));
+    assert_eq!(slots("socket"), ([Some(41), Some(41), Some(359)], Some((102, 1))));
+    assert_eq!(slots("send"), ([None, None, None], Some((102, 9))));
+    assert_eq!(slots("shmctl"), ([Some(31), Some(31), Some(396)], Some((117, 24))));
+    let set_tls = Machine::AARCH64.find("set_tls").unwrap();
+    let arm = &Machine::AARCH64.architectures[1];
+    assert_eq!(
+        (set_tls.slot(0), set_tls.slot(1).map(|slot| arm.system_call(slot))),
+        (None, Some(0xf0005))
+    );
+    assert_eq!(Machine::X86_64.architectures[1].system_call(512), 0x4000_0200);
+}

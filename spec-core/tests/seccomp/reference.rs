@@ -1,0 +1,130 @@
+//! The same answers as libseccomp's programs, which reference.py has written down.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+fn machine(name: &str) -> Machine {
+    match name {
+        "x86_64" => Machine::X86_64,
+        _ => Machine::AARCH64,
+    }
+}
+
+/// Every number of every architecture, and some that are none.
+fn numbers() -> Vec<(u32, u32)> {
+    let odd = [0x3fff_ffff, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, u32::MAX];
+    let private = 0xf_0000..0xf_0010;
+    let bases = (0..1100).chain(private).chain(odd);
+    let numbers: Vec<u32> = bases.flat_map(|number| [number, number | X32]).collect();
+    let architectures = [X86_64, X86, AARCH64, ARM, 0, 0x8000_0016];
+    let of = |architecture| numbers.iter().map(move |number| (architecture, *number));
+    architectures.into_iter().flat_map(of).collect()
+}
+
+/// Around every constant of both programs, in each half: argument values that comparisons can tell apart.
+fn values(programs: [&[Instruction]; 2]) -> Vec<u64> {
+    let mut halves = BTreeSet::from([0, 1, u32::MAX]);
+    for instruction in programs.into_iter().flatten() {
+        if matches!(instruction.code, 0x15 | 0x25 | 0x35 | 0x54) && ![X86, ARM].contains(&instruction.constant) {
+            let constant = instruction.constant;
+            halves.extend([constant.wrapping_sub(1), constant, constant.wrapping_add(1)]);
+        }
+    }
+    let halves: Vec<u32> = halves.into_iter().collect();
+    let pair = |high: &u32| halves.iter().map(|low| u64::from(*high) << 32 | u64::from(*low)).collect::<Vec<_>>();
+    halves.iter().flat_map(pair).collect()
+}
+
+/// A generator of numbers that is good enough to choose values.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % end
+    }
+}
+
+/// Whether the answer to a call depends on its arguments: whether any argument is loaded.
+fn looks_at_arguments(program: &[Instruction], call: &Call) -> bool {
+    let mut at = 0;
+    let mut accumulator = 0;
+    loop {
+        let instruction = program[at];
+        at += 1;
+        let holds = match instruction.code {
+            0x20 if instruction.constant >= 16 => return true,
+            0x20 => {
+                accumulator = if instruction.constant == 0 { call.number } else { call.architecture };
+                continue;
+            }
+            0x06 => return false,
+            0x05 => {
+                at += instruction.constant as usize;
+                continue;
+            }
+            0x15 => accumulator == instruction.constant,
+            0x25 => accumulator > instruction.constant,
+            _ => accumulator >= instruction.constant,
+        };
+        at += usize::from(if holds { instruction.jump_true } else { instruction.jump_false });
+    }
+}
+
+fn compare(what: &str, ours: &[Instruction], theirs: &[Instruction], tries: usize) {
+    let few: Vec<u64> = values([&[], theirs]).into_iter().take(400).collect();
+    let mut chance = Chance(1);
+    for (architecture, number) in numbers() {
+        let plain = call(architecture, number, [0; 6]);
+        let conditional = looks_at_arguments(ours, &plain) || looks_at_arguments(theirs, &plain);
+        for _ in 0..if conditional { tries } else { 1 } {
+            let arguments = std::array::from_fn(|_| few[chance.below(few.len())]);
+            let call = call(architecture, number, arguments);
+            let (found, expected) = (run(ours, &call).0, run(theirs, &call).0);
+            assert_eq!(found, expected, "{what}\n{call:#x?}: {found:#x} and not {expected:#x}");
+        }
+    }
+}
+
+#[test]
+fn recorded_profiles() {
+    for name in ["podman-default", "docker-default", "containerd-seccomp", "docker-seccomp-profile"] {
+        for machine_name in ["x86_64", "aarch64"] {
+            let json = fs::read_to_string(directory().join(format!("configs/{name}.json"))).unwrap();
+            let json = match machine_name {
+                "x86_64" => json,
+                _ => json.replace("SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64").replace("SCMP_ARCH_X86\"", "SCMP_ARCH_ARM\""),
+            };
+            let theirs = fs::read(directory().join(format!("seccomp/{name}-{machine_name}.bpf"))).unwrap();
+            let theirs = bpf::from_bytes(&theirs);
+            let ours = compile_config(&json, machine(machine_name)).unwrap();
+            let natives = if machine_name == "x86_64" { [X86_64, X86] } else { [AARCH64, ARM] };
+            let deepest = natives.map(|native| {
+                let plain = (0..600).map(|number| call(native, number, [0; 6]));
+                let plain = plain.filter(|call| !looks_at_arguments(&ours, call));
+                plain.map(|call| run(&ours, &call).1).max().unwrap()
+            });
+            println!("{name} {machine_name}: {} and not {}, {deepest:?} deep", ours.len(), theirs.len());
+            assert!(ours.len() < 480 && deepest[0] < 16, "{name}");
+            compare(name, &ours, &theirs, 3000);
+        }
+    }
+}
+
+#[test]
+fn random_profiles() {
+    let cases = fs::read_to_string(directory().join("seccomp/random.txt")).unwrap();
+    for (number, case) in cases.lines().enumerate() {
+        let [machine_name, json, theirs] = case.split('\t').collect::<Vec<_>>().try_into().unwrap();
+        let bytes: Vec<u8> = (0..theirs.len()).step_by(2).map(|at| u8::from_str_radix(&theirs[at..at + 2], 16).unwrap()).collect();
+        let ours = compile_config(json, machine(machine_name)).unwrap();
+        compare(&format!("case {number}: {json}"), &ours, &bpf::from_bytes(&bytes), 400);
+    }
+}
