@@ -82,11 +82,10 @@ pub fn become_program(
 ) -> Result<Infallible> {
     let arguments = ARGUMENTS.take();
     if handover.init.is_some() {
-        // roci-init -- PATH ARG0 ARG1...: the path was found already, and argv[0] may be another name.
-        for word in [c"roci-init", c"--"] {
+        // The path was found already, and argv[0] may be another name.
+        for word in [c"roci-init", c"--exec", Path::join_kept(path)?, c"--"] {
             push(arguments, word)?;
         }
-        push(arguments, Path::join_kept(path)?)?;
     }
     for argument in spec.list(process.args) {
         push(arguments, argument.as_c_str())?;

@@ -75,11 +75,27 @@ impl Root {
             Err(Errno::NOENT) => {}
             other => return other,
         }
+        // Usually just the last one is missing, as in a fresh /dev.
+        let whole = path.to_bytes();
+        let end = whole.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+        let start = whole[..end].iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+        let name = &whole[start..end];
+        if start > 1
+            && name != b".."
+            && let Ok(parent) = self.open(Path::join(&[&whole[..start]])?.as_c_str(), flags, links)
+        {
+            let name = Path::join(&[name])?;
+            match mkdirat(&parent, name.as_c_str(), DIRECTORY_MODE) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+            let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            return openat(&parent, name.as_c_str(), flags, Mode::empty());
+        }
         // From the first missing component on, each is made in the directory that was just opened and opened without
         // following, so that a link that appears in between is an error and not a way out.
         let mut current = openat(&self.fd, c".", flags | OFlags::CLOEXEC, Mode::empty())?;
         let mut made = false;
-        let whole = path.to_bytes();
         for component in components(whole) {
             if !made {
                 // The path up to and with this component, which is a part of the whole.

@@ -20,7 +20,7 @@ pub fn ensure(proc: &Proc, arguments: sys::Arguments) -> Result<()> {
     if is_protected(own.as_fd()) {
         return Ok(());
     }
-    let sealed = seal(own)?;
+    let sealed = protect(own)?;
     let errno = sys::exec::execve_fd_again(sealed.as_fd(), arguments);
     Err(crate::error::Error::new("execute the read-only copy of roci", errno))
 }
@@ -33,9 +33,10 @@ fn is_protected(file: BorrowedFd<'_>) -> bool {
 
 /// A view of `file` that cannot be written.
 pub fn seal(file: OwnedFd) -> Result<OwnedFd> {
-    if is_protected(file.as_fd()) {
-        return Ok(file);
-    }
+    if is_protected(file.as_fd()) { Ok(file) } else { protect(file) }
+}
+
+fn protect(file: OwnedFd) -> Result<OwnedFd> {
     if let Ok(tree) = clone_tree(file.as_fd(), false)
         && make_read_only(tree.as_fd(), false).is_ok()
         && is_protected(tree.as_fd())

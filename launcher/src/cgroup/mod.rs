@@ -257,22 +257,24 @@ impl<'a> NewCgroup<'a> {
             if self.host.is_v2 {
                 enable_controllers(top, directory.as_c_str());
             }
-            let fd = openat(top, directory.as_c_str(), DIRECTORY, Mode::empty()).during("open cgroup")?;
             let is_cpuset = self
                 .host
                 .hierarchies
                 .get(index)
                 .is_some_and(|hierarchy| hierarchy.name.split(',').any(|name| name == "cpuset"));
-            if is_cpuset {
-                fill_cpuset(fd.as_fd()).during("copy cpuset from the cgroup above")?;
+            if is_cpuset || self.host.is_v2 {
+                let fd = openat(top, directory.as_c_str(), DIRECTORY, Mode::empty()).during("open cgroup")?;
+                if is_cpuset {
+                    fill_cpuset(fd.as_fd()).during("copy cpuset from the cgroup above")?;
+                } else {
+                    self.directory = Some(fd);
+                }
             }
-            let procs = openat(&fd, c"cgroup.procs", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+            let procs = Path::join(&[directory.as_str().as_bytes(), b"/cgroup.procs"]).during("join cgroup path")?;
+            let procs = openat(top, procs.as_c_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
                 .during("open cgroup.procs")?;
             if self.procs.push(procs).is_err() {
                 return Err(Error::said("more cgroup hierarchies than roci knows (HIERARCHIES_MAX)"));
-            }
-            if self.host.is_v2 {
-                self.directory = Some(fd);
             }
         }
         Ok(())

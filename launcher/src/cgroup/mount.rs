@@ -1,6 +1,6 @@
 //! The cgroup file systems inside a container.
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, open, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
@@ -34,7 +34,8 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
                 other => return other.during("mount cgroup2"),
             }
         }
-        return bind_directory(around, "", !namespaced || read_only);
+        let here = open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).during("open directory")?;
+        return bind_directory(around, "", here.as_fd(), !namespaced || read_only);
     }
     let data = Some(c"mode=755,size=64k");
     mount_call(Some(c"cgroup"), c".", Some(c"tmpfs"), mount.plan.flags & !MS_RDONLY, data).during("mount tmpfs")?;
@@ -48,8 +49,8 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
         mkdirat(&top, name.as_c_str(), Mode::from_raw_mode(0o755)).during("make directory")?;
         let directory = openat(&top, name.as_c_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .during("open directory")?;
-        fchdir(&directory).during("enter directory")?;
         if namespaced {
+            fchdir(&directory).during("enter directory")?;
             let is_named = matches!(hierarchy.name.as_str(), "systemd" | "openrc" | "elogind");
             let data = if is_named {
                 Path::join(&[b"none,name=", hierarchy.name.as_bytes()])
@@ -59,11 +60,11 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
             .during("join cgroup path")?;
             match mount_call(Some(c"cgroup"), c".", Some(c"cgroup"), mount.plan.flags, Some(data.as_c_str())) {
                 Ok(()) => {}
-                Err(Errno::PERM | Errno::BUSY | Errno::INVAL) => bind_directory(around, &hierarchy.name, true)?,
+                Err(Errno::PERM | Errno::BUSY | Errno::INVAL) => bind_directory(around, &hierarchy.name, directory.as_fd(), true)?,
                 Err(errno) => return Err(Error::new("mount cgroup", errno)),
             }
         } else {
-            bind_directory(around, &hierarchy.name, true)?;
+            bind_directory(around, &hierarchy.name, directory.as_fd(), true)?;
         }
         for controller in hierarchy.name.split(',').filter(|_| hierarchy.name.contains(',')) {
             let link = Path::join(&[controller.as_bytes()]).during("join cgroup path")?;
@@ -73,20 +74,19 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
     if read_only { make_read_only(top.as_fd(), false) } else { Ok(()) }
 }
 
-/// Shows the host's directory of the container's cgroup in `hierarchy`, on the working directory.
-fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, read_only: bool) -> Result<()> {
+/// Shows the host's directory of the container's cgroup in `hierarchy`, on `here`.
+fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'_>, read_only: bool) -> Result<()> {
     let cgroup = around.cgroup.map_or(&b""[..], core::ffi::CStr::to_bytes);
     let path = Path::join(&[b"/sys/fs/cgroup/", hierarchy.as_bytes(), cgroup]).during("join cgroup path")?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-    let here = open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).during("open directory")?;
     let tree = match open_tree(CWD, path.as_c_str(), flags) {
         Ok(tree) => tree,
         Err(Errno::NOSYS) => {
             const MS_BIND_REC: u32 = 4096 | 16384;
-            mount_call(Some(path.as_c_str()), c".", None, MS_BIND_REC, None).during("bind cgroup")?;
             const MS_REMOUNT_BIND: u32 = 32 | 4096;
+            let name = crate::mounts::fd_path(here).during("bind cgroup")?;
+            mount_call(Some(path.as_c_str()), name.as_c_str(), None, MS_BIND_REC, None).during("bind cgroup")?;
             return if read_only {
-                let name = crate::mounts::fd_path(here.as_fd()).during("remount cgroup")?;
                 mount_call(None, name.as_c_str(), None, MS_REMOUNT_BIND | MS_RDONLY, None).during("remount cgroup")
             } else {
                 Ok(())
@@ -95,8 +95,8 @@ fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, read_only: bool) -
         Err(errno) => return Err(Error::new(crate::error::keep(format_args!("open {}", path.as_str())), errno)),
     };
     if read_only {
-        return attach_read_only(tree.as_fd(), here.as_fd(), true);
+        return attach_read_only(tree.as_fd(), here, true);
     }
-    attach(tree.as_fd(), here.as_fd()).during("bind cgroup")
+    attach(tree.as_fd(), here).during("bind cgroup")
 }
 

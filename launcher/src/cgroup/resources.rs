@@ -143,6 +143,16 @@ impl Cgroup<'_> {
         }
     }
 
+    /// Writes each of `values` to the file of version 1, one call for each, as it takes them.
+    fn set_each(&self, controller: &str, file: &str, values: &[&str]) -> Result<()> {
+        let write = || {
+            let name = self.file(controller, file)?.ok_or(Errno::NODEV)?;
+            let file = openat(&self.host.top, name.as_c_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+            values.iter().try_for_each(|value| write_all(file.as_fd(), value.as_bytes()))
+        };
+        write().map_err(|errno| self.error(controller, file, errno))
+    }
+
     fn error(&self, controller: &str, file: &str, errno: Errno) -> Error {
         if matches!(errno, Errno::NODEV | Errno::NOENT) {
             return Error::says(format_args!(
@@ -361,9 +371,7 @@ fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resource
     }
     // A list that forbids nothing forbids none of these either.
     if rules.iter().any(|rule| !rule.allow) {
-        for rule in ALWAYS {
-            cgroup.set("devices", "devices.allow", "", format_args!("{rule}"))?;
-        }
+        cgroup.set_each("devices", "devices.allow", &ALWAYS)?;
     }
     Ok(())
 }
