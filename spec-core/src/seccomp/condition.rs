@@ -59,13 +59,12 @@ impl Comparison {
 
     /// Where libseccomp puts it among others: those that are greater come first.
     fn rank(&self) -> (u8, u8, u64) {
-        let high = u8::from(self.mask >> 32 != 0);
         let (operator, value) = match self.operator {
             Operator::Equal | Operator::MaskedEqual | Operator::NotEqual => (3, self.value),
             Operator::Less | Operator::LessOrEqual => (2, !self.value),
             Operator::GreaterOrEqual | Operator::Greater => (1, self.value),
         };
-        (self.index << 1 | high, operator, value)
+        (self.index, operator, value)
     }
 }
 

@@ -12,14 +12,18 @@ pub struct Call {
 
 impl Call {
     fn word(&self, offset: u32) -> u32 {
-        assert!(offset % 4 == 0 && offset < 64, "offset {offset}");
+        assert!(offset.is_multiple_of(4) && offset < 64, "offset {offset}");
         match offset {
             0 => self.number,
             4 => self.architecture,
             8 | 12 => panic!("the instruction pointer"),
             _ => {
                 let argument = self.arguments[(offset as usize - 16) / 8];
-                (if offset % 8 == 0 { argument } else { argument >> 32 }) as u32
+                (if offset.is_multiple_of(8) {
+                    argument
+                } else {
+                    argument >> 32
+                }) as u32
             }
         }
     }
@@ -31,7 +35,13 @@ pub fn run(program: &[Instruction], call: &Call) -> (u32, usize) {
     loop {
         let instruction = program[at];
         let constant = instruction.constant;
-        let skip = |holds| usize::from(if holds { instruction.jump_true } else { instruction.jump_false });
+        let skip = |holds| {
+            usize::from(if holds {
+                instruction.jump_true
+            } else {
+                instruction.jump_false
+            })
+        };
         (at, taken) = (at + 1, taken + 1);
         match instruction.code {
             0x20 => accumulator = call.word(constant),
@@ -65,7 +75,7 @@ pub fn verify(program: &[Instruction]) {
             ],
         };
         if instruction.code == 0x20 {
-            assert!(instruction.constant % 4 == 0 && instruction.constant < 64);
+            assert!(instruction.constant.is_multiple_of(4) && instruction.constant < 64);
         }
         assert!(reached[at], "{at} of {} is never reached", program.len());
         for target in targets {

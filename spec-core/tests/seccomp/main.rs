@@ -46,9 +46,8 @@ fn try_rules(default: &str, rules: &str, machine: Machine) -> Result<Vec<Instruc
     let seccomp = format!(
         "{{\"defaultAction\": \"SCMP_ACT_{default}\", \"architectures\": [{architectures}], \"syscalls\": [{rules}]}}"
     );
-    let json = format!(
-        "{{\"ociVersion\": \"1.3.0\", \"root\": {{\"path\": \"r\"}}, \"linux\": {{\"seccomp\": {seccomp}}}}}"
-    );
+    let json =
+        format!("{{\"ociVersion\": \"1.3.0\", \"root\": {{\"path\": \"r\"}}, \"linux\": {{\"seccomp\": {seccomp}}}}}");
     compile_config(&json, machine)
 }
 

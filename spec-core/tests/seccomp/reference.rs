@@ -38,7 +38,12 @@ fn values(programs: [&[Instruction]; 2]) -> Vec<u64> {
         }
     }
     let halves: Vec<u32> = halves.into_iter().collect();
-    let pair = |high: &u32| halves.iter().map(|low| u64::from(*high) << 32 | u64::from(*low)).collect::<Vec<_>>();
+    let pair = |high: &u32| {
+        halves
+            .iter()
+            .map(|low| u64::from(*high) << 32 | u64::from(*low))
+            .collect::<Vec<_>>()
+    };
     halves.iter().flat_map(pair).collect()
 }
 
@@ -47,7 +52,10 @@ struct Chance(u64);
 
 impl Chance {
     fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % end
     }
 }
@@ -62,7 +70,11 @@ fn looks_at_arguments(program: &[Instruction], call: &Call) -> bool {
         let holds = match instruction.code {
             0x20 if instruction.constant >= 16 => return true,
             0x20 => {
-                accumulator = if instruction.constant == 0 { call.number } else { call.architecture };
+                accumulator = if instruction.constant == 0 {
+                    call.number
+                } else {
+                    call.architecture
+                };
                 continue;
             }
             0x06 => return false,
@@ -74,57 +86,106 @@ fn looks_at_arguments(program: &[Instruction], call: &Call) -> bool {
             0x25 => accumulator > instruction.constant,
             _ => accumulator >= instruction.constant,
         };
-        at += usize::from(if holds { instruction.jump_true } else { instruction.jump_false });
+        at += usize::from(if holds {
+            instruction.jump_true
+        } else {
+            instruction.jump_false
+        });
     }
 }
 
-fn compare(what: &str, ours: &[Instruction], theirs: &[Instruction], tries: usize) {
-    let few: Vec<u64> = values([&[], theirs]).into_iter().take(400).collect();
-    let mut chance = Chance(1);
+/// Compares the answers to many calls. Where a call is answered as no rule says, by what `allowed` knows of the rules,
+/// that is a mistake: one of theirs is counted.
+fn compare(
+    what: &str,
+    programs: [&[Instruction]; 2],
+    tries: usize,
+    allowed: impl Fn(&Call) -> Option<Vec<u32>>,
+) -> usize {
+    let [ours, theirs] = programs;
+    let values: Vec<u64> = values(programs);
+    let (mut chance, mut mistakes) = (Chance(1), 0);
     for (architecture, number) in numbers() {
         let plain = call(architecture, number, [0; 6]);
         let conditional = looks_at_arguments(ours, &plain) || looks_at_arguments(theirs, &plain);
         for _ in 0..if conditional { tries } else { 1 } {
-            let arguments = std::array::from_fn(|_| few[chance.below(few.len())]);
+            let arguments = std::array::from_fn(|_| values[chance.below(values.len())]);
             let call = call(architecture, number, arguments);
             let (found, expected) = (run(ours, &call).0, run(theirs, &call).0);
-            assert_eq!(found, expected, "{what}\n{call:#x?}: {found:#x} and not {expected:#x}");
+            let allowed = allowed(&call);
+            let is_allowed = |value| allowed.as_ref().is_none_or(|allowed| allowed.contains(&value));
+            assert!(is_allowed(found), "{what}\n{call:#x?}: {found:#x}, of {allowed:x?}");
+            mistakes += usize::from(!is_allowed(expected));
+            if is_allowed(expected) {
+                assert_eq!(
+                    found, expected,
+                    "{what}\n{call:#x?}: {found:#x} and not {expected:#x}, of {allowed:x?}"
+                );
+            }
         }
     }
+    mistakes
 }
 
 #[test]
 fn recorded_profiles() {
-    for name in ["podman-default", "docker-default", "containerd-seccomp", "docker-seccomp-profile"] {
+    for name in [
+        "podman-default",
+        "docker-default",
+        "containerd-seccomp",
+        "docker-seccomp-profile",
+    ] {
         for machine_name in ["x86_64", "aarch64"] {
             let json = fs::read_to_string(directory().join(format!("configs/{name}.json"))).unwrap();
             let json = match machine_name {
                 "x86_64" => json,
-                _ => json.replace("SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64").replace("SCMP_ARCH_X86\"", "SCMP_ARCH_ARM\""),
+                _ => json
+                    .replace("SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64")
+                    .replace("SCMP_ARCH_X86\"", "SCMP_ARCH_ARM\""),
             };
             let theirs = fs::read(directory().join(format!("seccomp/{name}-{machine_name}.bpf"))).unwrap();
             let theirs = bpf::from_bytes(&theirs);
             let ours = compile_config(&json, machine(machine_name)).unwrap();
-            let natives = if machine_name == "x86_64" { [X86_64, X86] } else { [AARCH64, ARM] };
+            let natives = if machine_name == "x86_64" {
+                [X86_64, X86]
+            } else {
+                [AARCH64, ARM]
+            };
             let deepest = natives.map(|native| {
                 let plain = (0..600).map(|number| call(native, number, [0; 6]));
                 let plain = plain.filter(|call| !looks_at_arguments(&ours, call));
                 plain.map(|call| run(&ours, &call).1).max().unwrap()
             });
-            println!("{name} {machine_name}: {} and not {}, {deepest:?} deep", ours.len(), theirs.len());
+            println!(
+                "{name} {machine_name}: {} and not {}, {deepest:?} deep",
+                ours.len(),
+                theirs.len()
+            );
             assert!(ours.len() < 480 && deepest[0] < 16, "{name}");
-            compare(name, &ours, &theirs, 3000);
+            assert_eq!(compare(name, [&ours, &theirs], 3000, |_| None), 0);
         }
     }
 }
 
 #[test]
 fn random_profiles() {
+    let mut mistakes = 0;
     let cases = fs::read_to_string(directory().join("seccomp/random.txt")).unwrap();
     for (number, case) in cases.lines().enumerate() {
         let [machine_name, json, theirs] = case.split('\t').collect::<Vec<_>>().try_into().unwrap();
-        let bytes: Vec<u8> = (0..theirs.len()).step_by(2).map(|at| u8::from_str_radix(&theirs[at..at + 2], 16).unwrap()).collect();
+        let bytes: Vec<u8> = (0..theirs.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&theirs[at..at + 2], 16).unwrap())
+            .collect();
         let ours = compile_config(json, machine(machine_name)).unwrap();
-        compare(&format!("case {number}: {json}"), &ours, &bpf::from_bytes(&bytes), 400);
+        let mut arena = vec![0; 2 * json.len()];
+        let mut spec = Box::new(Spec::new());
+        parse_config(json.as_bytes(), &mut arena, &mut spec).unwrap();
+        let allowed = |call: &Call| Some(rules::answers(&spec, machine_name, call));
+        let what = format!("case {number}: {json}");
+        mistakes += usize::from(compare(&what, [&ours, &bpf::from_bytes(&bytes)], 400, allowed) > 0);
     }
+    // libseccomp 2.5.4 compares one half of an argument with what belongs to the other where several rules look at the
+    // same argument, and takes LE for GT behind another comparison of 32 bits.
+    println!("{mistakes} programs of libseccomp have mistakes");
 }
