@@ -276,7 +276,7 @@ impl Invocation {
     /// # Errors
     /// Where it is not UTF-8.
     pub fn text(&self, option: Opt) -> Result<Option<&'static str>> {
-        self.value(option).map(|value| as_text(value)).transpose()
+        self.value(option).map(as_text).transpose()
     }
 
     /// The words that are not options; the container id is the first.

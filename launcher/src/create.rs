@@ -87,7 +87,7 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
         .during_with(format_args!("root.path: open {}", rootfs_path.as_str()))?;
     let console_socket = open_console_socket(invocation, spec, purpose)?;
     let pidfd_socket = invocation.value(Opt::PidfdSocket).map(console::connect_socket).transpose()?;
-    let init = if invocation.has(Opt::Init) { Some(init_program::open(&proc)?) } else { None };
+    let init = if invocation.has(Opt::Init) { Some(init_program::open(&proc, invocation.arguments())?) } else { None };
     let namespaces = Plan::make(spec)?;
     let mut trees = open_trees(spec, bundle.as_c_str(), &proc, namespaces.new_user)?;
 

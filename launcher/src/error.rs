@@ -4,6 +4,7 @@
 //! The leaf that makes a system call knows the error number; the function around it knows the operation; the loop that
 //! counts knows the site. Nobody in between adds anything, and only `main` prints.
 
+use core::ffi::CStr;
 use core::fmt;
 use core::num::NonZeroU32;
 
@@ -55,6 +56,11 @@ static NOTES: sys::Notes<{ 4 * MESSAGE_BYTES_MAX }> = sys::Notes::new();
 /// Formats a text that lives as long as the program.
 pub fn keep(text: fmt::Arguments<'_>) -> &'static str {
     NOTES.keep(text)
+}
+
+/// The same with a NUL, for the kernel.
+pub fn keep_c_str(text: fmt::Arguments<'_>) -> Result<&'static CStr> {
+    CStr::from_bytes_until_nul(keep(format_args!("{text}\0")).as_bytes()).map_err(|_| Error::said("text is too long"))
 }
 
 impl Error {

@@ -1,27 +1,32 @@
 //! `--init`: the separate PID 1, executed by descriptor, so that the image needs no copy of it.
 
+use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat_raw};
 use spec_core::limits::PATH_BYTES_MAX;
+use sys::Arguments;
 
-use crate::error::{During, Result};
+use crate::error::{During, Error, Result, keep};
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::sealed;
 
 /// Opens `roci-init`, which lies beside `roci`, so that nobody in the container can write it.
-pub fn open(proc: &Proc) -> Result<OwnedFd> {
+pub fn open(proc: &Proc, arguments: Arguments) -> Result<OwnedFd> {
     let mut memory = [MaybeUninit::uninit(); PATH_BYTES_MAX];
     let (own, _) = readlinkat_raw(proc.as_fd(), c"self/exe", &mut memory).during("find roci-init")?;
-    let slash = own.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-    let beside = Path::join(&[&own[..slash], b"/roci-init"]).during("find roci-init")?;
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    // A roci that runs from a copy in memory does not know where it came from.
-    let file = openat(CWD, beside.as_c_str(), flags, Mode::empty())
-        .or_else(|_| openat(CWD, c"/usr/bin/roci-init", flags, Mode::empty()))
-        .or_else(|_| openat(CWD, c"/usr/libexec/roci-init", flags, Mode::empty()))
-        .during_with(format_args!("open {}", beside.as_str()))?;
-    sealed::seal(file)
+    // A protected copy of roci was started by the path of what it is a copy of.
+    let name = arguments.get(0).map_or(&b""[..], CStr::to_bytes);
+    let mut missing = Error::said("--init: roci-init is not beside roci");
+    for path in [name, own] {
+        let Some(slash) = path.iter().rposition(|&byte| byte == b'/') else { continue };
+        let beside = Path::join(&[&path[..slash], b"/roci-init"]).during("find roci-init")?;
+        match openat(CWD, beside.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(file) => return sealed::seal(file),
+            Err(errno) => missing = Error::new(keep(format_args!("--init: open {}", beside.as_str())), errno),
+        }
+    }
+    Err(missing)
 }

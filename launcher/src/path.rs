@@ -42,6 +42,11 @@ impl Path {
         self.0.as_c_str()
     }
 
+    /// The path as a string that lives as long as the program.
+    pub fn keep(&self) -> crate::error::Result<&'static CStr> {
+        crate::error::keep_c_str(format_args!("{}", self.as_str()))
+    }
+
     /// For people.
     pub fn as_str(&self) -> &str {
         self.0.as_str()

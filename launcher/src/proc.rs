@@ -122,7 +122,7 @@ fn is_procfs(fd: BorrowedFd<'_>) -> bool {
     /// `PROC_ROOT_INO` of the kernel.
     const ROOT_INODE: u64 = 1;
     fstatfs(fd).is_ok_and(|statfs| statfs.f_type as u64 == PROC_MAGIC)
-        && rustix::fs::fstat(fd).is_ok_and(|stat| stat.st_ino as u64 == ROOT_INODE)
+        && rustix::fs::fstat(fd).is_ok_and(|stat| stat.st_ino == ROOT_INODE)
 }
 
 #[cfg(test)]

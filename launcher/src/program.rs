@@ -13,7 +13,7 @@ use sys::file::{close_one, close_range};
 use sys::signal::{SignalSet, set_blocked};
 
 use crate::errno;
-use crate::error::{During, Error, Result, keep};
+use crate::error::{During, Error, Result, keep, keep_c_str};
 use crate::hooks::{ARGUMENTS, ENVIRONMENT, Strings};
 use crate::path::Path;
 use crate::proc::Proc;
@@ -83,7 +83,7 @@ pub fn become_program(
     let arguments = ARGUMENTS.take();
     if handover.init.is_some() {
         // The path was found already, and argv[0] may be another name.
-        for word in [c"roci-init", c"--exec", Path::join_kept(path)?, c"--"] {
+        for word in [c"roci-init", c"--exec", path.keep()?, c"--"] {
             push(arguments, word)?;
         }
     }
@@ -116,18 +116,6 @@ pub fn become_program(
 
 fn push(list: &mut Strings, string: &'static CStr) -> Result<()> {
     list.push(string).map_err(|_| Error::said("more than 8192 arguments or variables (TEXTS_MAX)"))
-}
-
-/// A text that lives as long as the program, with a NUL.
-fn keep_c_str(text: core::fmt::Arguments<'_>) -> Result<&'static CStr> {
-    CStr::from_bytes_until_nul(keep(format_args!("{text}\0")).as_bytes()).map_err(|_| Error::said("text is too long"))
-}
-
-impl Path {
-    /// The path as a string that lives as long as the program.
-    fn join_kept(path: &Self) -> Result<&'static CStr> {
-        keep_c_str(format_args!("{}", path.as_str()))
-    }
 }
 
 /// Closes every descriptor from `first` up but those in `kept`.

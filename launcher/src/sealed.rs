@@ -5,13 +5,20 @@
 //! commands whose processes enter containers run from a view of the executable that nobody can write: a detached read-only
 //! copy of its mount, which costs two system calls and no memory, or, before Linux 5.12, a sealed copy in memory.
 
+use core::mem::MaybeUninit;
+
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    MemfdFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals, fstatvfs, memfd_create, sendfile,
+    MemfdFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals, fstatvfs, memfd_create, readlinkat_raw,
+    sendfile,
 };
+use spec_core::limits::PATH_BYTES_MAX;
+use sys::exec::execve_fd_with_own_environment;
 
-use crate::error::{During, Result};
+use crate::error::{During, Error, Result};
+use crate::hooks::ARGUMENTS;
 use crate::mounts::{clone_tree, make_read_only};
+use crate::path::Path;
 use crate::proc::Proc;
 
 /// Goes on only in a process whose executable cannot be written, by starting this program again from one where it must.
@@ -21,8 +28,20 @@ pub fn ensure(proc: &Proc, arguments: sys::Arguments) -> Result<()> {
         return Ok(());
     }
     let sealed = protect(own)?;
-    let errno = sys::exec::execve_fd_again(sealed.as_fd(), arguments);
-    Err(crate::error::Error::new("execute the read-only copy of roci", errno))
+    // A copy does not know where it came from: it is told by the name that it is called by (see init_program).
+    let list = ARGUMENTS.take();
+    let mut memory = [MaybeUninit::uninit(); PATH_BYTES_MAX];
+    let (own_path, _) = readlinkat_raw(proc.as_fd(), c"self/exe", &mut memory).during("read /proc/self/exe")?;
+    let own_path = Path::join(&[own_path]).during("read /proc/self/exe")?;
+    let mut fits = list.push(own_path.keep()?).is_ok();
+    for index in 1..arguments.len() {
+        fits &= arguments.get(index).is_some_and(|word| list.push(word).is_ok());
+    }
+    if !fits {
+        return Err(Error::said("more than 8192 arguments (TEXTS_MAX)"));
+    }
+    let errno = execve_fd_with_own_environment(sealed.as_fd(), list, arguments);
+    Err(Error::new("execute the read-only copy of roci", errno))
 }
 
 /// Whether the file lies on a read-only mount, as on a router's squashfs, or is a sealed memory file.

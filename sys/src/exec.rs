@@ -141,10 +141,14 @@ pub fn execve_fd<const N: usize, const M: usize>(
     unsafe { execveat(fd, arguments.as_ptr(), environment.as_ptr()) }
 }
 
-/// Replaces this program by the file that `fd` stands for, with this program's own arguments and environment.
-pub fn execve_fd_again(fd: BorrowedFd<'_>, own: Arguments) -> Errno {
-    // SAFETY: the kernel laid out both arrays, null-terminated.
-    unsafe { execveat(fd, own.argument_pointers(), own.environment_pointers()) }
+/// Replaces this program by the file that `fd` stands for, with this program's own environment.
+pub fn execve_fd_with_own_environment<const N: usize>(
+    fd: BorrowedFd<'_>,
+    arguments: &StringList<'_, N>,
+    own: Arguments,
+) -> Errno {
+    // SAFETY: as for `execve`; the kernel laid out the environment, null-terminated.
+    unsafe { execveat(fd, arguments.as_ptr(), own.environment_pointers()) }
 }
 
 /// # Safety

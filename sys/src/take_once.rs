@@ -23,6 +23,8 @@ impl<T> TakeOnce<T> {
     ///
     /// # Panics
     /// When it was taken before, which is a bug in the program and not in its input.
+    // Giving out one mutable reference of a shared place is what the flag is for.
+    #[allow(clippy::mut_from_ref)]
     pub fn take(&'static self) -> &'static mut T {
         take_flag(&self.taken);
         // SAFETY: the flag was false until now and never becomes false again, so this is the only reference ever made.

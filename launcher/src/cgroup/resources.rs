@@ -42,7 +42,7 @@ pub fn apply(
     if purpose == Purpose::Create {
         apply_devices(&cgroup, spec, resources)?;
     }
-    apply_memory(&cgroup, resources, purpose)?;
+    apply_memory(&cgroup, resources)?;
     apply_cpu(&cgroup, resources, purpose)?;
     match resources.pids_limit {
         None => {}
@@ -193,10 +193,11 @@ impl fmt::Display for Bytes {
     }
 }
 
-fn apply_memory(cgroup: &Cgroup<'_>, resources: &Resources<'static>, purpose: Purpose) -> Result<()> {
+fn apply_memory(cgroup: &Cgroup<'_>, resources: &Resources<'static>) -> Result<()> {
     let memory = &resources.memory;
     let is_v2 = cgroup.host.is_v2;
-    let wanted = |value: Option<i64>| value.filter(|value| *value != 0 || purpose == Purpose::Create && *value != 0);
+    // Clients write 0 for a limit that they do not mean.
+    let wanted = |value: Option<i64>| value.filter(|value| *value != 0);
     let (limit, swap) = (wanted(memory.limit), wanted(memory.swap));
     let bytes = |value| Bytes(value, is_v2);
     let set_limit = |limit| cgroup.try_set("memory", "memory.limit_in_bytes", "memory.max", format_args!("{}", bytes(limit)));
