@@ -196,3 +196,17 @@ pub(super) fn arguments_of<'s, 'a>(spec: &'s Spec<'a>, rules: &[Rule<'a>], condi
         None => &[],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_lie_as_the_machine_has_them() {
+        for (big_endian, low, high) in [(false, 16, 20), (true, 20, 16)] {
+            let layout = Layout { wide: true, big_endian };
+            assert_eq!((layout.offset(0, false), layout.offset(0, true)), (low, high));
+            assert_eq!((layout.offset(5, false), layout.offset(5, true)), (40 + low, 40 + high));
+        }
+    }
+}

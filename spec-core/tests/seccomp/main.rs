@@ -35,20 +35,19 @@ fn compile_config(json: &str, machine: Machine) -> Result<Vec<Instruction>, Erro
     Ok(first)
 }
 
-/// Compiles a profile with a default action and rules.
-fn compile_rules(default: &str, rules: &str, machine: Machine) -> Vec<Instruction> {
-    try_rules(default, rules, machine).unwrap()
-}
-
-fn try_rules(default: &str, rules: &str, machine: Machine) -> Result<Vec<Instruction>, Error> {
+/// A config.json with a default action and rules, for every architecture.
+fn profile(default: &str, rules: &str) -> String {
     let architectures = ["X86_64", "X86", "X32", "AARCH64", "ARM"].map(|name| format!("\"SCMP_ARCH_{name}\""));
     let architectures = architectures.join(",");
     let seccomp = format!(
         "{{\"defaultAction\": \"SCMP_ACT_{default}\", \"architectures\": [{architectures}], \"syscalls\": [{rules}]}}"
     );
-    let json =
-        format!("{{\"ociVersion\": \"1.3.0\", \"root\": {{\"path\": \"r\"}}, \"linux\": {{\"seccomp\": {seccomp}}}}}");
-    compile_config(&json, machine)
+    format!("{{\"ociVersion\": \"1.3.0\", \"root\": {{\"path\": \"r\"}}, \"linux\": {{\"seccomp\": {seccomp}}}}}")
+}
+
+/// Compiles such a profile.
+fn compile_rules(default: &str, rules: &str, machine: Machine) -> Vec<Instruction> {
+    compile_config(&profile(default, rules), machine).unwrap()
 }
 
 fn call(architecture: u32, number: u32, arguments: [u64; 6]) -> Call {

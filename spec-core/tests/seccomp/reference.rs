@@ -95,7 +95,8 @@ fn looks_at_arguments(program: &[Instruction], call: &Call) -> bool {
 }
 
 /// Compares the answers to many calls. Where a call is answered as no rule says, by what `allowed` knows of the rules,
-/// that is a mistake: one of theirs is counted.
+/// that is a mistake: those of theirs are counted, and from a program that has some nothing can be learnt about which of
+/// several rules comes first.
 fn compare(
     what: &str,
     programs: [&[Instruction]; 2],
@@ -104,7 +105,7 @@ fn compare(
 ) -> usize {
     let [ours, theirs] = programs;
     let values: Vec<u64> = values(programs);
-    let (mut chance, mut mistakes) = (Chance(1), 0);
+    let (mut chance, mut mistakes, mut difference) = (Chance(1), 0, None);
     for (architecture, number) in numbers() {
         let plain = call(architecture, number, [0; 6]);
         let conditional = looks_at_arguments(ours, &plain) || looks_at_arguments(theirs, &plain);
@@ -116,13 +117,13 @@ fn compare(
             let is_allowed = |value| allowed.as_ref().is_none_or(|allowed| allowed.contains(&value));
             assert!(is_allowed(found), "{what}\n{call:#x?}: {found:#x}, of {allowed:x?}");
             mistakes += usize::from(!is_allowed(expected));
-            if is_allowed(expected) {
-                assert_eq!(
-                    found, expected,
-                    "{what}\n{call:#x?}: {found:#x} and not {expected:#x}, of {allowed:x?}"
-                );
+            if found != expected && difference.is_none() {
+                difference = Some(format!("{call:#x?}: {found:#x} and not {expected:#x}, of {allowed:x?}"));
             }
         }
+    }
+    if let (0, Some(difference)) = (mistakes, difference) {
+        panic!("{what}\n{difference}");
     }
     mistakes
 }

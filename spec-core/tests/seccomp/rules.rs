@@ -131,3 +131,265 @@ pub fn answers(spec: &Spec<'_>, machine: &str, call: &Call) -> Vec<u32> {
         (None, false) => found.iter().map(|answer| answer.1).collect(),
     }
 }
+
+/// A rule about `read` or what else `name` is.
+fn rule(name: &str, action: &str, arguments: &[(u8, &str, u64, u64)]) -> String {
+    let argument = |(index, operator, value, two): &(u8, &str, u64, u64)| {
+        format!("{{\"index\": {index}, \"value\": {value}, \"valueTwo\": {two}, \"op\": \"SCMP_CMP_{operator}\"}}")
+    };
+    let arguments: Vec<String> = arguments.iter().map(argument).collect();
+    let arguments = arguments.join(",");
+    format!("{{\"names\": [\"{name}\"], {action}, \"args\": [{arguments}]}}")
+}
+
+const LOG: &str = "\"action\": \"SCMP_ACT_LOG\"";
+const LOGGED: u32 = 0x7ffc_0000;
+
+#[test]
+fn operators() {
+    let edges = [0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
+    let mut values: Vec<u64> = edges
+        .iter()
+        .flat_map(|high| edges.map(|low| high << 32 | low))
+        .collect();
+    values.push(0x1_0000_0002);
+    for (operator, holds) in [
+        ("NE", (|one, other| one != other) as fn(u64, u64) -> bool),
+        ("LT", |one, other| one < other),
+        ("LE", |one, other| one <= other),
+        ("EQ", |one, other| one == other),
+        ("GE", |one, other| one >= other),
+        ("GT", |one, other| one > other),
+    ] {
+        for with in &values {
+            for index in [0, 5] {
+                let program = compile_rules(
+                    "ALLOW",
+                    &rule("read", LOG, &[(index, operator, *with, 7)]),
+                    Machine::X86_64,
+                );
+                for value in &values {
+                    let mut arguments = [0x5555_5555_5555_5555; 6];
+                    arguments[usize::from(index)] = *value;
+                    let expected = |holds| if holds { LOGGED } else { ALLOW };
+                    let what = format!("{value:#x} {operator} {with:#x}");
+                    assert_eq!(
+                        returned(&program, X86_64, 0, arguments),
+                        expected(holds(*value, *with)),
+                        "{what}"
+                    );
+                    // 32 bits count on the others, and all of them are unsigned.
+                    let low = expected(holds(*value & 0xffff_ffff, *with & 0xffff_ffff));
+                    assert_eq!(returned(&program, X86, 3, arguments), low, "{what}");
+                    assert_eq!(returned(&program, X86_64, X32, arguments), low, "{what}");
+                    assert_eq!(returned(&program, X86_64, 1, arguments), ALLOW);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn masks() {
+    let masks = [
+        0,
+        1,
+        0xff00,
+        0x8000_0000,
+        1 << 32,
+        0xff_0000_00ff,
+        u64::MAX,
+        0xffff_ffff_0000_0000,
+    ];
+    for mask in masks {
+        for two in [0, 1, 0x1_0000_0001, u64::MAX] {
+            let program = compile_rules(
+                "ALLOW",
+                &rule("read", LOG, &[(1, "MASKED_EQ", mask, two)]),
+                Machine::X86_64,
+            );
+            for value in [
+                0,
+                1,
+                0xff00,
+                0xab_0000_0001,
+                0x1_0000_0000,
+                u64::MAX,
+                0xffff_ffff_0000_0000,
+            ] {
+                let expected = if value & mask == two & mask { LOGGED } else { ALLOW };
+                assert_eq!(
+                    returned(&program, X86_64, 0, [9, value, 9, 9, 9, 9]),
+                    expected,
+                    "{value:#x} {mask:#x} {two:#x}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn actions() {
+    for (action, expected) in [
+        ("ALLOW", ALLOW),
+        ("ERRNO", EPERM),
+        ("ERRNO\", \"errnoRet\": 38, \"a\": \"", 0x0005_0026),
+        ("ERRNO\", \"errnoRet\": 0, \"a\": \"", 0x0005_0000),
+        ("KILL", 0),
+        ("KILL_THREAD", 0),
+        ("KILL_PROCESS", 0x8000_0000),
+        ("NOTIFY", 0x7fc0_0000),
+        ("TRACE", 0x7ff0_0001),
+        ("TRACE\", \"errnoRet\": 65535, \"a\": \"", 0x7ff0_ffff),
+        ("TRAP", 0x0003_0000),
+    ] {
+        let rules = rule("read", &format!("\"action\": \"SCMP_ACT_{action}\""), &[]);
+        let json = profile("LOG", &rules);
+        let json = match action {
+            "NOTIFY" => json.replace("\"defaultAction\"", "\"listenerPath\": \"/l\", \"defaultAction\""),
+            _ => json,
+        };
+        let program = compile_config(&json, Machine::X86_64).unwrap();
+        assert_eq!(returned(&program, X86_64, 0, [0; 6]), expected, "{action}");
+        assert_eq!(returned(&program, X86_64, 1, [0; 6]), LOGGED);
+    }
+    let seccomp = "\"defaultErrnoRet\": 5, \"defaultAction\"";
+    let program = compile_config(
+        &profile("ERRNO", "").replace("\"defaultAction\"", seccomp),
+        Machine::X86_64,
+    )
+    .unwrap();
+    assert_eq!(returned(&program, X86_64, 7, [0; 6]), 0x0005_0005);
+}
+
+#[test]
+fn which_rule_decides() {
+    let [trap, kill] = ["\"action\": \"SCMP_ACT_TRAP\"", "\"action\": \"SCMP_ACT_KILL_PROCESS\""];
+    let five = [(0, "EQ", 5, 0)];
+    let read = |rules: &[String], first| {
+        let program = compile_rules("ALLOW", &rules.join(","), Machine::X86_64);
+        returned(&program, X86_64, 0, [first, 6, 0, 0, 0, 0])
+    };
+    // One without arguments, wherever it stands; the first of them.
+    let conditional = rule("read", trap, &five);
+    assert_eq!(
+        read(
+            &[conditional.clone(), rule("read", LOG, &[]), rule("read", kill, &[])],
+            5
+        ),
+        LOGGED
+    );
+    assert_eq!(read(&[rule("read", LOG, &[]), conditional.clone()], 5), LOGGED);
+    // One that says what holds anyway changes nothing.
+    assert_eq!(
+        read(
+            &[rule("read", "\"action\": \"SCMP_ACT_ALLOW\"", &[]), conditional.clone()],
+            5
+        ),
+        0x0003_0000
+    );
+    // Several: any of them.
+    assert_eq!(
+        read(&[conditional.clone(), rule("read", trap, &[(0, "EQ", 6, 0)])], 6),
+        0x0003_0000
+    );
+    assert_eq!(
+        read(&[conditional.clone(), rule("read", trap, &[(0, "EQ", 6, 0)])], 7),
+        ALLOW
+    );
+    // Several arguments: all of them. One of them twice: either.
+    assert_eq!(
+        read(&[rule("read", LOG, &[(0, "EQ", 5, 0), (1, "EQ", 6, 0)])], 5),
+        LOGGED
+    );
+    assert_eq!(
+        read(&[rule("read", LOG, &[(0, "EQ", 5, 0), (1, "EQ", 7, 0)])], 5),
+        ALLOW
+    );
+    assert_eq!(
+        read(&[rule("read", LOG, &[(0, "EQ", 5, 0), (0, "EQ", 7, 0)])], 7),
+        LOGGED
+    );
+    // What asks for less comes first, and the larger value does.
+    assert_eq!(
+        read(
+            &[rule("read", kill, &[(0, "EQ", 5, 0), (1, "EQ", 6, 0)]), conditional],
+            5
+        ),
+        0x0003_0000
+    );
+    assert_eq!(
+        read(
+            &[
+                rule("read", kill, &[(0, "GT", 5, 0)]),
+                rule("read", trap, &[(0, "GT", 6, 0)])
+            ],
+            9
+        ),
+        0x0003_0000
+    );
+    assert_eq!(read(&[rule("no_such_call", kill, &[])], 0), ALLOW);
+}
+
+#[test]
+fn architectures() {
+    let config = profile("ALLOW", &rule("read", LOG, &[]));
+    let all = compile_config(&config, Machine::X86_64).unwrap();
+    let only = |names: &str| {
+        let (start, end) = (
+            config.find("[\"SCMP_ARCH").unwrap(),
+            config.find("], \"syscalls").unwrap(),
+        );
+        let config = format!("{}[{names}{}", &config[..start], &config[end..]);
+        compile_config(&config, Machine::X86_64).unwrap()
+    };
+    let none = only("");
+    for (architecture, number, listed, unlisted) in [
+        (X86_64, 0, LOGGED, LOGGED),
+        (X86_64, 3, ALLOW, ALLOW),
+        (X86_64, X32, LOGGED, 0),
+        (X86_64, X32 | 3, ALLOW, 0),
+        (X86_64, u32::MAX, ALLOW, ALLOW),
+        (X86, 3, LOGGED, 0),
+        (X86, 0, ALLOW, 0),
+        (AARCH64, 63, 0, 0),
+    ] {
+        assert_eq!(
+            returned(&all, architecture, number, [0; 6]),
+            listed,
+            "{architecture:x} {number:x}"
+        );
+        assert_eq!(
+            returned(&none, architecture, number, [0; 6]),
+            unlisted,
+            "{architecture:x} {number:x}"
+        );
+    }
+    assert_eq!(only("\"SCMP_ARCH_X86_64\", \"SCMP_ARCH_ARM\""), none);
+    let x86 = only("\"SCMP_ARCH_X86\"");
+    assert_eq!(returned(&x86, X86, 3, [0; 6]), LOGGED);
+    assert_eq!(returned(&x86, X86_64, X32, [0; 6]), 0);
+}
+
+/// What old C libraries call in place of `socket` and `shmget`.
+#[test]
+fn multiplexed_calls() {
+    let rules = [rule("socket", LOG, &[(2, "EQ", 5, 0)]), rule("shmget", LOG, &[])].join(",");
+    let program = compile_rules("ALLOW", &rules, Machine::X86_64);
+    for (number, arguments, expected) in [
+        (102, [1, 0, 5, 0, 0, 0], LOGGED),
+        (102, [1, 0, 6, 0, 0, 0], ALLOW),
+        (102, [2, 0, 5, 0, 0, 0], ALLOW),
+        (359, [7, 7, 5, 0, 0, 0], LOGGED),
+        (117, [23, 0, 0, 0, 0, 0], LOGGED),
+        (117, [24, 0, 0, 0, 0, 0], ALLOW),
+        (395, [0; 6], LOGGED),
+    ] {
+        assert_eq!(
+            returned(&program, X86, number, arguments),
+            expected,
+            "{number} {arguments:?}"
+        );
+    }
+    assert_eq!(returned(&program, X86_64, 102, [1, 0, 5, 0, 0, 0]), ALLOW);
+}
