@@ -24,6 +24,7 @@ use crate::mounts::{Surroundings, Trees, mount_all};
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
+use crate::seccomp::Profile;
 use crate::sync::{Kind, Socket, send_fd};
 use crate::{credentials, devices, hooks, namespaces, rootfs, state};
 
@@ -43,6 +44,8 @@ pub struct Inheritance<'a> {
     pub namespaces: &'a namespaces::Plan,
     /// The cgroup to join.
     pub cgroup: Option<&'a NewCgroup<'a>>,
+    /// The seccomp filter.
+    pub seccomp: Option<&'a Profile>,
     /// Where the terminal's master goes; without it, to roci.
     pub console_socket: Option<OwnedFd>,
     /// The state directory with its lock, which is roci's alone.
@@ -163,6 +166,12 @@ fn become_container(
     umask(process.user.umask.map_or(inherited.umask, |bits| Mode::from_raw_mode(bits as _)));
     enter_working_directory(process)?;
     credentials::set_scheduling(process)?;
+    // Without no_new_privs the kernel takes a filter only from who has CAP_SYS_ADMIN, which the next step may take away. What
+    // comes after this must be allowed by the profile: the peers ask no less of it.
+    let late = process.no_new_privileges;
+    if let Some(profile) = inherited.seccomp.filter(|_| !late) {
+        profile.load()?;
+    }
     credentials::take(spec, process)?;
     // Looked for as the user that will run it.
     let path = find(spec, process)?;
@@ -184,6 +193,9 @@ fn become_container(
         let state = hook_state(inherited, Status::Created, memory)?;
         let environment = hooks::DefaultEnvironment::Process;
         hooks::run(spec, "startContainer", hooks.start_container, state, environment)?;
+    }
+    if let Some(profile) = inherited.seccomp.filter(|_| late) {
+        profile.load()?;
     }
     // The socket or the fifo closes in the exec, which tells the other side that it worked.
     become_program(spec, process, &path, handover)

@@ -25,6 +25,7 @@ use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::Handover;
 use crate::report::Reporter;
+use crate::seccomp::Profile;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
 use crate::time::Rfc3339;
 use crate::{config, console, credentials, hooks, idmap, init_program, sealed, state};
@@ -85,6 +86,7 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
     let rootfs_path = config::rootfs_path(spec, bundle.as_c_str())?;
     let rootfs = open(rootfs_path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .during_with(format_args!("root.path: open {}", rootfs_path.as_str()))?;
+    let seccomp = Profile::compile(spec)?;
     let console_socket = open_console_socket(invocation, spec, purpose)?;
     let pidfd_socket = invocation.value(Opt::PidfdSocket).map(console::connect_socket).transpose()?;
     let init = if invocation.has(Opt::Init) { Some(init_program::open(&proc, invocation.arguments())?) } else { None };
@@ -116,6 +118,7 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
         proc: &proc,
         namespaces: &namespaces,
         cgroup: cgroup.as_ref(),
+        seccomp: seccomp.as_ref(),
         console_socket,
         lock: new.get().directory.as_fd(),
         fifo,

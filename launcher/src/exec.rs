@@ -32,6 +32,7 @@ use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
 use crate::report::Reporter;
+use crate::seccomp::Profile;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
 use crate::{config, credentials, run, sealed, state};
 
@@ -77,6 +78,7 @@ pub fn exec(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
     let inheritance = Inheritance {
         spec,
         proc: &proc,
+        seccomp: Profile::compile(spec)?,
         target,
         console_socket,
         handover: Handover {
@@ -168,6 +170,7 @@ struct Target {
 struct Inheritance<'a> {
     spec: &'static Spec<'static>,
     proc: &'a Proc,
+    seccomp: Option<Profile>,
     target: Target,
     console_socket: Option<OwnedFd>,
     handover: Handover,
@@ -311,11 +314,18 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
     }
     enter_working_directory(process)?;
     credentials::set_scheduling(process)?;
+    let late = process.no_new_privileges;
+    if let Some(profile) = inheritance.seccomp.as_ref().filter(|_| !late) {
+        profile.load()?;
+    }
     credentials::take(spec, process)?;
     let path = find(spec, process)?;
     close_all_but(&[Some(socket.as_fd()), Some(proc.as_fd())], 3 + inheritance.handover.preserve_fds, proc)?;
     socket.send(Kind::Ready, &[]).during("say ready")?;
     wait_for_go(socket);
+    if let Some(profile) = inheritance.seccomp.as_ref().filter(|_| late) {
+        profile.load()?;
+    }
     become_program(spec, process, &path, &inheritance.handover)
 }
 

@@ -31,7 +31,7 @@ fn write_features(out: &mut Output) -> core::fmt::Result {
     out.write_str(concat!(
         ",\n    \"cgroup\": {\n      \"v1\": true,\n      \"v2\": true,\n      \"systemd\": false,\n      ",
         "\"systemdUser\": false,\n      \"rdma\": false\n    },\n",
-        "    \"seccomp\": {\n      \"enabled\": false\n    },\n",
+        "    \"seccomp\": {\n      \"enabled\": true\n    },\n",
         "    \"apparmor\": {\n      \"enabled\": false\n    },\n",
         "    \"selinux\": {\n      \"enabled\": false\n    },\n",
         "    \"intelRdt\": {\n      \"enabled\": false\n    },\n",

@@ -43,6 +43,7 @@ pub mod program;
 pub mod root;
 pub mod rootfs;
 pub mod sealed;
+pub mod seccomp;
 pub mod tmpcopyup;
 pub mod unsupported;
 

@@ -8,8 +8,7 @@ use crate::error::{Error, Result};
 /// Refuses what cannot be done.
 pub fn refuse(spec: &Spec<'static>) -> Result<()> {
     let process = spec.process.as_ref();
-    let asked: [(&str, bool); 6] = [
-        ("linux.seccomp", spec.linux.seccomp.is_some()),
+    let asked: [(&str, bool); 5] = [
         ("linux.intelRdt", spec.linux.intel_rdt.is_some()),
         ("linux.memoryPolicy", spec.linux.memory_policy.is_some()),
         ("linux.netDevices", !spec.linux.net_devices.is_empty()),

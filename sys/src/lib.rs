@@ -23,6 +23,7 @@ pub mod namespace;
 pub mod panic;
 pub mod probe;
 pub mod process;
+pub mod seccomp;
 pub mod signal;
 mod scratch;
 mod start;
