@@ -74,7 +74,12 @@ def build(seccomp, machine):
 
 
 def random_seccomp(chance, machine, mixed):
-    """A profile about few system calls, so that rules meet."""
+    """A profile about few system calls, so that rules meet.
+
+    Where several rules of a system call look at the same argument and one does so by size, libseccomp 2.5.4 compares one
+    half of it with what belongs to the other. The test finds that out where all rules have the same action; so those with
+    different ones do not compare by size.
+    """
     names = ["read", "write", "socket", "send", "socketcall", "ipc", "shmget", "semop", "ioctl", "openat", "_llseek", "clone"]
     names = chance.sample(names, 6)
     values = [0, 1, 5, 0xFFFFFFFF, 0x100000000, 0x100000001, 0xFFFFFFFF00000000, 0xFFFFFFFFFFFFFFFF, 0x7FFFFFFF80000000]
@@ -90,7 +95,7 @@ def random_seccomp(chance, machine, mixed):
         indices = [chance.randrange(3 if chance.random() < 0.8 else 6) for _ in range(chance.randrange(4))]
         rule["args"] = []
         for index in indices:
-            operator = chance.choice(list(OPERATORS))
+            operator = chance.choice(["EQ", "NE", "MASKED_EQ"] if mixed else list(OPERATORS))
             # A mask of nothing is a comparison for libseccomp, and none here.
             value = chance.choice([value for value in values if value & 0xFFFFFFFF or operator != "MASKED_EQ"])
             argument = {"index": index, "value": value, "op": "SCMP_CMP_" + operator}
