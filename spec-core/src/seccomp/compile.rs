@@ -11,7 +11,7 @@ use static_assertions::const_assert;
 
 use super::condition::{ALL, Condition, Layout, arguments_of};
 use super::program::{Address, Filter, IF_EQUAL, IF_GREATER_OR_EQUAL, Writer};
-use super::syscalls::{Architecture, Machine, SLOTS};
+use super::syscalls::{ARCHITECTURES_MAX, Architecture, Machine, SLOTS};
 use super::{Action, Rule, Seccomp};
 use crate::Spec;
 use crate::limits::*;
@@ -38,11 +38,11 @@ impl core::error::Error for Error {}
 
 /// What [`compile`] works with. All zero bytes; what it holds afterwards means nothing.
 pub struct Scratch {
-    /// By slot: the number of the rule from 1, [`DEFAULT`] or [`CONDITIONAL`].
-    verdicts: [u16; SLOTS],
-    /// The first slots of the ranges.
+    /// By place, which is a slot of an architecture: the number of the rule from 1, [`DEFAULT`] or [`CONDITIONAL`].
+    verdicts: [u16; ARCHITECTURES_MAX * SLOTS],
+    /// The first places of the ranges of one architecture.
     starts: Vec<u16, SLOTS>,
-    /// In the order of their slots, and for each in the order in which they are asked.
+    /// In the order of their places, and for each in the order in which they are asked.
     conditions: Vec<Condition, SECCOMP_CONDITIONS_MAX>,
 }
 
@@ -50,13 +50,14 @@ const DEFAULT: u16 = 0;
 const CONDITIONAL: u16 = u16::MAX;
 // The numbers of rules stay clear of the mark.
 const_assert!(SECCOMP_RULES_MAX < CONDITIONAL as usize && SECCOMP_ARGUMENTS_MAX < ALL as usize);
+const_assert!(ARCHITECTURES_MAX * SLOTS <= u16::MAX as usize);
 const_assert!(size_of::<Scratch>() <= 64 * 1024);
 
 impl Scratch {
     /// An empty one.
     pub const fn new() -> Self {
         Self {
-            verdicts: [DEFAULT; SLOTS],
+            verdicts: [DEFAULT; ARCHITECTURES_MAX * SLOTS],
             starts: Vec::new(),
             conditions: Vec::new(),
         }
@@ -93,33 +94,26 @@ pub fn compile<'a>(
         scratch,
         writer: Writer::new(filter),
     };
-    let bad = compiler.writer.leaf(BAD_ARCHITECTURE);
-    // What comes next in the program for another token, and what the numbers with a base lead to.
-    let (mut others, mut based) = (bad, None);
+    let is_listed =
+        |column, architecture: &Architecture| column == 0 || seccomp.architectures & 1 << architecture.number != 0;
+    compiler.judge(&machine, is_listed)?;
+    // What comes next in the program for another token, and what the numbers of an architecture with a base lead to.
+    let mut others = compiler.writer.leaf(BAD_ARCHITECTURE);
+    let mut based = None;
     for (column, architecture) in machine.architectures.iter().enumerate().rev() {
-        let listed = column == 0 || seccomp.architectures & 1 << architecture.number != 0;
-        let mut body = None;
-        if listed {
-            compiler.judge(&machine, architecture, column)?;
-            let layout = Layout {
-                wide: architecture.wide,
-                big_endian: machine.big_endian,
-            };
-            compiler.find_ranges();
-            let ranges = compiler.scratch.starts.len();
-            body = Some(compiler.search(architecture, layout, 0, ranges));
-        }
+        let body = is_listed(column, architecture).then(|| compiler.body(column, architecture, machine.big_endian));
         if architecture.base != 0 {
             let upper = body.unwrap_or_else(|| compiler.unlisted());
-            based = Some((architecture.base, upper));
+            based = Some((architecture, upper));
             continue;
         }
         let Some(mut body) = body else {
-            based = None;
             continue;
         };
-        if let Some((base, upper)) = based.take() {
-            body = compiler.writer.compare(IF_GREATER_OR_EQUAL, base, upper, body);
+        if let Some((other, upper)) = based
+            && other.token == architecture.token
+        {
+            body = compiler.writer.compare(IF_GREATER_OR_EQUAL, other.base, upper, body);
         }
         let start = compiler.writer.load(NUMBER, body);
         others = compiler.writer.compare(IF_EQUAL, architecture.token, start, others);
@@ -161,7 +155,7 @@ impl Compiler<'_, '_> {
     }
 
     /// Fills in the verdicts and the conditions.
-    fn judge(&mut self, machine: &Machine, architecture: &Architecture, column: usize) -> Result<(), Error> {
+    fn judge(&mut self, machine: &Machine, is_listed: impl Fn(usize, &Architecture) -> bool) -> Result<(), Error> {
         self.scratch.verdicts.fill(DEFAULT);
         self.scratch.conditions.clear();
         for (number, rule) in self.rules.iter().enumerate() {
@@ -173,13 +167,17 @@ impl Compiler<'_, '_> {
                 let Some(numbers) = machine.find(name.as_str()) else {
                     continue;
                 };
-                // The pool of the rules is smaller than the type.
-                let rule = number as u16;
-                if let Some(slot) = numbers.slot(column) {
-                    self.add(slot, rule, 0, architecture.wide)?;
-                }
-                if let (true, Some((slot, call))) = (architecture.multiplexes, numbers.multiplexed()) {
-                    self.add(slot, rule, call, architecture.wide)?;
+                for (column, architecture) in machine.architectures.iter().enumerate() {
+                    if !is_listed(column, architecture) {
+                        continue;
+                    }
+                    let plain = numbers.slot(column).map(|slot| (slot, 0));
+                    let multiplexed = numbers.multiplexed().filter(|_| architecture.multiplexes);
+                    for (slot, multiplexed) in [plain, multiplexed].into_iter().flatten() {
+                        // The types have room for every place and every rule.
+                        let place = (column * SLOTS) as u16 + slot;
+                        self.add(place, number as u16, multiplexed, architecture.wide)?;
+                    }
                 }
             }
         }
@@ -187,8 +185,8 @@ impl Compiler<'_, '_> {
     }
 
     /// Applies rule `rule` to a system call.
-    fn add(&mut self, slot: u16, rule: u16, multiplexed: u8, wide: bool) -> Result<(), Error> {
-        let Some(verdict) = self.scratch.verdicts.get_mut(usize::from(slot)) else {
+    fn add(&mut self, place: u16, rule: u16, multiplexed: u8, wide: bool) -> Result<(), Error> {
+        let Some(verdict) = self.scratch.verdicts.get_mut(usize::from(place)) else {
             return Ok(());
         };
         // The first rule that looks at no argument decides, whatever stands before or behind it.
@@ -196,7 +194,7 @@ impl Compiler<'_, '_> {
             return Ok(());
         }
         let mut condition = Condition {
-            slot,
+            place,
             rule,
             only: ALL,
             multiplexed,
@@ -217,7 +215,7 @@ impl Compiler<'_, '_> {
         for only in 0..arguments.len() {
             condition.only = only as u16;
             if condition.is_empty(arguments, wide) {
-                if let Some(verdict) = self.scratch.verdicts.get_mut(usize::from(slot)) {
+                if let Some(verdict) = self.scratch.verdicts.get_mut(usize::from(place)) {
                     *verdict = rule + 1;
                 }
                 return Ok(());
@@ -231,14 +229,14 @@ impl Compiler<'_, '_> {
     fn insert(&mut self, condition: Condition, wide: bool) -> Result<(), Error> {
         let arguments = arguments_of(self.spec, self.rules, condition);
         let conditions = &mut self.scratch.conditions;
-        let place = conditions.iter().position(|other| {
+        let at = conditions.iter().position(|other| {
             let others = arguments_of(self.spec, self.rules, *other);
-            other.slot > condition.slot
-                || other.slot == condition.slot && condition.precedes(arguments, *other, others, wide)
+            other.place > condition.place
+                || other.place == condition.place && condition.precedes(arguments, *other, others, wide)
         });
-        let place = place.unwrap_or(conditions.len());
+        let at = at.unwrap_or(conditions.len());
         let full = Error::Limit("SECCOMP_CONDITIONS_MAX", SECCOMP_CONDITIONS_MAX);
-        conditions.insert(place, condition).map_err(|_| full)
+        conditions.insert(at, condition).map_err(|_| full)
     }
 
     /// What a verdict that is not conditional returns.
@@ -249,38 +247,46 @@ impl Compiler<'_, '_> {
         rule.map_or(self.default, |rule| returned(rule.action, rule.errno))
     }
 
-    fn verdict(&self, slot: u16) -> u16 {
-        self.scratch.verdicts.get(usize::from(slot)).copied().unwrap_or(DEFAULT)
+    fn verdict(&self, place: u16) -> u16 {
+        self.scratch
+            .verdicts
+            .get(usize::from(place))
+            .copied()
+            .unwrap_or(DEFAULT)
     }
 
-    /// Whether two slots can be in one range.
+    /// Whether two places can be in one range.
     fn is_same(&self, one: u16, other: u16) -> bool {
         let (one, other) = (self.verdict(one), self.verdict(other));
         one != CONDITIONAL && other != CONDITIONAL && self.value(one) == self.value(other)
     }
 
-    fn find_ranges(&mut self) {
+    /// Writes what answers the calls of an architecture, for which their number has been loaded.
+    fn body(&mut self, column: usize, architecture: &Architecture, big_endian: bool) -> Address {
         self.scratch.starts.clear();
-        for slot in 0..SLOTS as u16 {
-            if slot == 0 || !self.is_same(slot - 1, slot) {
-                // There is a place for each.
-                let _ = self.scratch.starts.push(slot);
+        let first = (column * SLOTS) as u16;
+        for place in first..first + SLOTS as u16 {
+            if place == first || !self.is_same(place - 1, place) {
+                // There is room for each.
+                let _ = self.scratch.starts.push(place);
             }
         }
+        let wide = architecture.wide;
+        self.search(architecture, Layout { wide, big_endian }, 0, self.scratch.starts.len())
     }
 
     /// Writes a search among the ranges from `first` to before `end`, of which there are at most [`SLOTS`]: it goes ten
     /// levels deep.
     fn search(&mut self, architecture: &Architecture, layout: Layout, first: usize, end: usize) -> Address {
         let start = |range: usize| self.scratch.starts.get(range).copied().unwrap_or_default();
-        let (middle, slot) = (first + (end - first) / 2, start(first));
+        let (middle, outer) = (first + (end - first) / 2, start(first));
         if end - first <= 1 {
-            return self.decide(slot, layout);
+            return self.decide(outer, layout);
         }
-        let (inner, outer) = (start(first + 1), start(first + 2));
-        if end - first == 3 && outer == inner + 1 && self.is_same(slot, outer) {
+        let (inner, next) = (start(first + 1), start(first + 2));
+        if end - first == 3 && next == inner + 1 && self.is_same(outer, next) {
             // One number in a range.
-            let (yes, no) = (self.decide(inner, layout), self.decide(slot, layout));
+            let (yes, no) = (self.decide(inner, layout), self.decide(outer, layout));
             return self.writer.compare(IF_EQUAL, architecture.system_call(inner), yes, no);
         }
         let from = architecture.system_call(start(middle));
@@ -289,16 +295,16 @@ impl Compiler<'_, '_> {
         self.writer.compare(IF_GREATER_OR_EQUAL, from, yes, no)
     }
 
-    /// Writes what happens to the system calls of the range that starts with `slot`.
-    fn decide(&mut self, slot: u16, layout: Layout) -> Address {
-        let verdict = self.verdict(slot);
+    /// Writes what happens to the system calls of the range that starts with `place`.
+    fn decide(&mut self, place: u16, layout: Layout) -> Address {
+        let verdict = self.verdict(place);
         if verdict != CONDITIONAL {
             let value = self.value(verdict);
             return self.writer.leaf(value);
         }
         let mut at = self.writer.leaf(self.default);
-        let of_slot = |condition: &&Condition| condition.slot == slot;
-        for condition in self.scratch.conditions.iter().rev().filter(of_slot) {
+        let here = |condition: &&Condition| condition.place == place;
+        for condition in self.scratch.conditions.iter().rev().filter(here) {
             let yes = match self.rules.get(usize::from(condition.rule)) {
                 Some(rule) => self.writer.leaf(returned(rule.action, rule.errno)),
                 None => at,

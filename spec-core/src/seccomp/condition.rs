@@ -7,8 +7,8 @@ use crate::Spec;
 /// A rule as far as it concerns one system call.
 #[derive(Clone, Copy)]
 pub(super) struct Condition {
-    /// The slot of the system call.
-    pub(super) slot: u16,
+    /// The architecture and the slot of the system call.
+    pub(super) place: u16,
     /// The number of the rule.
     pub(super) rule: u16,
     /// Which of its arguments counts, or [`ALL`] of them.

@@ -1,12 +1,15 @@
 //! The system calls of each machine, by name.
 //!
 //! A table is written as rows that people can read, and packed while the compiler runs: the names in their order, each
-//! followed by its numbers in bytes that no name has. A lookup bisects the bytes themselves, so that there is no index.
+//! followed by its numbers in bytes that no name has. A lookup bisects the bytes themselves, so that there is no index. The
+//! number on the last architecture is left out where it is that of the first, as for most of x32.
 
 mod arm;
 mod x86;
 
 use core::cmp::Ordering;
+
+use static_assertions::const_assert;
 
 /// What a row has where an architecture does not have the system call.
 const NONE: u16 = 0x3fff;
@@ -14,6 +17,11 @@ const NONE: u16 = 0x3fff;
 pub(super) const PRIVATE: u16 = 1008;
 /// How many numbers there are.
 pub(super) const SLOTS: usize = 1024;
+/// How many architectures a machine has at most.
+pub(super) const ARCHITECTURES_MAX: usize = 3;
+
+const_assert!(Machine::X86_64.architectures.len() <= ARCHITECTURES_MAX);
+const_assert!(Machine::AARCH64.architectures.len() <= ARCHITECTURES_MAX);
 
 /// Name, the number on each architecture, and which of the calls behind `socketcall` (from 1) or `ipc` (from 32) it is.
 type Row<const N: usize> = (&'static str, [u16; N], u8);
@@ -23,7 +31,7 @@ type Row<const N: usize> = (&'static str, [u16; N], u8);
 pub struct Machine {
     /// The packed table.
     table: &'static [u8],
-    /// In the order of the table. The first is the machine's own; one that shares its token stands right behind it.
+    /// In the order of the table. The first is the machine's own; one with a base shares its token.
     pub(super) architectures: &'static [Architecture],
     /// Which half of an argument comes first.
     pub(super) big_endian: bool,
@@ -54,12 +62,12 @@ impl Machine {
         architectures: &[
             Architecture::new(1, 0xc000_003e, true),
             Architecture {
-                base: 0x4000_0000,
-                ..Architecture::new(2, 0xc000_003e, false)
-            },
-            Architecture {
                 multiplexes: true,
                 ..Architecture::new(0, 0x4000_0003, false)
+            },
+            Architecture {
+                base: 0x4000_0000,
+                ..Architecture::new(2, 0xc000_003e, false)
             },
         ],
         big_endian: false,
@@ -103,8 +111,9 @@ impl Architecture {
         }
     }
 
-    /// What the kernel calls the system call of `slot`.
+    /// What the kernel calls the system call of a slot. It may have a multiple of [`SLOTS`] added.
     pub(super) fn system_call(&self, slot: u16) -> u32 {
+        let slot = slot % SLOTS as u16;
         self.base
             + match slot.checked_sub(PRIVATE) {
                 Some(private) => 0xf_0000 + u32::from(private),
@@ -113,14 +122,16 @@ impl Architecture {
     }
 }
 
-/// The numbers that stand behind a name.
+/// The numbers that stand behind a name, and how many there would be if none was left out.
 #[derive(Clone, Copy)]
-pub(super) struct Numbers(&'static [u8]);
+pub(super) struct Numbers(&'static [u8], usize);
 
 impl Numbers {
     /// The slot on the architecture that is number `column` of the machine.
     pub(super) fn slot(self, column: usize) -> Option<u16> {
-        let number = self.0.get(2 * column..2 * column + 2)?;
+        let (numbers, _) = self.0.as_chunks::<2>();
+        let is_left_out = column + 1 == self.1 && numbers.len() == column;
+        let number = numbers.get(if is_left_out { 0 } else { column })?;
         let slot = number.iter().fold(0, |slot, byte| slot << 7 | u16::from(byte & 0x7f));
         (slot != NONE).then_some(slot)
     }
@@ -163,7 +174,11 @@ impl Machine {
                 end += 1;
             }
             match rows.get(start..numbers)?.cmp(name.as_bytes()) {
-                Ordering::Equal => return rows.get(numbers..end).map(Numbers),
+                Ordering::Equal => {
+                    return rows
+                        .get(numbers..end)
+                        .map(|numbers| Numbers(numbers, self.architectures.len()));
+                }
                 Ordering::Less => rows = rows.get(end..)?,
                 Ordering::Greater => rows = rows.get(..start)?,
             }
@@ -175,10 +190,19 @@ impl Machine {
 const fn packed_len<const N: usize>(rows: &[Row<N>]) -> usize {
     let (mut length, mut row) = (0, 0);
     while row < rows.len() {
-        length += rows[row].0.len() + 2 * N + (rows[row].2 > 0) as usize;
+        length += rows[row].0.len() + 2 * numbers_len(&rows[row].1) + (rows[row].2 > 0) as usize;
         row += 1;
     }
     length
+}
+
+/// How many numbers of a row are stored.
+const fn numbers_len<const N: usize>(numbers: &[u16; N]) -> usize {
+    if N > 1 && numbers[0] == numbers[N - 1] {
+        N - 1
+    } else {
+        N
+    }
 }
 
 /// Packs `rows`, whose names have to be in the order of their bytes.
@@ -195,7 +219,7 @@ const fn pack<const N: usize, const LENGTH: usize>(rows: &[Row<N>]) -> [u8; LENG
             (index, length) = (index + 1, length + 1);
         }
         index = 0;
-        while index < N {
+        while index < numbers_len(numbers) {
             let number = numbers[index];
             assert!(number == NONE || (number as usize) < SLOTS, "numbers have to fit");
             packed[length] = 0x80 | (number >> 7) as u8;

@@ -95,7 +95,7 @@ def main():
     compare(all_tables)
     multiplexed = {name: number for number, name in enumerate(SOCKETCALL, 1)}
     multiplexed |= {name: 32 + number for name, number in IPC.items()}
-    write("x86", ["x86_64", "x32", "x86"], all_tables, multiplexed)
+    write("x86", ["x86_64", "x86", "x32"], all_tables, multiplexed)
     write("arm", ["aarch64", "arm"], all_tables, {})
 
 
