@@ -3,6 +3,23 @@
 //! For each architecture: every system call gets a verdict, those that stand beside each other and have the same become a
 //! range, and a search bisects the ranges. The kernel runs the filter for every number to learn which calls need no
 //! filter at all, so the way to each verdict matters and not only the one to the verdicts of frequent calls.
+//!
+//! What a profile means is what libseccomp makes of it as runc and crun feed it, and the tests compare the answers:
+//!
+//! - A rule that says what holds anyway is skipped, as are names that nobody knows and architectures that the machine does
+//!   not run. Its own architecture is always there. Calls of any other kill the thread.
+//! - The first rule about a system call that looks at no argument decides, wherever others stand. Of those that do, one that
+//!   holds decides.
+//! - All arguments of a rule have to hold, unless one of them stands twice: then any of them.
+//! - On architectures other than the 64-bit ones of the machine, and on x32, the lower halves of arguments are compared.
+//! - On x86, a rule about `socket` is also one about `socketcall` with 1 as its first argument, and so on.
+//!
+//! Different from libseccomp 2.5.4, on purpose: it compares one half of an argument with what belongs to the other where
+//! several rules look at that argument and one does so by size; with 32 bits, it takes LE behind another comparison for GT;
+//! and it refuses some rules of one system call that hold for the same arguments and have different actions. Here, the one
+//! that asks for less comes first, then the one about the later argument, then the larger value, then the earlier one. A mask
+//! without bits asks for nothing. Different from runc: a system call that is newer than the profile gets the default action
+//! and not ENOSYS, as with crun.
 
 use core::fmt;
 

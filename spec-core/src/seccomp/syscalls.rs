@@ -100,6 +100,15 @@ impl Machine {
     };
 }
 
+impl Machine {
+    /// The architectures whose programs the machine runs, as places in [`super::ARCHITECTURE_NAMES`].
+    pub fn architecture_numbers(self) -> impl Iterator<Item = usize> {
+        self.architectures
+            .iter()
+            .map(|architecture| architecture.number as usize)
+    }
+}
+
 impl Architecture {
     const fn new(number: u32, token: u32, wide: bool) -> Self {
         Self {

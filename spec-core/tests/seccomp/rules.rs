@@ -393,3 +393,11 @@ fn multiplexed_calls() {
     }
     assert_eq!(returned(&program, X86_64, 102, [1, 0, 5, 0, 0, 0]), ALLOW);
 }
+
+#[test]
+fn sizes() {
+    let filter = Box::new(Filter::new());
+    assert!(filter.instructions().is_empty());
+    assert!(size_of::<Scratch>() <= 64 * 1024);
+    assert_eq!(size_of::<Instruction>(), 8);
+}
