@@ -131,7 +131,7 @@ fn become_container(
         wait_for_go(socket);
     }
     if !hooks.create_container.is_empty() {
-        let state = hook_state(inherited, Status::Creating, memory)?;
+        let state = hook_state(inherited, Status::Created, memory)?;
         let own = hooks::DefaultEnvironment::Own(inherited.arguments);
         hooks::run(spec, "createContainer", hooks.create_container, state, own)?;
     }

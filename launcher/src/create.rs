@@ -158,7 +158,8 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
             Some(message) if message.kind == Kind::Master => master = message.fd,
             Some(message) if message.kind == Kind::Hooks => {
                 let mut document = Document::new(memory);
-                state::write_for_hook(&mut document, spec, id, bundle.as_c_str(), pid, Status::Creating)?;
+                // "Created" is what follows step 2 of the lifecycle.
+                state::write_for_hook(&mut document, spec, id, bundle.as_c_str(), pid, Status::Created)?;
                 hooks::run(spec, "prestart", spec.hooks.prestart, document.as_bytes(), own)
                     .and_then(|()| {
                         hooks::run(spec, "createRuntime", spec.hooks.create_runtime, document.as_bytes(), own)

@@ -5,6 +5,7 @@ use core::fmt::Write;
 use spec_core::linux::NamespaceKind;
 use spec_core::mounts::MOUNT_OPTIONS;
 use spec_core::process::CAPABILITY_NAMES;
+use spec_core::seccomp::{ACTIONS, ARCHITECTURE_NAMES, FLAGS, Machine, OPERATORS};
 
 use crate::error::Result;
 use crate::output::Output;
@@ -30,8 +31,21 @@ fn write_features(out: &mut Output) -> core::fmt::Result {
     write_list(out, "    ", "CAP_", CAPABILITY_NAMES.into_iter())?;
     out.write_str(concat!(
         ",\n    \"cgroup\": {\n      \"v1\": true,\n      \"v2\": true,\n      \"systemd\": false,\n      ",
-        "\"systemdUser\": false,\n      \"rdma\": false\n    },\n",
-        "    \"seccomp\": {\n      \"enabled\": true\n    },\n",
+        "\"systemdUser\": false,\n      \"rdma\": true\n    },\n",
+        "    \"seccomp\": {\n      \"enabled\": true,\n      \"actions\": ",
+    ))?;
+    write_list(out, "      ", "", ACTIONS.iter().filter(|action| *action != "SCMP_ACT_NOTIFY"))?;
+    out.write_str(",\n      \"operators\": ")?;
+    write_list(out, "      ", "", OPERATORS.iter())?;
+    out.write_str(",\n      \"archs\": ")?;
+    let machine = Machine::HOST;
+    write_list(out, "      ", "", machine.architecture_numbers().filter_map(|number| ARCHITECTURE_NAMES.get(number).copied()))?;
+    out.write_str(",\n      \"knownFlags\": ")?;
+    write_list(out, "      ", "", FLAGS.iter())?;
+    out.write_str(",\n      \"supportedFlags\": ")?;
+    write_list(out, "      ", "", FLAGS.iter())?;
+    out.write_str(concat!(
+        "\n    },\n",
         "    \"apparmor\": {\n      \"enabled\": false\n    },\n",
         "    \"selinux\": {\n      \"enabled\": false\n    },\n",
         "    \"intelRdt\": {\n      \"enabled\": false\n    },\n",
