@@ -6,7 +6,10 @@ use std::env::var;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../targets/program.ld");
-    let script = format!("{}/../targets/program.ld", var("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let script = format!(
+        "{}/../targets/program.ld",
+        var("CARGO_MANIFEST_DIR").unwrap_or_default()
+    );
     // The musl targets are linked by rust-lld itself (.cargo/config.toml), a gnu host by way of its C compiler.
     let arguments = if var("TARGET").is_ok_and(|target| target.ends_with("-gnu")) {
         vec![

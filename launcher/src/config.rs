@@ -37,15 +37,22 @@ pub fn load(bundle: &CStr) -> Result<Config> {
 
 /// Reads the copy that create made. The bundle's own file may have changed since, which must have no effect.
 pub fn load_copy(container: &Container) -> Result<Config> {
-    let file = openat(&container.directory, CONFIG_FILE, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .during("open the copy of config.json")?;
+    let file = openat(
+        &container.directory,
+        CONFIG_FILE,
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .during("open the copy of config.json")?;
     parse(&file)
 }
 
 fn parse(file: &OwnedFd) -> Result<Config> {
     let document = read_document(file.as_fd(), DOCUMENT.take()).during("read config.json")?;
     let document = document.ok_or_else(|| {
-        Error::says(format_args!("config.json: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"))
+        Error::says(format_args!(
+            "config.json: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"
+        ))
     })?;
     let spec = SPEC.take();
     spec_core::parse_config(document, TEXTS.take(), spec)
@@ -56,11 +63,14 @@ fn parse(file: &OwnedFd) -> Result<Config> {
 /// Reads the process object of `exec --process` in place of the configuration's own.
 pub fn load_process(spec: &mut Spec<'static>, path: &CStr) -> Result<()> {
     let name = path.to_str().unwrap_or("?");
-    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .during_with(format_args!("open {name}"))?;
+    let file =
+        openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).during_with(format_args!("open {name}"))?;
     let document = read_document(file.as_fd(), PROCESS_DOCUMENT.take()).during_with(format_args!("read {name}"))?;
-    let document = document
-        .ok_or_else(|| Error::says(format_args!("{name}: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)")))?;
+    let document = document.ok_or_else(|| {
+        Error::says(format_args!(
+            "{name}: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"
+        ))
+    })?;
     spec_core::parse_process(document, PROCESS_TEXTS.take(), spec)
         .map_err(|error| Error::says(format_args!("{name}:{error}")))
 }
@@ -73,8 +83,11 @@ pub fn new_spec() -> &'static mut Spec<'static> {
 /// Reads the resources object of `update --resources`.
 pub fn parse_resources(file: BorrowedFd<'_>, spec: &mut Spec<'static>) -> Result<()> {
     let document = read_document(file, DOCUMENT.take()).during("read resources")?;
-    let document = document
-        .ok_or_else(|| Error::says(format_args!("resources: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)")))?;
+    let document = document.ok_or_else(|| {
+        Error::says(format_args!(
+            "resources: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"
+        ))
+    })?;
     spec_core::parse_resources(document, TEXTS.take(), spec)
         .map_err(|error| Error::says(format_args!("resources:{error}")))
 }
@@ -82,7 +95,8 @@ pub fn parse_resources(file: BorrowedFd<'_>, spec: &mut Spec<'static>) -> Result
 /// Keeps the document for exec, start and delete.
 pub fn write_copy(container: &Container, document: &[u8]) -> Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = openat(&container.directory, CONFIG_FILE, flags, Mode::RUSR | Mode::WUSR).during("create the copy of config.json")?;
+    let file = openat(&container.directory, CONFIG_FILE, flags, Mode::RUSR | Mode::WUSR)
+        .during("create the copy of config.json")?;
     write_all(file.as_fd(), document).during("write the copy of config.json")
 }
 
@@ -92,9 +106,15 @@ pub fn absolute(path: &CStr) -> Result<Path> {
         return Path::join(&[trim(path.to_bytes())]).during("join path");
     }
     let mut memory = [0; PATH_BYTES_MAX];
-    let cwd = crate::rootfs::current_directory(&mut memory).during("find working directory")?.to_bytes();
+    let cwd = crate::rootfs::current_directory(&mut memory)
+        .during("find working directory")?
+        .to_bytes();
     let path = path.to_bytes().strip_prefix(b"./").unwrap_or(path.to_bytes());
-    let parts: &[&[u8]] = if path.is_empty() || path == b"." { &[cwd] } else { &[trim(cwd), b"/", trim(path)] };
+    let parts: &[&[u8]] = if path.is_empty() || path == b"." {
+        &[cwd]
+    } else {
+        &[trim(cwd), b"/", trim(path)]
+    };
     Path::join(parts).during("join path")
 }
 

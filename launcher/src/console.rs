@@ -8,7 +8,9 @@ use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstat, fstatfs};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
-use rustix::termios::{OptionalActions, OutputModes, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{
+    OptionalActions, OutputModes, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
 use spec_core::process::ConsoleSize;
 use sys::file::replace_standard_stream;
 use sys::process::inherited_fd;
@@ -36,7 +38,9 @@ impl Console {
     /// says belongs to it, not what lies at some path (CVE-2025-52565).
     pub fn make(root: &Root, size: Option<ConsoleSize>) -> Result<Self> {
         let flags = OFlags::RDWR | OFlags::NOCTTY;
-        let master = root.open(c"/dev/pts/ptmx", flags, Links::Refuse).during("open /dev/pts/ptmx")?;
+        let master = root
+            .open(c"/dev/pts/ptmx", flags, Links::Refuse)
+            .during("open /dev/pts/ptmx")?;
         let stat = fstat(&master).during("stat /dev/pts/ptmx")?;
         let magic = fstatfs(&master).during("stat /dev/pts")?.f_type as u64;
         if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
@@ -56,7 +60,11 @@ impl Console {
 
     /// The same in the root that this process is in already (`exec`).
     pub fn make_here(size: Option<ConsoleSize>) -> Result<Self> {
-        let slash = rustix::fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, rustix::fs::Mode::empty());
+        let slash = rustix::fs::open(
+            c"/",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        );
         Self::make(&Root::new(slash.during("open /")?), size)
     }
 
@@ -84,12 +92,21 @@ impl Console {
 }
 
 fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> core::result::Result<(), Errno> {
-    tcsetwinsize(terminal, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })
+    tcsetwinsize(
+        terminal,
+        Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        },
+    )
 }
 
 /// Connects to a socket that waits for a descriptor (`--console-socket`, `--pidfd-socket`).
 pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).during("make socket")?;
+    let socket =
+        socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).during("make socket")?;
     let text = path.to_str().unwrap_or("?");
     let connect_to = |name: &CStr| {
         let address = SocketAddrUnix::new(name)?;
@@ -168,7 +185,12 @@ struct Pipe {
 
 impl Pipe {
     const fn new() -> Self {
-        Self { memory: [0; 4096], start: 0, end: 0, open: true }
+        Self {
+            memory: [0; 4096],
+            start: 0,
+            end: 0,
+            open: true,
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -216,12 +238,41 @@ pub fn relay(master: BorrowedFd<'_>, signals: BorrowedFd<'_>, mut on_signal: imp
             fds.len() - 1
         };
         let reads_output = output.open && output.is_empty();
-        let to_master = if input.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
-        let from_master = if reads_output { PollFlags::IN } else { PollFlags::empty() };
-        let master_at = watch(master, if output.open { from_master | to_master } else { PollFlags::empty() });
+        let to_master = if input.is_empty() {
+            PollFlags::empty()
+        } else {
+            PollFlags::OUT
+        };
+        let from_master = if reads_output {
+            PollFlags::IN
+        } else {
+            PollFlags::empty()
+        };
+        let master_at = watch(
+            master,
+            if output.open {
+                from_master | to_master
+            } else {
+                PollFlags::empty()
+            },
+        );
         let signals_at = watch(signals, if over { PollFlags::empty() } else { PollFlags::IN });
-        let stdin_at = watch(stdin, if input.open && input.is_empty() && !over { PollFlags::IN } else { PollFlags::empty() });
-        let stdout_at = watch(stdout, if output.is_empty() { PollFlags::empty() } else { PollFlags::OUT });
+        let stdin_at = watch(
+            stdin,
+            if input.open && input.is_empty() && !over {
+                PollFlags::IN
+            } else {
+                PollFlags::empty()
+            },
+        );
+        let stdout_at = watch(
+            stdout,
+            if output.is_empty() {
+                PollFlags::empty()
+            } else {
+                PollFlags::OUT
+            },
+        );
         // Once the program has ended, only what is still in the terminal is carried out.
         let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
         let timeout = (over && output.is_empty()).then_some(&now);

@@ -7,7 +7,9 @@ use core::ffi::CStr;
 use core::fmt::Write;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 use spec_core::limits::{PATH_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
@@ -40,8 +42,10 @@ impl StateRoot {
             return Self::open_at(path, make).during_with(format_args!("open state root {}", as_text(path)?));
         }
         let uid = rustix::process::geteuid();
-        let runtime_directory =
-            invocation.arguments().variable("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty());
+        let runtime_directory = invocation
+            .arguments()
+            .variable("XDG_RUNTIME_DIR")
+            .filter(|directory| !directory.is_empty());
         if let Some(directory) = runtime_directory
             && (!uid.is_root() || in_user_namespace())
         {
@@ -62,7 +66,10 @@ impl StateRoot {
         // Anyone can make a directory in /tmp before us.
         let stat = fstat(&root.fd).during("stat state root")?;
         if stat.st_uid != uid.as_raw() || stat.st_mode & 0o077 != 0 {
-            return Err(Error::says(format_args!("state root {} belongs to somebody else", path.as_str())));
+            return Err(Error::says(format_args!(
+                "state root {} belongs to somebody else",
+                path.as_str()
+            )));
         }
         Ok(Some(root))
     }
@@ -92,8 +99,16 @@ impl StateRoot {
 /// Makes the directories above `path`, which the host's administrator named.
 fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
     let bytes = path.to_bytes();
-    for (index, _) in bytes.iter().enumerate().filter(|&(index, &byte)| byte == b'/' && index > 0) {
-        match mkdirat(CWD, Path::join(&[&bytes[..index]])?.as_c_str(), Mode::from_raw_mode(0o755)) {
+    for (index, _) in bytes
+        .iter()
+        .enumerate()
+        .filter(|&(index, &byte)| byte == b'/' && index > 0)
+    {
+        match mkdirat(
+            CWD,
+            Path::join(&[&bytes[..index]])?.as_c_str(),
+            Mode::from_raw_mode(0o755),
+        ) {
             Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ISDIR) => {}
             Err(errno) => return Err(errno),
         }
@@ -109,9 +124,17 @@ fn in_user_namespace() -> bool {
     };
     let n = rustix::io::read(&file, &mut memory).unwrap_or(0);
     // The first namespace maps all ids to themselves in one line.
-    let mut words = memory[..n].split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+    let mut words = memory[..n]
+        .split(|byte| byte.is_ascii_whitespace())
+        .filter(|word| !word.is_empty());
     let whole = [words.next(), words.next(), words.next()];
-    n > 0 && whole != [Some(b"0".as_slice()), Some(b"0".as_slice()), Some(b"4294967295".as_slice())]
+    n > 0
+        && whole
+            != [
+                Some(b"0".as_slice()),
+                Some(b"0".as_slice()),
+                Some(b"4294967295".as_slice()),
+            ]
 }
 
 /// A container's state directory, open.
@@ -169,14 +192,21 @@ impl Container {
 
     /// Reads state.json into `memory`; `None` where create has not come that far.
     pub fn read_state<'a>(&self, memory: &'a mut StateMemory, state: &mut State<'a>) -> Result<bool> {
-        let file = match openat(&self.directory, STATE_FILE, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        let file = match openat(
+            &self.directory,
+            STATE_FILE,
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(false),
             Err(errno) => return Err(Error::new("open state.json", errno)),
         };
         let json = read_document(file.as_fd(), &mut memory.document).during("read state.json")?;
         let Some(json) = json else {
-            return Err(Error::says(format_args!("state.json: more than {STATE_BYTES_MAX} bytes (STATE_BYTES_MAX)")));
+            return Err(Error::says(format_args!(
+                "state.json: more than {STATE_BYTES_MAX} bytes (STATE_BYTES_MAX)"
+            )));
         };
         spec_core::state::parse_state(json, &mut memory.texts, state)
             .map_err(|error| Error::says(format_args!("state.json:{error}")))?;
@@ -186,7 +216,8 @@ impl Container {
     /// Replaces state.json, so that a reader sees the old or the new one, whole.
     pub fn write_state(&self, text: &[u8]) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let file = openat(&self.directory, STATE_FILE_NEW, flags, Mode::RUSR | Mode::WUSR).during("create state.json")?;
+        let file =
+            openat(&self.directory, STATE_FILE_NEW, flags, Mode::RUSR | Mode::WUSR).during("create state.json")?;
         write_all(file.as_fd(), text).during("write state.json")?;
         renameat(&self.directory, STATE_FILE_NEW, &self.directory, STATE_FILE).during("rename state.json")
     }
@@ -223,8 +254,10 @@ impl Container {
     }
 }
 
-const DIRECTORY_FLAGS: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 /// A state directory that create is filling. Unless [`NewContainer::keep`] is called, it is removed again.
 pub struct NewContainer<'a> {
@@ -244,7 +277,10 @@ impl<'a> NewContainer<'a> {
             Err(errno) => return Err(Error::new("create state directory", errno)),
         }
         let directory = openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()).during("open state directory")?;
-        let new = Self { root, container: Some(Container { directory, id }) };
+        let new = Self {
+            root,
+            container: Some(Container { directory, id }),
+        };
         // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
         flock(&new.get().directory, FlockOperation::LockExclusive).during("lock container")?;
         Ok(new)
@@ -282,7 +318,10 @@ pub struct StateMemory {
 impl StateMemory {
     /// Room, all zero.
     pub const fn new() -> Self {
-        Self { document: [0; STATE_BYTES_MAX], texts: [0; 2 * STATE_BYTES_MAX] }
+        Self {
+            document: [0; STATE_BYTES_MAX],
+            texts: [0; 2 * STATE_BYTES_MAX],
+        }
     }
 }
 
@@ -345,7 +384,10 @@ impl<'a> Document<'a> {
 impl Write for Document<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let end = self.len + text.len();
-        self.memory.get_mut(self.len..end).ok_or(core::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.memory
+            .get_mut(self.len..end)
+            .ok_or(core::fmt::Error)?
+            .copy_from_slice(text.as_bytes());
         self.len = end;
         Ok(())
     }
@@ -354,7 +396,10 @@ impl Write for Document<'_> {
 /// Makes `path` (a file of the caller's) hold `text`, by writing beside it and renaming.
 pub fn write_beside(path: &CStr, text: &[u8]) -> core::result::Result<(), Errno> {
     let bytes = path.to_bytes();
-    let start = bytes.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    let start = bytes
+        .iter()
+        .rposition(|&byte| byte == b'/')
+        .map_or(0, |slash| slash + 1);
     let new = Path::join(&[&bytes[..start], b".", &bytes[start..]])?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
     let file = openat(CWD, new.as_c_str(), flags, Mode::from_raw_mode(0o644))?;

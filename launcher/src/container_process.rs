@@ -163,7 +163,12 @@ fn become_container(
     if let Some(personality) = spec.linux.personality {
         sys::process::set_personality(personality.domain).during("set personality")?;
     }
-    umask(process.user.umask.map_or(inherited.umask, |bits| Mode::from_raw_mode(bits as _)));
+    umask(
+        process
+            .user
+            .umask
+            .map_or(inherited.umask, |bits| Mode::from_raw_mode(bits as _)),
+    );
     enter_working_directory(process)?;
     credentials::set_scheduling(process)?;
     // Without no_new_privs the kernel takes a filter only from who has CAP_SYS_ADMIN, which the next step may take away. What
@@ -209,7 +214,9 @@ fn wait_for_go(socket: &Socket) {
 }
 
 fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> {
-    let Inheritance { spec, proc, namespaces, .. } = *inherited;
+    let Inheritance {
+        spec, proc, namespaces, ..
+    } = *inherited;
     if namespaces.new_user || namespaces.is_staged() {
         // For the maps, and what needs rights outside: limits, oom score, cgroups. And where somebody else announces this
         // process, nothing of its own must arrive before that.
@@ -301,14 +308,21 @@ fn join_keyring(id: &CStr) -> Result<()> {
 /// Opens the fifo for writing, which lasts until `start` reads it, and writes the byte that tells it that we are there.
 fn open_gate(inherited: &Inheritance<'_>, gate: &mut Option<OwnedFd>) -> Result<()> {
     let Some(fifo) = &inherited.fifo else { return Ok(()) };
-    let open = inherited.proc.reopen(fifo.as_fd(), OFlags::WRONLY).during("open exec.fifo")?;
+    let open = inherited
+        .proc
+        .reopen(fifo.as_fd(), OFlags::WRONLY)
+        .during("open exec.fifo")?;
     write_all(open.as_fd(), b"0").during("write exec.fifo")?;
     *gate = Some(open);
     Ok(())
 }
 
 /// The state for hooks that run in the container's namespaces.
-fn hook_state<'m>(inherited: &Inheritance<'_>, status: Status, memory: &'m mut [u8; STATE_BYTES_MAX]) -> Result<&'m [u8]> {
+fn hook_state<'m>(
+    inherited: &Inheritance<'_>,
+    status: Status,
+    memory: &'m mut [u8; STATE_BYTES_MAX],
+) -> Result<&'m [u8]> {
     // The host's procfs knows what the host calls this process.
     let mut link = [core::mem::MaybeUninit::uninit(); 16];
     let pid = rustix::fs::readlinkat_raw(inherited.proc.as_fd(), c"self", &mut link)
@@ -316,6 +330,13 @@ fn hook_state<'m>(inherited: &Inheritance<'_>, status: Status, memory: &'m mut [
         .and_then(|(name, _)| core::str::from_utf8(name).ok()?.parse().ok())
         .unwrap_or(0);
     let mut document = Document::new(memory);
-    state::write_for_hook(&mut document, inherited.spec, inherited.id, inherited.bundle, pid, status)?;
+    state::write_for_hook(
+        &mut document,
+        inherited.spec,
+        inherited.id,
+        inherited.bundle,
+        pid,
+        status,
+    )?;
     Ok(document.into_bytes())
 }

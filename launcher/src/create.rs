@@ -65,7 +65,10 @@ pub struct Created {
 /// `create`
 pub fn create(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
     let created = make(invocation, reporter, Purpose::Create)?;
-    created.socket.send(Kind::Go, &[]).during("tell the container process to wait for start")
+    created
+        .socket
+        .send(Kind::Go, &[])
+        .during("tell the container process to wait for start")
 }
 
 /// Steps 1 to 5: everything but starting the program.
@@ -76,25 +79,45 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
     sealed::ensure(&proc, invocation.arguments())?;
 
     // 1. The bundle and its configuration. Nothing has been changed when this fails.
-    let bundle = config::absolute(invocation.value(Opt::Bundle).or(invocation.positional(1)).unwrap_or(c"."))?;
+    let bundle = config::absolute(
+        invocation
+            .value(Opt::Bundle)
+            .or(invocation.positional(1))
+            .unwrap_or(c"."),
+    )?;
     let config = config::load(bundle.as_c_str())?;
     let spec: &'static Spec<'static> = config.spec;
     if let Some(name) = spec.process.as_ref().and_then(|process| process.unknown_capability) {
-        reporter.warn(format_args!("process.capabilities: unknown capability {name} is ignored"));
+        reporter.warn(format_args!(
+            "process.capabilities: unknown capability {name} is ignored"
+        ));
     }
     crate::unsupported::refuse(spec)?;
     let rootfs_path = config::rootfs_path(spec, bundle.as_c_str())?;
-    let rootfs = open(rootfs_path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .during_with(format_args!("root.path: open {}", rootfs_path.as_str()))?;
+    let rootfs = open(
+        rootfs_path.as_c_str(),
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .during_with(format_args!("root.path: open {}", rootfs_path.as_str()))?;
     let seccomp = Profile::compile(spec)?;
     let console_socket = open_console_socket(invocation, spec, purpose)?;
-    let pidfd_socket = invocation.value(Opt::PidfdSocket).map(console::connect_socket).transpose()?;
-    let init = if invocation.has(Opt::Init) { Some(init_program::open(&proc, invocation.arguments())?) } else { None };
+    let pidfd_socket = invocation
+        .value(Opt::PidfdSocket)
+        .map(console::connect_socket)
+        .transpose()?;
+    let init = if invocation.has(Opt::Init) {
+        Some(init_program::open(&proc, invocation.arguments())?)
+    } else {
+        None
+    };
     let namespaces = Plan::make(spec)?;
     let mut trees = open_trees(spec, bundle.as_c_str(), &proc, namespaces.new_user)?;
 
     // 2. The environment. Each thing that is made undoes itself unless everything succeeds.
-    let Some(root) = StateRoot::open(invocation, true)? else { return Err(Error::said("no state root")) };
+    let Some(root) = StateRoot::open(invocation, true)? else {
+        return Err(Error::said("no state root"));
+    };
     let new = NewContainer::make(&root, id)?;
     config::write_copy(new.get(), config.document)?;
     let old_umask = umask(Mode::empty());
@@ -143,7 +166,9 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
         prepare_user_namespace(spec, &proc, pid, cgroup.as_ref())?;
     }
     if namespaces.new_user || namespaces.is_staged() {
-        socket.send(Kind::Go, &[]).during("tell the container process to go on")?;
+        socket
+            .send(Kind::Go, &[])
+            .during("tell the container process to go on")?;
     }
 
     // 3 to 5. Hooks, while the process makes its mounts; createContainer hooks are its own.
@@ -152,7 +177,9 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
     let mut master = None;
     loop {
         let mut message_memory = [0; MESSAGE_BYTES];
-        let message = socket.receive(&mut message_memory).during("hear from the container process")?;
+        let message = socket
+            .receive(&mut message_memory)
+            .during("hear from the container process")?;
         match message {
             Some(message) if message.kind == Kind::Ready => break,
             Some(message) if message.kind == Kind::Master => master = message.fd,
@@ -162,10 +189,18 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
                 state::write_for_hook(&mut document, spec, id, bundle.as_c_str(), pid, Status::Created)?;
                 hooks::run(spec, "prestart", spec.hooks.prestart, document.as_bytes(), own)
                     .and_then(|()| {
-                        hooks::run(spec, "createRuntime", spec.hooks.create_runtime, document.as_bytes(), own)
+                        hooks::run(
+                            spec,
+                            "createRuntime",
+                            spec.hooks.create_runtime,
+                            document.as_bytes(),
+                            own,
+                        )
                     })
                     .inspect_err(|_| hooks::run_poststop(spec, id, bundle.as_c_str(), memory, arguments, reporter))?;
-                socket.send(Kind::Go, &[]).during("tell the container process to go on")?;
+                socket
+                    .send(Kind::Go, &[])
+                    .during("tell the container process to go on")?;
             }
             Some(message) if message.kind == Kind::Failed => {
                 let error = failure(message.payload);
@@ -179,7 +214,9 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
     }
     reporter.step(format_args!("container {id_text} made"));
 
-    let start = proc.process_start(pid).ok_or(Error::said("the container process has vanished"))?;
+    let start = proc
+        .process_start(pid)
+        .ok_or(Error::said("the container process has vanished"))?;
     let owner = owner();
     let created = Rfc3339::now();
     let mut created_text = heapless::String::<32>::new();
@@ -203,15 +240,28 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
         write_pid_file(path, pid)?;
     }
     if let Some(socket) = &pidfd_socket {
-        let Some(pidfd) = &child.get().pidfd else { return Err(Error::said("--pidfd-socket needs Linux 5.3")) };
+        let Some(pidfd) = &child.get().pidfd else {
+            return Err(Error::said("--pidfd-socket needs Linux 5.3"));
+        };
         send_fd(socket.as_fd(), b"pidfd", pidfd.as_fd()).during("send pidfd")?;
     }
     if let Some(cgroup) = cgroup {
         cgroup.keep();
     }
-    let (Some(container), Some(child)) = (new.keep(), child.take()) else { unreachable!("both are there until here") };
+    let (Some(container), Some(child)) = (new.keep(), child.take()) else {
+        unreachable!("both are there until here")
+    };
     reporter.step(format_args!("container {id_text} created"));
-    Ok(Created { container, spec, bundle, child, socket, master, memory, blocked })
+    Ok(Created {
+        container,
+        spec,
+        bundle,
+        child,
+        socket,
+        master,
+        memory,
+        blocked,
+    })
 }
 
 fn open_console_socket(invocation: &Invocation, spec: &Spec<'static>, purpose: Purpose) -> Result<Option<OwnedFd>> {
@@ -219,10 +269,12 @@ fn open_console_socket(invocation: &Invocation, spec: &Spec<'static>, purpose: P
     let relayed = purpose == Purpose::Run { detach: false };
     match invocation.value(Opt::ConsoleSocket) {
         Some(path) if terminal => console::connect_socket(path).map(Some),
-        Some(_) => Err(Error::said("--console-socket is given, but process.terminal is not set")),
-        None if terminal && !relayed => {
-            Err(Error::said("process.terminal is set: --console-socket has to say where the terminal goes"))
-        }
+        Some(_) => Err(Error::said(
+            "--console-socket is given, but process.terminal is not set",
+        )),
+        None if terminal && !relayed => Err(Error::said(
+            "process.terminal is set: --console-socket has to say where the terminal goes",
+        )),
         None => Ok(None),
     }
 }
@@ -237,7 +289,13 @@ fn make_cgroup<'a>(
     match NewCgroup::make(host, host.path_for(spec, id)?) {
         Ok(cgroup) => {
             // Before the process exists, so that it is limited from its first moment.
-            apply(host, cgroup.path().as_c_str(), spec, &spec.linux.resources, resources::Purpose::Create)?;
+            apply(
+                host,
+                cgroup.path().as_c_str(),
+                spec,
+                &spec.linux.resources,
+                resources::Purpose::Create,
+            )?;
             Ok(Some(cgroup))
         }
         // Who is not the host's root may have no cgroup to give, and asked for none.
@@ -258,8 +316,13 @@ fn make_cgroup<'a>(
 fn make_fifo(container: &Container) -> Result<OwnedFd> {
     let mode = Mode::from_raw_mode(0o622);
     mknodat(&container.directory, FIFO_FILE, FileType::Fifo, mode, 0).during("make exec.fifo")?;
-    openat(&container.directory, FIFO_FILE, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-        .during("open exec.fifo")
+    openat(
+        &container.directory,
+        FIFO_FILE,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .during("open exec.fifo")
 }
 
 /// Makes the process, directly or through a stage in between, and returns it with the socket to it.
@@ -275,7 +338,9 @@ fn spawn_container_process(
     // A root of a user namespace may not be allowed to walk to its file system; it inherits the place.
     let before = if namespaces.in_user_namespace {
         let before = open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        fchdir(rootfs).or_else(|_| chdir(inheritance.rootfs)).during("enter root")?;
+        fchdir(rootfs)
+            .or_else(|_| chdir(inheritance.rootfs))
+            .during("enter root")?;
         before.ok()
     } else {
         None
@@ -315,14 +380,15 @@ fn spawn_container_process(
                 fchdir(&before).during("leave root")?;
             }
             let mut message_memory = [0; MESSAGE_BYTES];
-            let message = socket.receive(&mut message_memory).during("hear from the stage in between");
+            let message = socket
+                .receive(&mut message_memory)
+                .during("hear from the stage in between");
             let _ = waitpid(Pid::from_raw(stage.pid), WaitOptions::empty());
             match message? {
                 Some(message) if message.kind == Kind::Spawned => {
                     let pid = message.payload.try_into().map(i32::from_ne_bytes).unwrap_or(0);
-                    let pidfd = Pid::from_raw(pid).and_then(|pid| {
-                        rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
-                    });
+                    let pidfd = Pid::from_raw(pid)
+                        .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
                     Ok((Child { pid, pidfd }, socket))
                 }
                 Some(message) if message.kind == Kind::Failed => Err(failure(message.payload)),
@@ -334,19 +400,36 @@ fn spawn_container_process(
 
 /// The clone, on cgroup version 2 straight into the cgroup: moving a process there afterwards waits for every processor.
 fn spawn_in_cgroup(inheritance: &Inheritance<'_>, namespaces: u32, sibling: bool) -> Result<Spawned> {
-    let cgroup = inheritance.cgroup.and_then(|cgroup| cgroup.directory.as_ref()).map(AsFd::as_fd);
+    let cgroup = inheritance
+        .cgroup
+        .and_then(|cgroup| cgroup.directory.as_ref())
+        .map(AsFd::as_fd);
     if cgroup.is_some() {
-        match spawn(&SpawnOptions { namespaces, sibling, cgroup }) {
+        match spawn(&SpawnOptions {
+            namespaces,
+            sibling,
+            cgroup,
+        }) {
             // Older kernels know no such flag. The process joins by itself then, as on version 1.
             Err(Errno::TOOBIG | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
             other => return other.during("clone"),
         }
     }
-    spawn(&SpawnOptions { namespaces, sibling, cgroup: None }).during("clone")
+    spawn(&SpawnOptions {
+        namespaces,
+        sibling,
+        cgroup: None,
+    })
+    .during("clone")
 }
 
 fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: Option<&NewCgroup<'_>>) -> Result<()> {
-    idmap::write_maps(proc, pid, spec.list(spec.linux.uid_mappings), spec.list(spec.linux.gid_mappings))?;
+    idmap::write_maps(
+        proc,
+        pid,
+        spec.list(spec.linux.uid_mappings),
+        spec.list(spec.linux.gid_mappings),
+    )?;
     if let Some(process) = &spec.process {
         credentials::set_oom_score(proc, process, Some(pid))?;
         credentials::set_rlimits(process, pid)?;
@@ -361,7 +444,10 @@ fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: O
 
 /// The error that a process sent: its status for `run`, and the line.
 fn failure(payload: &[u8]) -> Error {
-    Error::says(format_args!("{}", core::str::from_utf8(payload).unwrap_or("the container process failed")))
+    Error::says(format_args!(
+        "{}",
+        core::str::from_utf8(payload).unwrap_or("the container process failed")
+    ))
 }
 
 fn is_hook_failure(error: &Error) -> bool {
@@ -373,14 +459,20 @@ fn died(child: Option<Child>) -> Error {
     let status = child.and_then(|child| waitpid(Pid::from_raw(child.pid), WaitOptions::empty()).ok().flatten());
     match status.and_then(|(_, status)| status.terminating_signal()) {
         Some(9) => Error::said("the container process was killed before it was ready (out of memory?)"),
-        Some(signal) => Error::says(format_args!("the container process died of signal {signal} before it was ready")),
+        Some(signal) => Error::says(format_args!(
+            "the container process died of signal {signal} before it was ready"
+        )),
         None => Error::said("the container process ended before it was ready"),
     }
 }
 
 fn owner() -> &'static str {
     let uid = rustix::process::getuid();
-    if uid.is_root() { "root" } else { keep(format_args!("{}", uid.as_raw())) }
+    if uid.is_root() {
+        "root"
+    } else {
+        keep(format_args!("{}", uid.as_raw()))
+    }
 }
 
 /// Decimal, without a newline, complete when it appears: conmon and containerd read it as soon as create has ended.
@@ -412,7 +504,10 @@ impl Drop for KillOnDrop {
     fn drop(&mut self) {
         if let Some(child) = &self.child {
             let _ = sys::signal::send(child.pid, 9);
-            while matches!(waitpid(Pid::from_raw(child.pid), WaitOptions::empty()), Err(Errno::INTR)) {}
+            while matches!(
+                waitpid(Pid::from_raw(child.pid), WaitOptions::empty()),
+                Err(Errno::INTR)
+            ) {}
         }
     }
 }

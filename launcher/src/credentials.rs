@@ -2,12 +2,12 @@
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
     remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs, set_thread_groups,
     set_thread_res_gid, set_thread_res_uid,
 };
-use rustix::process::{Gid, Uid};
 use spec_core::Spec;
 use spec_core::limits::IDS_MAX;
 use spec_core::process::{CAPABILITY_NAMES, Capabilities, Process};
@@ -155,7 +155,9 @@ pub fn set_scheduling(process: &Process<'static>) -> Result<()> {
 
 /// How willingly the kernel kills the process when memory is short.
 pub fn set_oom_score(proc: &Proc, process: &Process<'static>, pid: Option<i32>) -> Result<()> {
-    let Some(score) = process.oom_score_adj else { return Ok(()) };
+    let Some(score) = process.oom_score_adj else {
+        return Ok(());
+    };
     let mut memory = [0; 16];
     let mut text = crate::container::Document::new(&mut memory);
     let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{score}"));
@@ -164,6 +166,10 @@ pub fn set_oom_score(proc: &Proc, process: &Process<'static>, pid: Option<i32>) 
         None => crate::path::Path::join(&[b"self/oom_score_adj"]),
     };
     let path = path.during("set oom score")?;
-    let file = proc.open_file(path.as_c_str(), OFlags::WRONLY).during("set oom score")?;
-    rustix::io::write(&file, text.as_bytes()).map(drop).during("set oom score")
+    let file = proc
+        .open_file(path.as_c_str(), OFlags::WRONLY)
+        .during("set oom score")?;
+    rustix::io::write(&file, text.as_bytes())
+        .map(drop)
+        .during("set oom score")
 }

@@ -24,7 +24,9 @@ pub fn delete(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
         Err(error) if force && error.errno().is_none() => return Ok(()),
         Err(error) => return Err(error),
     };
-    let Some(root) = root else { return Err(Error::said("container does not exist")) };
+    let Some(root) = root else {
+        return Err(Error::said("container does not exist"));
+    };
     let proc = Proc::open()?;
     let mut state = State::new();
     let status = match state::look(&container, state::STATE.take(), &mut state, &proc) {
@@ -77,7 +79,14 @@ pub fn delete(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
     reporter.step(format_args!("container {id_text} deleted"));
     if let (Some(config), Some(bundle)) = (config, bundle) {
         let arguments = invocation.arguments();
-        hooks::run_poststop(config.spec, id, bundle.as_c_str(), state::TEXT.take(), arguments, reporter);
+        hooks::run_poststop(
+            config.spec,
+            id,
+            bundle.as_c_str(),
+            state::TEXT.take(),
+            arguments,
+            reporter,
+        );
     }
     Ok(())
 }
@@ -104,7 +113,8 @@ fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
     /// The kernel's part of dying: a core dump, a slow disk, the unmounting of its namespaces.
     const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
     let alive = || {
-        proc.process_start(state.pid).is_some_and(|start| start.is_alive() && start.ticks == state.start_time)
+        proc.process_start(state.pid)
+            .is_some_and(|start| start.is_alive() && start.ticks == state.start_time)
     };
     if let Some(pid) = Pid::from_raw(state.pid)
         && let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
@@ -120,7 +130,13 @@ fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
         if !alive() {
             return Ok(());
         }
-        let _ = poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 10_000_000 }));
+        let _ = poll(
+            &mut [],
+            Some(&Timespec {
+                tv_sec: 0,
+                tv_nsec: 10_000_000,
+            }),
+        );
     }
     Err(Error::said("the container's first process does not die"))
 }

@@ -68,10 +68,19 @@ pub fn for_each(proc: &Proc, ancestor: i32, each: &mut dyn FnMut(i32)) -> Result
     for _ in 0..2 {
         while let Some(entry) = entries.next() {
             let entry = entry.during("read /proc")?;
-            let Some(pid) = entry.file_name().to_str().ok().and_then(|name| name.parse::<i32>().ok()) else { continue };
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .ok()
+                .and_then(|name| name.parse::<i32>().ok())
+            else {
+                continue;
+            };
             let Some(process) = look(proc, pid) else { continue };
             if family.contains(&process.parent) && !family.contains(&pid) {
-                family.push(pid).map_err(|_| Error::said("more than 1024 processes (DESCENDANTS_MAX)"))?;
+                family
+                    .push(pid)
+                    .map_err(|_| Error::said("more than 1024 processes (DESCENDANTS_MAX)"))?;
                 each(pid);
             }
         }

@@ -4,8 +4,8 @@ use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, makedev, mknodat, open, openat, readlinkat_raw, statat,
-    symlinkat, unlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, makedev, mknodat, open, openat, readlinkat_raw,
+    statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use spec_core::Spec;
@@ -39,7 +39,11 @@ const DEFAULT_LINKS: [(&CStr, &CStr); 4] = [
 /// With `by_bind`, which a user namespace needs since the kernel refuses `mknod` there, nodes of the host are mounted.
 pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> {
     // A bind mount of a whole /dev brings its own content, which is not ours to change.
-    if spec.mounts.iter().any(|mount| mount.is_bind() && mount.destination.as_str().trim_end_matches('/') == "/dev") {
+    if spec
+        .mounts
+        .iter()
+        .any(|mount| mount.is_bind() && mount.destination.as_str().trim_end_matches('/') == "/dev")
+    {
         return Ok(());
     }
     // A link here would have devices made and files removed somewhere else (CVE-2026-41579).
@@ -108,11 +112,18 @@ fn make_configured(root: &Root, dev: BorrowedFd<'_>, device: &Device<'static>, b
         host_path: device.path.as_c_str(),
     };
     // Most are in /dev itself, which is open already.
-    if let Some(name) = device.path.as_str().strip_prefix("/dev/").filter(|name| !name.contains('/')) {
+    if let Some(name) = device
+        .path
+        .as_str()
+        .strip_prefix("/dev/")
+        .filter(|name| !name.contains('/'))
+    {
         let name = Path::join(&[name.as_bytes()]).during("make device")?;
         return make_device(dev, name.as_c_str(), &wanted, by_bind);
     }
-    let (parent, name) = root.make_parent(device.path.as_c_str(), Links::Refuse).during("open directory")?;
+    let (parent, name) = root
+        .make_parent(device.path.as_c_str(), Links::Refuse)
+        .during("open directory")?;
     make_device(parent.as_fd(), name.as_c_str(), &wanted, by_bind)
 }
 
@@ -156,8 +167,12 @@ fn check_existing(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -
 
 /// Mounts the host's node. It is opened, and looked at, before it is used.
 fn bind_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> Result<()> {
-    let source = open(wanted.host_path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-        .during("open the host's device")?;
+    let source = open(
+        wanted.host_path,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .during("open the host's device")?;
     let stat = rustix::fs::fstat(&source).during("stat the host's device")?;
     if FileType::from_raw_mode(stat.st_mode) != wanted.kind || stat.st_rdev != makedev(wanted.major, wanted.minor) {
         return Err(Error::said("the host has another device there"));
@@ -173,5 +188,10 @@ pub fn make_target(directory: BorrowedFd<'_>, name: &CStr) -> core::result::Resu
         Ok(_) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
-    openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    openat(
+        directory,
+        name,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
 }

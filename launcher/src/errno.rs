@@ -26,7 +26,10 @@ impl fmt::Display for Words {
 
 /// The text alone, for the messages that clients compare.
 pub fn text(errno: Errno) -> &'static str {
-    TABLE.iter().find(|(known, ..)| *known == errno).map_or("unknown error", |(_, _, text)| text)
+    TABLE
+        .iter()
+        .find(|(known, ..)| *known == errno)
+        .map_or("unknown error", |(_, _, text)| text)
 }
 
 const TABLE: &[(Errno, &str, &str)] = &[
@@ -70,7 +73,11 @@ const TABLE: &[(Errno, &str, &str)] = &[
     (Errno::USERS, "EUSERS", "too many users"),
     (Errno::NOTSOCK, "ENOTSOCK", "socket operation on non-socket"),
     (Errno::OPNOTSUPP, "EOPNOTSUPP", "operation not supported"),
-    (Errno::AFNOSUPPORT, "EAFNOSUPPORT", "address family not supported by protocol"),
+    (
+        Errno::AFNOSUPPORT,
+        "EAFNOSUPPORT",
+        "address family not supported by protocol",
+    ),
     (Errno::CONNREFUSED, "ECONNREFUSED", "connection refused"),
     (Errno::CONNRESET, "ECONNRESET", "connection reset by peer"),
     (Errno::TIMEDOUT, "ETIMEDOUT", "connection timed out"),

@@ -37,7 +37,11 @@ const FACTS_MAX: usize = 64;
 static FACTS: sys::Shelf<Facts, FACTS_MAX> = sys::Shelf::new();
 
 /// Stands for whatever comes when the shelf is full.
-static MANY: Facts = Facts { site: "", operation: "", cause: Cause::Said("too many errors") };
+static MANY: Facts = Facts {
+    site: "",
+    operation: "",
+    cause: Cause::Said("too many errors"),
+};
 
 /// Why an operation failed.
 #[derive(Clone, Copy)]
@@ -95,8 +99,16 @@ impl Error {
 
     /// The same error, at a place in the configuration. An inner site is more exact and stays.
     pub fn at(self, site: fmt::Arguments<'_>) -> Self {
-        let Facts { site: inner, operation, cause } = *self.facts();
-        if inner.is_empty() { Self::make(keep(site), operation, cause) } else { self }
+        let Facts {
+            site: inner,
+            operation,
+            cause,
+        } = *self.facts();
+        if inner.is_empty() {
+            Self::make(keep(site), operation, cause)
+        } else {
+            self
+        }
     }
 
     /// Why it failed.
@@ -163,27 +175,62 @@ impl<T> During<T> for rustix::io::Result<T> {
 
 /// What to change on the host, where the operation and the error number tell.
 fn hint(operation: &str, errno: Errno) -> Option<&'static str> {
-    HINTS.iter().find(|(prefix, known, _)| *known == errno && operation.starts_with(prefix)).map(|(.., hint)| *hint)
+    HINTS
+        .iter()
+        .find(|(prefix, known, _)| *known == errno && operation.starts_with(prefix))
+        .map(|(.., hint)| *hint)
 }
 
 const HINTS: &[(&str, Errno, &str)] = &[
-    ("clone", Errno::INVAL, "a namespace type is missing: the kernel needs CONFIG_NAMESPACES with PID_NS, NET_NS, IPC_NS, UTS_NS and, if asked for, USER_NS and TIME_NS"),
-    ("clone", Errno::NOSPC, "too many namespaces or too deep: see /proc/sys/user/max_*_namespaces"),
+    (
+        "clone",
+        Errno::INVAL,
+        "a namespace type is missing: the kernel needs CONFIG_NAMESPACES with PID_NS, NET_NS, IPC_NS, UTS_NS and, if asked for, USER_NS and TIME_NS",
+    ),
+    (
+        "clone",
+        Errno::NOSPC,
+        "too many namespaces or too deep: see /proc/sys/user/max_*_namespaces",
+    ),
     ("clone", Errno::USERS, "user namespaces are nested too deep"),
-    ("clone", Errno::PERM, "namespaces need root, or a new user namespace, which /proc/sys/user/max_user_namespaces or kernel.unprivileged_userns_clone may forbid"),
-    ("clone", Errno::AGAIN, "the limit of processes is reached: RLIMIT_NPROC or a pids cgroup"),
+    (
+        "clone",
+        Errno::PERM,
+        "namespaces need root, or a new user namespace, which /proc/sys/user/max_user_namespaces or kernel.unprivileged_userns_clone may forbid",
+    ),
+    (
+        "clone",
+        Errno::AGAIN,
+        "the limit of processes is reached: RLIMIT_NPROC or a pids cgroup",
+    ),
     ("mount overlay", Errno::NODEV, "the kernel needs CONFIG_OVERLAY_FS"),
     ("mount mqueue", Errno::NODEV, "the kernel needs CONFIG_POSIX_MQUEUE"),
     ("mount devpts", Errno::NODEV, "the kernel needs CONFIG_UNIX98_PTYS"),
     ("mount cgroup2", Errno::NODEV, "the kernel needs CONFIG_CGROUPS"),
     ("mount", Errno::NODEV, "the kernel does not have this file system"),
-    ("mount proc", Errno::PERM, "in a user namespace /proc can be mounted only where the host's is not covered by other mounts"),
-    ("pivot_root", Errno::INVAL, "the root of this mount namespace cannot be left"),
+    (
+        "mount proc",
+        Errno::PERM,
+        "in a user namespace /proc can be mounted only where the host's is not covered by other mounts",
+    ),
+    (
+        "pivot_root",
+        Errno::INVAL,
+        "the root of this mount namespace cannot be left",
+    ),
     ("set id mapping", Errno::INVAL, "the kernel needs CONFIG_USER_NS"),
-    ("set idmap", Errno::INVAL, "the file system of the source cannot be idmapped, or the kernel is older than 5.12"),
+    (
+        "set idmap",
+        Errno::INVAL,
+        "the file system of the source cannot be idmapped, or the kernel is older than 5.12",
+    ),
     ("set rlimit", Errno::PERM, "raising a hard limit needs CAP_SYS_RESOURCE"),
     ("set oom score", Errno::ACCESS, "lowering it needs CAP_SYS_RESOURCE"),
-    ("set capabilities", Errno::PERM, "a capability that roci does not have itself cannot be given"),
+    (
+        "set capabilities",
+        Errno::PERM,
+        "a capability that roci does not have itself cannot be given",
+    ),
 ];
 
 #[cfg(test)]
@@ -194,7 +241,10 @@ mod tests {
     #[test]
     fn three_facts_make_one_line() {
         let error = Error::new("mount proc", Errno::BUSY).at(format_args!("mounts[{}] {}", 3, "/proc"));
-        assert_eq!(error.to_string(), "mounts[3] /proc: mount proc: device or resource busy (EBUSY)");
+        assert_eq!(
+            error.to_string(),
+            "mounts[3] /proc: mount proc: device or resource busy (EBUSY)"
+        );
     }
 
     #[test]
@@ -206,6 +256,9 @@ mod tests {
     #[test]
     fn a_hint_follows_where_one_is_known() {
         let error = Error::new("mount overlay", Errno::NODEV);
-        assert_eq!(error.to_string(), "mount overlay: no such device (ENODEV) (the kernel needs CONFIG_OVERLAY_FS)");
+        assert_eq!(
+            error.to_string(),
+            "mount overlay: no such device (ENODEV) (the kernel needs CONFIG_OVERLAY_FS)"
+        );
     }
 }

@@ -16,7 +16,9 @@ use crate::state;
 /// `events`
 pub fn events(invocation: &Invocation) -> Result<()> {
     if !invocation.has(Opt::Stats) {
-        return Err(Error::usage(format_args!("events: only --stats is there; a stream of events is not")));
+        return Err(Error::usage(format_args!(
+            "events: only --stats is there; a stream of events is not"
+        )));
     }
     let (id, id_text) = Container::id_of(invocation)?;
     let root = StateRoot::open(invocation, false)?;
@@ -34,9 +36,15 @@ pub fn events(invocation: &Invocation) -> Result<()> {
         let mut memory = [0; 64];
         let file = if host.is_v2 { two } else { one };
         // "max" is a limit that is not there, which runc writes as 0.
-        read(&host, cgroup.as_c_str(), controller, file, &mut memory).and_then(|text| text.parse().ok()).unwrap_or(0)
+        read(&host, cgroup.as_c_str(), controller, file, &mut memory)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0)
     };
-    let total = if host.is_v2 { cpu_usage_v2(&host, cgroup.as_c_str()) } else { number("cpuacct", "cpuacct.usage", "") };
+    let total = if host.is_v2 {
+        cpu_usage_v2(&host, cgroup.as_c_str())
+    } else {
+        number("cpuacct", "cpuacct.usage", "")
+    };
     let mut out = Output::new();
     let _ = writeln!(
         out,
@@ -61,7 +69,10 @@ pub fn events(invocation: &Invocation) -> Result<()> {
 fn cpu_usage_v2(host: &Host, cgroup: &core::ffi::CStr) -> u64 {
     let mut memory = [0; 512];
     read(host, cgroup, "cpu", "cpu.stat", &mut memory)
-        .and_then(|text| text.lines().find_map(|line| line.strip_prefix("usage_usec ")?.parse::<u64>().ok()))
+        .and_then(|text| {
+            text.lines()
+                .find_map(|line| line.strip_prefix("usage_usec ")?.parse::<u64>().ok())
+        })
         .unwrap_or(0)
         * 1000
 }

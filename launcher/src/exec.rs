@@ -47,34 +47,58 @@ pub fn exec(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
     let mut state = State::new();
     let status = state::look(&container, state::STATE.take(), &mut state, &proc)?;
     if !matches!(status, Status::Running | Status::Created) {
-        return Err(Error::says(format_args!("cannot exec in a {} container", status.name())));
+        return Err(Error::says(format_args!(
+            "cannot exec in a {} container",
+            status.name()
+        )));
     }
     let config::Config { spec, .. } = config::load_copy(&container)?;
     describe_process(invocation, spec)?;
     let spec: &'static Spec<'static> = spec;
     crate::unsupported::refuse(spec)?;
-    let Some(process) = &spec.process else { return Err(Error::said("exec: nothing to run")) };
+    let Some(process) = &spec.process else {
+        return Err(Error::said("exec: nothing to run"));
+    };
     let detach = invocation.has(Opt::Detach);
     let console_socket = match invocation.value(Opt::ConsoleSocket) {
         Some(path) if process.terminal => Some(console::connect_socket(path)?),
-        Some(_) => return Err(Error::said("--console-socket is given, but there is no terminal: see --tty")),
+        Some(_) => {
+            return Err(Error::said(
+                "--console-socket is given, but there is no terminal: see --tty",
+            ));
+        }
         None if process.terminal && detach => {
-            return Err(Error::said("a terminal with --detach: --console-socket has to say where it goes"));
+            return Err(Error::said(
+                "a terminal with --detach: --console-socket has to say where it goes",
+            ));
         }
         None => None,
     };
-    let pidfd_socket = invocation.value(Opt::PidfdSocket).map(console::connect_socket).transpose()?;
+    let pidfd_socket = invocation
+        .value(Opt::PidfdSocket)
+        .map(console::connect_socket)
+        .transpose()?;
 
     // From here on the container's first process is named by a descriptor, and compared once more after that was opened.
     let pid = Pid::from_raw(state.pid).ok_or(Error::said("container not running"))?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty());
-    if proc.process_start(state.pid).is_none_or(|start| start.ticks != state.start_time) {
+    if proc
+        .process_start(state.pid)
+        .is_none_or(|start| start.ticks != state.start_time)
+    {
         return Err(Error::said("container not running"));
     }
-    let target = Target { pid: state.pid, pidfd: pidfd.ok(), kinds: kinds_to_join(&proc, state.pid)? };
+    let target = Target {
+        pid: state.pid,
+        pidfd: pidfd.ok(),
+        kinds: kinds_to_join(&proc, state.pid)?,
+    };
     let (socket, other_end) = pair().during("make socket pair")?;
-    let blocked =
-        if detach { sys::signal::blocked() } else { sys::signal::set_blocked(SignalSet::ALL) };
+    let blocked = if detach {
+        sys::signal::blocked()
+    } else {
+        sys::signal::set_blocked(SignalSet::ALL)
+    };
     let inheritance = Inheritance {
         spec,
         proc: &proc,
@@ -143,7 +167,10 @@ fn prepare(
             Some(message) if message.kind == Kind::Ready => break,
             Some(message) if message.kind == Kind::Master => master = message.fd,
             Some(message) if message.kind == Kind::Failed => {
-                return Err(Error::says(format_args!("{}", core::str::from_utf8(message.payload).unwrap_or("it failed"))));
+                return Err(Error::says(format_args!(
+                    "{}",
+                    core::str::from_utf8(message.payload).unwrap_or("it failed")
+                )));
             }
             _ => return Err(Error::said("the process ended before it was ready (out of memory?)")),
         }
@@ -195,7 +222,10 @@ fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
             // The kernel has no such namespaces.
             (Err(Errno::NOENT), _) => {}
             (_, Err(errno)) | (Err(errno), _) => {
-                return Err(Error::new(keep(format_args!("look at the container's {name} namespace")), errno));
+                return Err(Error::new(
+                    keep(format_args!("look at the container's {name} namespace")),
+                    errno,
+                ));
             }
         }
     }
@@ -213,7 +243,12 @@ fn spawn_process(inheritance: &Inheritance<'_>, socket: Socket, other_end: Socke
             if let Err(error) = enter_namespaces(inheritance) {
                 fail(error)
             }
-            match spawn(&SpawnOptions { sibling: true, ..SpawnOptions::default() }).during("clone") {
+            match spawn(&SpawnOptions {
+                sibling: true,
+                ..SpawnOptions::default()
+            })
+            .during("clone")
+            {
                 Ok(Spawned::Child) => {
                     let Err(error) = become_process(inheritance, &other_end);
                     let mut memory = [0; MESSAGE_BYTES_MAX];
@@ -238,9 +273,10 @@ fn spawn_process(inheritance: &Inheritance<'_>, socket: Socket, other_end: Socke
                 Some(message) if message.kind == Kind::Spawned => {
                     Ok((message.payload.try_into().map(i32::from_ne_bytes).unwrap_or(0), socket))
                 }
-                Some(message) if message.kind == Kind::Failed => {
-                    Err(Error::says(format_args!("{}", core::str::from_utf8(message.payload).unwrap_or("it failed"))))
-                }
+                Some(message) if message.kind == Kind::Failed => Err(Error::says(format_args!(
+                    "{}",
+                    core::str::from_utf8(message.payload).unwrap_or("it failed")
+                ))),
                 _ => Err(Error::said("the process ended before it was ready (out of memory?)")),
             }
         }
@@ -282,7 +318,12 @@ fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
     for kind in NamespaceKind::ALL.into_iter().filter(|kind| kinds & *kind as u32 != 0) {
         let name = kind.proc_name().to_str().unwrap_or_default();
         let path = Path::format(format_args!("{pid}/ns/{name}")).during("open namespace")?;
-        let fd = openat(inheritance.proc.as_fd(), path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let fd = openat(
+            inheritance.proc.as_fd(),
+            path.as_c_str(),
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        );
         let _ = fds.push((kind, fd.during("open namespace")?));
     }
     for (kind, fd) in &fds {
@@ -293,7 +334,9 @@ fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
 
 fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infallible> {
     let Inheritance { spec, proc, target, .. } = inheritance;
-    let Some(process) = &spec.process else { return Err(Error::said("nothing to run")) };
+    let Some(process) = &spec.process else {
+        return Err(Error::said("nothing to run"));
+    };
     wait_for_go(socket);
     setsid().during("setsid")?;
     let in_user_namespace = target.kinds & NamespaceKind::User as u32 != 0;
@@ -320,7 +363,11 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
     }
     credentials::take(spec, process)?;
     let path = find(spec, process)?;
-    close_all_but(&[Some(socket.as_fd()), Some(proc.as_fd())], 3 + inheritance.handover.preserve_fds, proc)?;
+    close_all_but(
+        &[Some(socket.as_fd()), Some(proc.as_fd())],
+        3 + inheritance.handover.preserve_fds,
+        proc,
+    )?;
     socket.send(Kind::Ready, &[]).during("say ready")?;
     wait_for_go(socket);
     if let Some(profile) = inheritance.seccomp.as_ref().filter(|_| late) {
@@ -340,7 +387,8 @@ fn describe_process(invocation: &Invocation, spec: &mut Spec<'static>) -> Result
     if let Some(path) = invocation.value(Opt::Process) {
         config::load_process(spec, path)?;
     } else {
-        spec.set_arguments(invocation.program().map(text_of)).map_err(too_many)?;
+        spec.set_arguments(invocation.program().map(text_of))
+            .map_err(too_many)?;
         if let Some(process) = &mut spec.process {
             // The container's terminal is its first process's; this one gets its own on request.
             process.terminal = false;
@@ -348,15 +396,21 @@ fn describe_process(invocation: &Invocation, spec: &mut Spec<'static>) -> Result
         }
     }
     for variable in invocation.values(Opt::Env) {
-        spec.add_variable(text_of(variable).ok_or_else(|| too_many(()))?).map_err(too_many)?;
+        spec.add_variable(text_of(variable).ok_or_else(|| too_many(()))?)
+            .map_err(too_many)?;
     }
     for gid in invocation.values(Opt::AdditionalGids) {
         spec.add_group(number(gid, "--additional-gids")?).map_err(too_many)?;
     }
-    let Some(process) = &mut spec.process else { return Err(Error::said("exec: nothing to run")) };
+    let Some(process) = &mut spec.process else {
+        return Err(Error::said("exec: nothing to run"));
+    };
     if let Some(cwd) = invocation.value(Opt::Cwd) {
         if !cwd.to_bytes().starts_with(b"/") {
-            return Err(Error::usage(format_args!("--cwd: not an absolute path: {}", as_text(cwd)?)));
+            return Err(Error::usage(format_args!(
+                "--cwd: not an absolute path: {}",
+                as_text(cwd)?
+            )));
         }
         process.cwd = text_of(cwd).ok_or_else(|| too_many(()))?;
     }
@@ -410,7 +464,20 @@ mod tests {
         assert_eq!(parse_user("0").ok(), Some((0, 0)));
         assert_eq!(parse_user("1000").ok(), Some((1000, 0)));
         assert_eq!(parse_user("1000:7").ok(), Some((1000, 7)));
-        for text in ["", ":", "1:", ":1", "root", "1000x", "+1", "-1", "1:2:3", " 1", "4294967295", "99999999999"] {
+        for text in [
+            "",
+            ":",
+            "1:",
+            ":1",
+            "root",
+            "1000x",
+            "+1",
+            "-1",
+            "1:2:3",
+            " 1",
+            "4294967295",
+            "99999999999",
+        ] {
             assert!(parse_user(text).is_err(), "{text}");
         }
     }

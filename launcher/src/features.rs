@@ -18,7 +18,14 @@ pub fn features() -> Result<()> {
 }
 
 fn write_features(out: &mut Output) -> core::fmt::Result {
-    let hooks = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+    let hooks = [
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+        "poststop",
+    ];
     out.write_str("{\n  \"ociVersionMin\": \"1.0.0\",\n  \"ociVersionMax\": \"")?;
     out.write_str(crate::SPEC_VERSION)?;
     out.write_str("\",\n  \"hooks\": ")?;
@@ -34,12 +41,24 @@ fn write_features(out: &mut Output) -> core::fmt::Result {
         "\"systemdUser\": false,\n      \"rdma\": true\n    },\n",
         "    \"seccomp\": {\n      \"enabled\": true,\n      \"actions\": ",
     ))?;
-    write_list(out, "      ", "", ACTIONS.iter().filter(|action| *action != "SCMP_ACT_NOTIFY"))?;
+    write_list(
+        out,
+        "      ",
+        "",
+        ACTIONS.iter().filter(|action| *action != "SCMP_ACT_NOTIFY"),
+    )?;
     out.write_str(",\n      \"operators\": ")?;
     write_list(out, "      ", "", OPERATORS.iter())?;
     out.write_str(",\n      \"archs\": ")?;
     let machine = Machine::HOST;
-    write_list(out, "      ", "", machine.architecture_numbers().filter_map(|number| ARCHITECTURE_NAMES.get(number).copied()))?;
+    write_list(
+        out,
+        "      ",
+        "",
+        machine
+            .architecture_numbers()
+            .filter_map(|number| ARCHITECTURE_NAMES.get(number).copied()),
+    )?;
     out.write_str(",\n      \"knownFlags\": ")?;
     write_list(out, "      ", "", FLAGS.iter())?;
     out.write_str(",\n      \"supportedFlags\": ")?;

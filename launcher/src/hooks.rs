@@ -104,7 +104,10 @@ fn run_one(spec: &Spec<'static>, hook: &Hook<'static>, state: &[u8], environment
     let said = core::str::from_utf8(&tail).unwrap_or("").trim_end();
     let (colon, said) = if said.is_empty() { ("", "") } else { (": ", said) };
     match status {
-        _ if !in_time => Err(Error::says(format_args!("timed out after {} s", hook.timeout.unwrap_or(0)))),
+        _ if !in_time => Err(Error::says(format_args!(
+            "timed out after {} s",
+            hook.timeout.unwrap_or(0)
+        ))),
         Some(status) if status.exit_status() == Some(0) => Ok(()),
         Some(status) => match status.terminating_signal() {
             Some(signal) => Err(Error::says(format_args!("killed by signal {signal}{colon}{said}"))),
@@ -163,16 +166,28 @@ fn execute(
             execve(hook.path.as_c_str(), arguments, list)
         }
     };
-    let reason = if fits { crate::errno::text(errno) } else { "too many arguments" };
+    let reason = if fits {
+        crate::errno::text(errno)
+    } else {
+        "too many arguments"
+    };
     let _ = write_stderr(reason.as_bytes());
     exit(127)
 }
 
 /// Reads what the hook prints and waits for its end; `false` where its time ran out.
-fn wait_for_end(child: &Child, output: &OwnedFd, timeout: Option<u32>, tail: &mut Vec<u8, OUTPUT_BYTES>) -> Result<bool> {
+fn wait_for_end(
+    child: &Child,
+    output: &OwnedFd,
+    timeout: Option<u32>,
+    tail: &mut Vec<u8, OUTPUT_BYTES>,
+) -> Result<bool> {
     let deadline = timeout.map(|seconds| {
         let now = sys::process::now(sys::process::Clock::Monotonic);
-        Timespec { tv_sec: now.tv_sec + i64::from(seconds), tv_nsec: now.tv_nsec }
+        Timespec {
+            tv_sec: now.tv_sec + i64::from(seconds),
+            tv_nsec: now.tv_nsec,
+        }
     });
     let mut output_open = true;
     loop {
@@ -198,7 +213,10 @@ fn wait_for_end(child: &Child, output: &OwnedFd, timeout: Option<u32>, tail: &mu
         if output_open {
             let _ = fds.push(PollFd::new(output, PollFlags::IN));
         }
-        let timeout = left.map(|left| Timespec { tv_sec: left / 1000, tv_nsec: (left % 1000 * 1_000_000) as _ });
+        let timeout = left.map(|left| Timespec {
+            tv_sec: left / 1000,
+            tv_nsec: (left % 1000 * 1_000_000) as _,
+        });
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(Error::new("wait for hook", errno)),

@@ -49,7 +49,10 @@ fn write_map(proc: &Proc, pid: i32, file: &str, mappings: &[IdMapping]) -> core:
 /// Makes a user namespace with these maps that nobody is in.
 pub fn make_user_namespace(uids: &[IdMapping], gids: &[IdMapping], proc: &Proc) -> Result<OwnedFd> {
     const CLONE_NEWUSER: u32 = 0x1000_0000;
-    let options = SpawnOptions { namespaces: CLONE_NEWUSER, ..SpawnOptions::default() };
+    let options = SpawnOptions {
+        namespaces: CLONE_NEWUSER,
+        ..SpawnOptions::default()
+    };
     let child = match spawn(&options).during("clone for idmap")? {
         Spawned::Child => {
             // It is only there to hold the namespace until the parent has it open, and then is killed.
@@ -62,8 +65,13 @@ pub fn make_user_namespace(uids: &[IdMapping], gids: &[IdMapping], proc: &Proc) 
     let result = write_maps(proc, child.pid, uids, gids).and_then(|()| {
         let path = Path::format(format_args!("{}/ns/user", child.pid)).during("open user namespace")?;
         // A namespace file is a magic link, of a process that is ours alone.
-        rustix::fs::openat(proc.as_fd(), path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, rustix::fs::Mode::empty())
-            .during("open user namespace")
+        rustix::fs::openat(
+            proc.as_fd(),
+            path.as_c_str(),
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )
+        .during("open user namespace")
     });
     let _ = sys::signal::send(child.pid, 9);
     let _ = waitpid(rustix::process::Pid::from_raw(child.pid), WaitOptions::empty());

@@ -21,7 +21,9 @@ pub fn open(proc: &Proc, arguments: Arguments) -> Result<OwnedFd> {
     let name = arguments.get(0).map_or(&b""[..], CStr::to_bytes);
     let mut missing = Error::said("--init: roci-init is not beside roci");
     for path in [name, own] {
-        let Some(slash) = path.iter().rposition(|&byte| byte == b'/') else { continue };
+        let Some(slash) = path.iter().rposition(|&byte| byte == b'/') else {
+            continue;
+        };
         let beside = Path::join(&[&path[..slash], b"/roci-init"]).during("find roci-init")?;
         match openat(CWD, beside.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(file) => return sealed::seal(file),

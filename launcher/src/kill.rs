@@ -1,9 +1,9 @@
 //! `kill`: a signal, by name or number, for the first process or for all.
 
+use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use spec_core::state::{State, Status};
-use rustix::fd::AsFd;
 
 use crate::cli::{Invocation, Opt, as_text};
 use crate::container::{Container, StateRoot};
@@ -42,7 +42,10 @@ pub fn kill(invocation: &Invocation) -> Result<()> {
 /// Sends `signal` to the container's first process and to no other that has its number by now.
 pub fn send(state: &State<'_>, proc: &Proc, signal: u8) -> Result<()> {
     let gone = Error::said("container not running: process already finished");
-    let same = || proc.process_start(state.pid).is_some_and(|start| start.ticks == state.start_time);
+    let same = || {
+        proc.process_start(state.pid)
+            .is_some_and(|start| start.ticks == state.start_time)
+    };
     let result = match Pid::from_raw(state.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
         // The descriptor names one process for good; whether it is the right one is asked after it was opened.
         Some(Ok(pidfd)) if same() => sys::signal::send_to(pidfd.as_fd(), signal),
@@ -81,13 +84,20 @@ pub fn kill_all(state: &State<'_>, status: Status, proc: &Proc, signal: u8) -> R
 /// A signal by number, or by name with or without SIG, in any case of letters.
 fn parse_signal(text: &str) -> Option<u8> {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
-        return text.parse().ok().filter(|number| (0..=sys::signal::SIGNAL_MAX).contains(number));
+        return text
+            .parse()
+            .ok()
+            .filter(|number| (0..=sys::signal::SIGNAL_MAX).contains(number));
     }
     let bare = match text.get(..3) {
         Some(prefix) if prefix.eq_ignore_ascii_case("SIG") => &text[3..],
         _ => text,
     };
-    if let Some(number) = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(bare)).map(|(_, number)| *number) {
+    if let Some(number) = NAMES
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(bare))
+        .map(|(_, number)| *number)
+    {
         return Some(number);
     }
     // Real-time signals: the kernel's begin at 32, and C libraries keep the first two for themselves.
@@ -163,7 +173,9 @@ mod tests {
         ] {
             assert_eq!(parse_signal(text), Some(number), "{text}");
         }
-        for text in ["", "SIG", "65", "999", "9x", "-9", "NOPE", "RTMIN-1", "RTMAX+1", "RTMIN+31", "RTMAX-31", "+9"] {
+        for text in [
+            "", "SIG", "65", "999", "9x", "-9", "NOPE", "RTMIN-1", "RTMAX+1", "RTMIN+31", "RTMAX-31", "+9",
+        ] {
             assert_eq!(parse_signal(text), None, "{text}");
         }
     }

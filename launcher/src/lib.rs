@@ -76,7 +76,10 @@ pub fn main(arguments: sys::Arguments) -> u8 {
     let command = cli::command_name(invocation.command);
     let id = match invocation.command {
         Command::Help => "",
-        _ => invocation.positional(0).and_then(|word| word.to_str().ok()).unwrap_or(""),
+        _ => invocation
+            .positional(0)
+            .and_then(|word| word.to_str().ok())
+            .unwrap_or(""),
     };
     let reporter = match open_reporter(&invocation) {
         Ok(reporter) => reporter,
@@ -86,7 +89,11 @@ pub fn main(arguments: sys::Arguments) -> u8 {
         Ok(status) => status,
         Err(error) => {
             let status = fail(&reporter, command, id, &error);
-            if invocation.command == Command::Exec && status == exit::FAILED { exit::EXEC_FAILED } else { status }
+            if invocation.command == Command::Exec && status == exit::FAILED {
+                exit::EXEC_FAILED
+            } else {
+                status
+            }
         }
     }
 }
@@ -103,7 +110,11 @@ fn open_reporter(invocation: &Invocation) -> Result<Reporter> {
     let json = match invocation.text(Opt::LogFormat)? {
         None | Some("text") => false,
         Some("json") => true,
-        Some(other) => return Err(Error::usage(format_args!("--log-format: neither text nor json: {other}"))),
+        Some(other) => {
+            return Err(Error::usage(format_args!(
+                "--log-format: neither text nor json: {other}"
+            )));
+        }
     };
     if invocation.has(Opt::SystemdCgroup) {
         return Err(Error::said("--systemd-cgroup is not supported: use cgroupfs paths"));
@@ -150,7 +161,9 @@ fn cgroup_host(invocation: &Invocation, proc: &proc::Proc) -> Result<Option<cgro
     match invocation.text(Opt::CgroupManager)? {
         None | Some("cgroupfs") => Ok(cgroup::Host::detect(proc)),
         Some("disabled") => Ok(None),
-        Some(other) => Err(Error::usage(format_args!("--cgroup-manager: neither cgroupfs nor disabled: {other}"))),
+        Some(other) => Err(Error::usage(format_args!(
+            "--cgroup-manager: neither cgroupfs nor disabled: {other}"
+        ))),
     }
 }
 
@@ -166,15 +179,22 @@ struct InheritedFds {
 /// otherwise take the number and end up in the container.
 fn inherited_fds(invocation: &Invocation) -> Result<InheritedFds> {
     let variable = |name: &str| {
-        invocation.arguments().variable(name).and_then(|value| value.to_str().ok()?.parse::<u32>().ok())
+        invocation
+            .arguments()
+            .variable(name)
+            .and_then(|value| value.to_str().ok()?.parse::<u32>().ok())
     };
     let mine = variable("LISTEN_PID").is_some_and(|pid| pid == rustix::process::getpid().as_raw_nonzero().get() as u32);
     let listen = if mine { variable("LISTEN_FDS").unwrap_or(0) } else { 0 };
-    let asked: u32 = invocation.value(Opt::PreserveFds).map_or(Ok(0), |word| cli::number(word, "--preserve-fds"))?;
+    let asked: u32 = invocation
+        .value(Opt::PreserveFds)
+        .map_or(Ok(0), |word| cli::number(word, "--preserve-fds"))?;
     let preserve = listen.saturating_add(asked).min(1 << 20);
     for fd in 3..3 + preserve {
         if rustix::io::fcntl_getfd(sys::process::inherited_fd(fd as i32)).is_err() {
-            return Err(Error::usage(format_args!("--preserve-fds: descriptor {fd} is not open")));
+            return Err(Error::usage(format_args!(
+                "--preserve-fds: descriptor {fd} is not open"
+            )));
         }
     }
     Ok(InheritedFds { preserve, listen })

@@ -99,14 +99,22 @@ pub fn open_trees(spec: &Spec<'static>, bundle: &CStr, proc: &Proc, new_user_nam
     Ok(trees)
 }
 
-fn idmap_tree(spec: &Spec<'static>, mount: &Mount<'static>, kind: Idmap, tree: BorrowedFd<'_>, proc: &Proc) -> Result<()> {
+fn idmap_tree(
+    spec: &Spec<'static>,
+    mount: &Mount<'static>,
+    kind: Idmap,
+    tree: BorrowedFd<'_>,
+    proc: &Proc,
+) -> Result<()> {
     let (uids, gids) = if mount.uid_mappings.is_empty() {
         (spec.linux.uid_mappings, spec.linux.gid_mappings)
     } else {
         (mount.uid_mappings, mount.gid_mappings)
     };
     if uids.is_empty() {
-        return Err(Error::said("idmap needs uidMappings and gidMappings, of the mount or of the container"));
+        return Err(Error::said(
+            "idmap needs uidMappings and gidMappings, of the mount or of the container",
+        ));
     }
     let namespace = idmap::make_user_namespace(spec.list(uids), spec.list(gids), proc)?;
     use rustix::fd::AsRawFd;
@@ -123,7 +131,8 @@ pub fn mount_all(around: &Surroundings<'_>, trees: &mut Trees) -> Result<()> {
     for (index, mount) in around.spec.mounts.iter().enumerate() {
         let position = trees.iter().position(|(of, _)| usize::from(*of) == index);
         let tree = position.map(|position| trees.swap_remove(position).1);
-        mount_one(around, mount, tree).map_err(|error| error.at(format_args!("mounts[{index}] {}", mount.destination)))?;
+        mount_one(around, mount, tree)
+            .map_err(|error| error.at(format_args!("mounts[{index}] {}", mount.destination)))?;
     }
     Ok(())
 }
@@ -154,12 +163,21 @@ fn mount_one(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<Own
         return Ok(());
     }
     // What was opened before lies below the new mount now.
-    let mounted = around.root.open(mount.destination.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, links).during("open mount")?;
+    let mounted = around
+        .root
+        .open(mount.destination.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, links)
+        .during("open mount")?;
     if plan.tmpcopyup {
-        let below = around.proc.reopen(destination.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY).during("open directory below")?;
+        let below = around
+            .proc
+            .reopen(destination.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)
+            .during("open directory below")?;
         tmpcopyup::copy(below.as_fd(), mounted.as_fd()).during("copy directory up")?;
         if plan.flags & MS_RDONLY != 0 {
-            let attributes = MountAttributes { set: MOUNT_ATTR_RDONLY, ..MountAttributes::default() };
+            let attributes = MountAttributes {
+                set: MOUNT_ATTR_RDONLY,
+                ..MountAttributes::default()
+            };
             change(mounted.as_fd(), false, &attributes, plan.flags)?;
         }
     }
@@ -208,19 +226,31 @@ fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &s
 const CLONE_TREE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags::OPEN_TREE_CLOEXEC);
 
 fn open_here() -> Result<OwnedFd> {
-    rustix::fs::open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, rustix::fs::Mode::empty()).during("open .")
+    rustix::fs::open(
+        c".",
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )
+    .during("open .")
 }
 
 /// The source of a bind mount as a path of the host.
 fn source_path(mount: &Mount<'static>, bundle: &CStr) -> Result<Path> {
     let source = mount.source.map_or("", Text::as_str);
-    let parts: &[&[u8]] =
-        if source.starts_with('/') { &[source.as_bytes()] } else { &[bundle.to_bytes(), b"/", source.as_bytes()] };
+    let parts: &[&[u8]] = if source.starts_with('/') {
+        &[source.as_bytes()]
+    } else {
+        &[bundle.to_bytes(), b"/", source.as_bytes()]
+    };
     Path::join(parts).during("join source path")
 }
 
 fn open_source(mount: &Mount<'static>, bundle: &CStr) -> Result<OwnedFd> {
-    let recursive = if mount.plan.flags & MS_REC != 0 { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+    let recursive = if mount.plan.flags & MS_REC != 0 {
+        OpenTreeFlags::AT_RECURSIVE
+    } else {
+        OpenTreeFlags::empty()
+    };
     let path = source_path(mount, bundle)?;
     open_tree(CWD, path.as_c_str(), CLONE_TREE | recursive).during_with(format_args!("open source {}", path.as_str()))
 }
@@ -254,14 +284,18 @@ fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>
     }
     if !simple && !late {
         for word in plan.propagation.iter().filter(|word| **word != 0) {
-            let attributes = MountAttributes { propagation: u64::from(word & !MS_REC), ..MountAttributes::default() };
+            let attributes = MountAttributes {
+                propagation: u64::from(word & !MS_REC),
+                ..MountAttributes::default()
+            };
             set_attributes(tree.as_fd(), word & MS_REC != 0, &attributes).during("change propagation")?;
         }
     }
     if !late {
         change_tree(mount, tree.as_fd())?;
     }
-    attach(tree.as_fd(), destination.as_fd()).during_with(format_args!("bind {}", mount.source.map_or("", Text::as_str)))?;
+    attach(tree.as_fd(), destination.as_fd())
+        .during_with(format_args!("bind {}", mount.source.map_or("", Text::as_str)))?;
     if late {
         change_bind_by_path(mount, tree.as_fd())?;
     }
@@ -310,13 +344,24 @@ fn open_destination(around: &Surroundings<'_>, mount: &Mount<'static>, source: F
 /// covered (CVE-2019-16884, CVE-2025-52881).
 fn refuse_inside_proc(mount: &Mount<'static>, destination: BorrowedFd<'_>) -> Result<()> {
     const HARMLESS: &[&str] = &[
-        "/proc", "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
-        "/proc/loadavg", "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid",
+        "/proc",
+        "/proc/cpuinfo",
+        "/proc/diskstats",
+        "/proc/meminfo",
+        "/proc/stat",
+        "/proc/swaps",
+        "/proc/uptime",
+        "/proc/loadavg",
+        "/proc/slabinfo",
+        "/proc/net/dev",
+        "/proc/sys/kernel/ns_last_pid",
         "/proc/sys/crypto/fips_enabled",
     ];
     let path = mount.destination.as_str().trim_end_matches('/');
     if !HARMLESS.contains(&path) && fstatfs(destination).is_ok_and(|statfs| statfs.f_type as u64 == PROC_MAGIC) {
-        return Err(Error::says(format_args!("{path} cannot be mounted because it is inside /proc")));
+        return Err(Error::says(format_args!(
+            "{path} cannot be mounted because it is inside /proc"
+        )));
     }
     Ok(())
 }
@@ -342,7 +387,14 @@ fn change(mount: BorrowedFd<'_>, recursive: bool, attributes: &MountAttributes, 
     match set_attributes(mount, recursive, attributes) {
         Err(Errno::NOSYS) if !recursive => {
             let path = fd_path(mount).during("remount")?;
-            mount_call(None, path.as_c_str(), None, MS_REMOUNT | MS_BIND | (flags & !MS_REC), None).during("remount")
+            mount_call(
+                None,
+                path.as_c_str(),
+                None,
+                MS_REMOUNT | MS_BIND | (flags & !MS_REC),
+                None,
+            )
+            .during("remount")
         }
         other => other.during("change mount"),
     }
@@ -362,8 +414,11 @@ fn change_tree(mount: &Mount<'static>, tree: BorrowedFd<'_>) -> Result<()> {
     if plan.recursive_set == 0 && plan.recursive_clear == 0 {
         return Ok(());
     }
-    let attributes =
-        MountAttributes { set: plan.recursive_set, clear: plan.recursive_clear, ..MountAttributes::default() };
+    let attributes = MountAttributes {
+        set: plan.recursive_set,
+        clear: plan.recursive_clear,
+        ..MountAttributes::default()
+    };
     match set_attributes(tree, true, &attributes) {
         Err(Errno::NOSYS) => Err(Error::said("recursive mount options need Linux 5.12")),
         other => other.during("change mount tree"),
@@ -373,8 +428,12 @@ fn change_tree(mount: &Mount<'static>, tree: BorrowedFd<'_>) -> Result<()> {
 /// Bind mounts on kernels before 5.2.
 fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()> {
     let source = source_path(mount, around.bundle)?;
-    let from = rustix::fs::open(source.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty())
-        .during_with(format_args!("open source {}", source.as_str()))?;
+    let from = rustix::fs::open(
+        source.as_c_str(),
+        OFlags::PATH | OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )
+    .during_with(format_args!("open source {}", source.as_str()))?;
     let kind = FileType::from_raw_mode(fstat(&from).during("stat source")?.st_mode);
     let destination = open_destination(around, mount, kind)?;
     let (from, to) = (fd_path(from.as_fd()), fd_path(destination.as_fd()));
@@ -387,7 +446,10 @@ fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()>
         None,
     )
     .during_with(format_args!("bind {}", source.as_str()))?;
-    let mounted = around.root.open(mount.destination.as_c_str(), OFlags::PATH, Links::Follow).during("open mount")?;
+    let mounted = around
+        .root
+        .open(mount.destination.as_c_str(), OFlags::PATH, Links::Follow)
+        .during("open mount")?;
     change_bind_by_path(mount, mounted.as_fd())?;
     change_tree(mount, mounted.as_fd())
 }
@@ -411,12 +473,22 @@ fn change_bind_by_path(mount: &Mount<'static>, mounted: BorrowedFd<'_>) -> Resul
 
 /// Makes the mount that `fd` stands for read-only, alone or with all below it.
 pub fn make_read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
-    let attributes = MountAttributes { set: MOUNT_ATTR_RDONLY, ..MountAttributes::default() };
+    let attributes = MountAttributes {
+        set: MOUNT_ATTR_RDONLY,
+        ..MountAttributes::default()
+    };
     match set_attributes(fd, recursive, &attributes) {
         Err(Errno::NOSYS) => {
             let present = rustix::fs::fstatvfs(fd).during("stat mount")?.f_flag.bits() as u32 & 0xf;
             let path = fd_path(fd).during("remount")?;
-            mount_call(None, path.as_c_str(), None, MS_REMOUNT | MS_BIND | MS_RDONLY | present, None).during("remount")
+            mount_call(
+                None,
+                path.as_c_str(),
+                None,
+                MS_REMOUNT | MS_BIND | MS_RDONLY | present,
+                None,
+            )
+            .during("remount")
         }
         other => other.during("make read-only"),
     }
@@ -425,7 +497,10 @@ pub fn make_read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
 /// Attaches a detached tree read-only, alone or with all below it. Before Linux 5.12 only an attached mount can be changed,
 /// and only the first of a tree.
 pub fn attach_read_only(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>, recursive: bool) -> Result<()> {
-    let attributes = MountAttributes { set: MOUNT_ATTR_RDONLY, ..MountAttributes::default() };
+    let attributes = MountAttributes {
+        set: MOUNT_ATTR_RDONLY,
+        ..MountAttributes::default()
+    };
     match set_attributes(tree, recursive, &attributes) {
         Ok(()) => attach(tree, destination).during("bind"),
         Err(Errno::NOSYS) => {
@@ -438,6 +513,10 @@ pub fn attach_read_only(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>, recur
 
 /// A detached copy of the mount that `fd` (of this mount namespace) stands for.
 pub fn clone_tree(fd: BorrowedFd<'_>, recursive: bool) -> core::result::Result<OwnedFd, Errno> {
-    let recursive = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+    let recursive = if recursive {
+        OpenTreeFlags::AT_RECURSIVE
+    } else {
+        OpenTreeFlags::empty()
+    };
     open_tree(fd, c"", CLONE_TREE | OpenTreeFlags::AT_EMPTY_PATH | recursive)
 }

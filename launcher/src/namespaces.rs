@@ -132,7 +132,9 @@ fn is_own_user_namespace(fd: &OwnedFd) -> bool {
 fn write_offsets(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
     let offsets = spec.linux.time_offsets;
     for (clock, offset) in [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)] {
-        let Some(TimeOffset { secs, nanosecs }) = offset else { continue };
+        let Some(TimeOffset { secs, nanosecs }) = offset else {
+            continue;
+        };
         let mut memory = [0; 64];
         let mut text = crate::container::Document::new(&mut memory);
         let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{clock} {secs} {nanosecs}\n"));

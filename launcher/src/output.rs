@@ -14,7 +14,11 @@ pub struct Output {
 impl Output {
     /// Nothing yet.
     pub const fn new() -> Self {
-        Self { memory: [0; 1024], len: 0, failed: None }
+        Self {
+            memory: [0; 1024],
+            len: 0,
+            failed: None,
+        }
     }
 
     fn flush(&mut self) {

@@ -29,7 +29,9 @@ impl Path {
     /// # Errors
     /// `ENAMETOOLONG`.
     pub fn format(text: fmt::Arguments<'_>) -> Result<Self, Errno> {
-        ScratchString::format(text, LONGEST_FORMATTED).map(Self).ok_or(Errno::NAMETOOLONG)
+        ScratchString::format(text, LONGEST_FORMATTED)
+            .map(Self)
+            .ok_or(Errno::NAMETOOLONG)
     }
 
     /// The bytes, to change single ones.
@@ -55,7 +57,8 @@ impl Path {
 
 /// The components of a path, without empty ones and without `.`.
 pub fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|&byte| byte == b'/').filter(|component| !component.is_empty() && *component != b".")
+    path.split(|&byte| byte == b'/')
+        .filter(|component| !component.is_empty() && *component != b".")
 }
 
 #[cfg(test)]

@@ -26,19 +26,29 @@ pub struct Proc {
 impl Proc {
     /// Opens `/proc`, or where that is not procfs (an initramfs before its mounts) a private one that nobody else sees.
     pub fn open() -> Result<Self> {
-        if let Ok(root) = openat(CWD, c"/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            && is_procfs(root.as_fd())
+        if let Ok(root) = openat(
+            CWD,
+            c"/proc",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) && is_procfs(root.as_fd())
         {
             return Ok(Self { root });
         }
         let private = || {
             let context = fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
             fsconfig_create(&context)?;
-            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+                | MountAttrFlags::MOUNT_ATTR_NODEV
+                | MountAttrFlags::MOUNT_ATTR_NOEXEC;
             fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
         };
         let root = private().during("open /proc, which is not mounted")?;
-        if is_procfs(root.as_fd()) { Ok(Self { root }) } else { Err(Error::said("/proc is not procfs")) }
+        if is_procfs(root.as_fd()) {
+            Ok(Self { root })
+        } else {
+            Err(Error::said("/proc is not procfs"))
+        }
     }
 
     /// Opens `path` beneath the root for reading or writing. Links are not followed, so `self` must not be the first
@@ -132,7 +142,13 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_and_blanks_does_not_confuse() {
         let stat = b"7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 2 3";
-        assert_eq!(parse_stat(stat), Some(ProcessStart { ticks: 4711, state: b'S' }));
+        assert_eq!(
+            parse_stat(stat),
+            Some(ProcessStart {
+                ticks: 4711,
+                state: b'S'
+            })
+        );
     }
 
     #[test]

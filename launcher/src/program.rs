@@ -31,17 +31,23 @@ pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
         let path = Path::join(&[name.as_bytes()]).during("find program")?;
         return match check(path.as_c_str()) {
             Ok(()) => Ok(path),
-            Err(Errno::NOENT) => {
-                Err(Error::says(format_args!("exec: \"{name}\": stat {name}: no such file or directory")))
-            }
+            Err(Errno::NOENT) => Err(Error::says(format_args!(
+                "exec: \"{name}\": stat {name}: no such file or directory"
+            ))),
             Err(errno) => Err(Error::says(format_args!("exec: \"{name}\": {}", errno::text(errno)))),
         };
     }
     let mut refused = None;
-    let path = spec.list(process.env).iter().rev().find_map(|variable| variable.as_str().strip_prefix("PATH="));
+    let path = spec
+        .list(process.env)
+        .iter()
+        .rev()
+        .find_map(|variable| variable.as_str().strip_prefix("PATH="));
     for directory in path.unwrap_or(DEFAULT_PATH).split(':') {
         let directory = if directory.is_empty() { "." } else { directory };
-        let Ok(path) = Path::join(&[directory.as_bytes(), b"/", name.as_bytes()]) else { continue };
+        let Ok(path) = Path::join(&[directory.as_bytes(), b"/", name.as_bytes()]) else {
+            continue;
+        };
         match check(path.as_c_str()) {
             Ok(()) => return Ok(path),
             Err(errno @ Errno::ACCESS) => refused = Some(errno),
@@ -50,7 +56,9 @@ pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
     }
     match refused {
         Some(errno) => Err(Error::says(format_args!("exec: \"{name}\": {}", errno::text(errno)))),
-        None => Err(Error::says(format_args!("exec: \"{name}\": executable file not found in $PATH"))),
+        None => Err(Error::says(format_args!(
+            "exec: \"{name}\": executable file not found in $PATH"
+        ))),
     }
 }
 
@@ -58,7 +66,11 @@ fn check(path: &CStr) -> core::result::Result<(), Errno> {
     accessat(CWD, path, Access::EXEC_OK, AtFlags::empty())?;
     // A directory is "executable" too.
     let kind = FileType::from_raw_mode(statat(CWD, path, AtFlags::empty())?.st_mode);
-    if kind == FileType::RegularFile { Ok(()) } else { Err(Errno::ACCESS) }
+    if kind == FileType::RegularFile {
+        Ok(())
+    } else {
+        Err(Errno::ACCESS)
+    }
 }
 
 /// What the program gets beside its arguments.
@@ -102,7 +114,10 @@ pub fn become_program(
         push(environment, home)?;
     }
     if handover.listen_fds > 0 {
-        push(environment, keep_c_str(format_args!("LISTEN_FDS={}", handover.listen_fds))?)?;
+        push(
+            environment,
+            keep_c_str(format_args!("LISTEN_FDS={}", handover.listen_fds))?,
+        )?;
         push(environment, c"LISTEN_PID=1")?;
     }
     set_blocked(handover.blocked);
@@ -115,7 +130,8 @@ pub fn become_program(
 }
 
 fn push(list: &mut Strings, string: &'static CStr) -> Result<()> {
-    list.push(string).map_err(|_| Error::said("more than 8192 arguments or variables (TEXTS_MAX)"))
+    list.push(string)
+        .map_err(|_| Error::said("more than 8192 arguments or variables (TEXTS_MAX)"))
 }
 
 /// Closes every descriptor from `first` up but those in `kept`.
@@ -126,7 +142,12 @@ pub fn close_all_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: &Proc) -
     let mut from = first;
     loop {
         // The next kept one from `from` on.
-        let next = kept.iter().flatten().map(|fd| fd.as_raw_fd() as u32).filter(|&fd| fd >= from).min();
+        let next = kept
+            .iter()
+            .flatten()
+            .map(|fd| fd.as_raw_fd() as u32)
+            .filter(|&fd| fd >= from)
+            .min();
         let closed = match next {
             Some(fd) if fd == from => Ok(()),
             Some(fd) => close_range(from, fd - 1),
@@ -152,7 +173,14 @@ fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<
     let mut entries = rustix::fs::RawDir::new(&directory, &mut memory);
     while let Some(entry) = entries.next() {
         let entry = entry.during("list descriptors")?;
-        let Some(fd) = entry.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(fd) = entry
+            .file_name()
+            .to_str()
+            .ok()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
         let is_kept = kept.iter().flatten().any(|kept| kept.as_raw_fd() as u32 == fd);
         if fd >= first && !is_kept && fd != directory.as_raw_fd() as u32 {
             let _ = close_one(fd);
@@ -165,7 +193,11 @@ fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<
 /// has none.
 fn home_of(uid: u32) -> Result<&'static CStr> {
     let fallback = c"HOME=/";
-    let Ok(file) = open(c"/etc/passwd", OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()) else {
+    let Ok(file) = open(
+        c"/etc/passwd",
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
+        Mode::empty(),
+    ) else {
         return Ok(fallback);
     };
     let mut memory = [0; 8192];
@@ -212,7 +244,9 @@ pub fn enter_working_directory(process: &Process<'static>) -> Result<()> {
     if path.to_bytes().starts_with(b"/") {
         return Ok(());
     }
-    Err(Error::says(format_args!("current working directory is outside of container mount namespace root: {cwd}")))
+    Err(Error::says(format_args!(
+        "current working directory is outside of container mount namespace root: {cwd}"
+    )))
 }
 
 #[cfg(test)]

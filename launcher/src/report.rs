@@ -39,7 +39,11 @@ impl Reporter {
 
     /// Lines go to stderr alone.
     pub const fn plain() -> Self {
-        Self { log: None, json: false, verbose: false }
+        Self {
+            log: None,
+            json: false,
+            verbose: false,
+        }
     }
 
     /// The line of a failed call, the only one that it writes: `roci: <command> <id>: <error>`.

@@ -78,7 +78,10 @@ impl Root {
         // Usually just the last one is missing, as in a fresh /dev.
         let whole = path.to_bytes();
         let end = whole.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-        let start = whole[..end].iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+        let start = whole[..end]
+            .iter()
+            .rposition(|&byte| byte == b'/')
+            .map_or(0, |slash| slash + 1);
         let name = &whole[start..end];
         if start > 1
             && name != b".."
@@ -117,7 +120,12 @@ impl Root {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
-            current = openat(&current, name.as_c_str(), flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            current = openat(
+                &current,
+                name.as_c_str(),
+                flags | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
             made = true;
         }
         Ok(current)
@@ -135,20 +143,33 @@ impl Root {
             Ok(_) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno),
         }
-        openat(&parent, name.as_c_str(), OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+        openat(
+            &parent,
+            name.as_c_str(),
+            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
     }
 
     /// The directory that holds the last component of `path`, made where it is missing, and that component.
     pub fn make_parent(&self, path: &CStr, links: Links) -> Result<(OwnedFd, Path)> {
         let bytes = path.to_bytes();
         let end = bytes.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-        let start = bytes[..end].iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+        let start = bytes[..end]
+            .iter()
+            .rposition(|&byte| byte == b'/')
+            .map_or(0, |slash| slash + 1);
         let name = &bytes[start..end];
         if name.is_empty() || name == b"." || name == b".." {
             return Err(Errno::INVAL);
         }
         let parent = if start <= 1 {
-            openat(&self.fd, c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?
+            openat(
+                &self.fd,
+                c".",
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?
         } else {
             self.make_directories(Path::join(&[&bytes[..start]])?.as_c_str(), links)?
         };
@@ -205,7 +226,9 @@ impl Root {
                 return openat(&current, name, flags | OFlags::NOFOLLOW, Mode::empty());
             }
             let next = openat(&current, name, directory, Mode::empty())?;
-            above.push(core::mem::replace(&mut current, next)).map_err(|_| Errno::NAMETOOLONG)?;
+            above
+                .push(core::mem::replace(&mut current, next))
+                .map_err(|_| Errno::NAMETOOLONG)?;
         }
     }
 }
@@ -248,12 +271,32 @@ mod tests {
         ];
         let (root, path) = root_with(&links, "walk");
         let paths = [
-            c"/", c"", c".", c"..", c"a", c"/a/", c"/a//b/./", c"absolute/b", c"climbing/file", c"file", c"../a/../../a/b",
-            c"loop", c"dangling", c"magic", c"missing", c"a/file/x", c"a/missing/../b", c"absolute/../a",
+            c"/",
+            c"",
+            c".",
+            c"..",
+            c"a",
+            c"/a/",
+            c"/a//b/./",
+            c"absolute/b",
+            c"climbing/file",
+            c"file",
+            c"../a/../../a/b",
+            c"loop",
+            c"dangling",
+            c"magic",
+            c"missing",
+            c"a/file/x",
+            c"a/missing/../b",
+            c"absolute/../a",
         ];
         for path in paths {
             for links in [Links::Follow, Links::Refuse] {
-                for flags in [OFlags::PATH, OFlags::PATH | OFlags::NOFOLLOW, OFlags::PATH | OFlags::DIRECTORY] {
+                for flags in [
+                    OFlags::PATH,
+                    OFlags::PATH | OFlags::NOFOLLOW,
+                    OFlags::PATH | OFlags::DIRECTORY,
+                ] {
                     if path.is_empty() {
                         continue;
                     }
@@ -278,7 +321,11 @@ mod tests {
         assert!(root.make_directories(c"/out/below", Links::Follow).is_err());
         assert!(!std::path::Path::new("/tmp/roci-must-not-exist").exists());
         assert!(root.make_file(c"/x/new/file", Links::Follow).is_ok());
-        assert!(std::path::Path::new(path.to_str().unwrap()).join("x/new/file").is_file());
+        assert!(
+            std::path::Path::new(path.to_str().unwrap())
+                .join("x/new/file")
+                .is_file()
+        );
         std::fs::remove_dir_all(path.to_str().unwrap()).unwrap();
     }
 }

@@ -90,8 +90,14 @@ pub fn enter(spec: &Spec<'static>, root: &Root, proc: &Proc) -> Result<()> {
     if spec.linux.namespace(NamespaceKind::Mount).is_none() {
         return chroot(c".").during("chroot");
     }
-    let shared = spec.linux.rootfs_propagation.is_some_and(|flags| flags & MS_SHARED != 0);
-    let old = shared.then(|| open(c"/", DIRECTORY, Mode::empty())).transpose().during("open old root")?;
+    let shared = spec
+        .linux
+        .rootfs_propagation
+        .is_some_and(|flags| flags & MS_SHARED != 0);
+    let old = shared
+        .then(|| open(c"/", DIRECTORY, Mode::empty()))
+        .transpose()
+        .during("open old root")?;
     match pivot_root(c".", c".") {
         Ok(()) => {}
         Err(Errno::INVAL) if root_is_ramdisk() => leave_ramdisk(root, proc)?,
@@ -141,13 +147,20 @@ fn leave_ramdisk(root: &Root, proc: &Proc) -> Result<()> {
 fn detach_everything(proc: &Proc) -> Result<()> {
     let mut memory = [0; 16 * 1024];
     loop {
-        let file = rustix::fs::openat(proc.as_fd(), c"self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .during("open mountinfo")?;
+        let file = rustix::fs::openat(
+            proc.as_fd(),
+            c"self/mountinfo",
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .during("open mountinfo")?;
         let n = rustix::io::read(&file, &mut memory).during("read mountinfo")?;
         let mut detached = false;
         // The fifth word of a line is the mount point; what lies below a detached mount goes with it.
         for line in memory[..n].split(|&byte| byte == b'\n') {
-            let Some(point) = line.split(|&byte| byte == b' ').nth(4) else { continue };
+            let Some(point) = line.split(|&byte| byte == b' ').nth(4) else {
+                continue;
+            };
             let point = Path::join(&[point]).during("read mountinfo")?;
             if point.as_c_str() != c"/" && unmount(point.as_c_str(), UnmountFlags::DETACH).is_ok() {
                 detached = true;
@@ -165,7 +178,10 @@ pub fn protect(spec: &Spec<'static>, root: &Root) -> Result<()> {
         protect_path(root, path.as_c_str())
             .map_err(|error| error.at(format_args!("linux.readonlyPaths[{index}] {path}")))?;
     }
-    let mut masks = Masks { null: None, empty: None };
+    let mut masks = Masks {
+        null: None,
+        empty: None,
+    };
     for (index, path) in spec.list(spec.linux.masked_paths).iter().enumerate() {
         masks
             .cover(root, path.as_c_str())
@@ -187,13 +203,17 @@ fn open_or_absent(root: &Root, path: &CStr) -> Result<Option<OwnedFd>> {
 }
 
 fn protect_path(root: &Root, path: &CStr) -> Result<()> {
-    let Some(target) = open_or_absent(root, path)? else { return Ok(()) };
+    let Some(target) = open_or_absent(root, path)? else {
+        return Ok(());
+    };
     match clone_tree(target.as_fd(), true) {
         Ok(tree) => mounts::attach_read_only(tree.as_fd(), target.as_fd(), true),
         Err(Errno::NOSYS) => {
             let name = mounts::fd_path(target.as_fd()).during("bind")?;
             mount_call(Some(name.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during("bind")?;
-            let Some(mounted) = open_or_absent(root, path)? else { return Ok(()) };
+            let Some(mounted) = open_or_absent(root, path)? else {
+                return Ok(());
+            };
             make_read_only(mounted.as_fd(), false)
         }
         Err(errno) => Err(Error::new("open tree", errno)),
@@ -210,7 +230,9 @@ impl Masks {
     /// Directories are covered by one empty read-only tmpfs, a copy of its mount for each; files by the host's
     /// `/dev/null`, verified, never by the container's, which may be a link by now (CVE-2025-31133).
     fn cover(&mut self, root: &Root, path: &CStr) -> Result<()> {
-        let Some(target) = open_or_absent(root, path)? else { return Ok(()) };
+        let Some(target) = open_or_absent(root, path)? else {
+            return Ok(());
+        };
         let kind = FileType::from_raw_mode(fstat(&target).during("stat")?.st_mode);
         if kind != FileType::Directory {
             let null = match self.null.take() {
@@ -229,7 +251,9 @@ impl Masks {
         fchdir(&target).during("enter directory")?;
         // One block and one inode are enough for nothing; kernels that count the root differently get the defaults.
         let mount = |data| mount_call(Some(c"tmpfs"), c".", Some(c"tmpfs"), mounts::MS_RDONLY, data);
-        mount(Some(c"nr_blocks=1,nr_inodes=1")).or_else(|_| mount(None)).during("mask directory")?;
+        mount(Some(c"nr_blocks=1,nr_inodes=1"))
+            .or_else(|_| mount(None))
+            .during("mask directory")?;
         self.empty = match root.open(path, OFlags::PATH, Links::Follow) {
             // Without open_tree each directory gets a tmpfs of its own.
             Ok(mounted) => clone_tree(mounted.as_fd(), false).is_ok().then_some(mounted),
@@ -241,10 +265,18 @@ impl Masks {
 
 /// The host's `/dev/null`.
 fn open_null() -> Result<OwnedFd> {
-    let null = open(c"/dev/null", OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-        .during("open /dev/null")?;
+    let null = open(
+        c"/dev/null",
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .during("open /dev/null")?;
     let stat = fstat(&null).during("stat /dev/null")?;
-    let is_null = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
-        && stat.st_rdev == rustix::fs::makedev(1, 3);
-    if is_null { Ok(null) } else { Err(Error::said("/dev/null of the host is not the null device")) }
+    let is_null =
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == rustix::fs::makedev(1, 3);
+    if is_null {
+        Ok(null)
+    } else {
+        Err(Error::said("/dev/null of the host is not the null device"))
+    }
 }

@@ -23,10 +23,18 @@ pub fn run(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
     let detach = invocation.has(Opt::Detach);
     let created = make(invocation, reporter, Purpose::Run { detach })?;
     let own = hooks::DefaultEnvironment::Own(invocation.arguments());
-    let Created { container, spec, bundle, child, socket, master, memory, .. } = created;
-    let started = let_go(&socket, &master).and_then(|()| {
-        start::run_poststart(spec, container.id, bundle.as_c_str(), child.pid, memory, own)
-    });
+    let Created {
+        container,
+        spec,
+        bundle,
+        child,
+        socket,
+        master,
+        memory,
+        ..
+    } = created;
+    let started = let_go(&socket, &master)
+        .and_then(|()| start::run_poststart(spec, container.id, bundle.as_c_str(), child.pid, memory, own));
     drop(socket);
     if started.is_err() {
         let _ = sys::signal::send(child.pid, 9);
@@ -63,12 +71,15 @@ pub fn let_go(socket: &Socket, master: &Option<OwnedFd>) -> Result<()> {
     if let Some(master) = master {
         console::copy_size(master.as_fd());
     }
-    socket.send(Kind::Go, &[]).during("tell the container process to go on")?;
+    socket
+        .send(Kind::Go, &[])
+        .during("tell the container process to go on")?;
     let mut memory = [0; MESSAGE_BYTES];
     match socket.receive(&mut memory).during("hear from the container process")? {
-        Some(message) if message.kind == Kind::Failed => {
-            Err(Error::says(format_args!("{}", core::str::from_utf8(message.payload).unwrap_or("it failed"))))
-        }
+        Some(message) if message.kind == Kind::Failed => Err(Error::says(format_args!(
+            "{}",
+            core::str::from_utf8(message.payload).unwrap_or("it failed")
+        ))),
         _ => Ok(()),
     }
 }

@@ -52,7 +52,11 @@ fn is_protected(file: BorrowedFd<'_>) -> bool {
 
 /// A view of `file` that cannot be written.
 pub fn seal(file: OwnedFd) -> Result<OwnedFd> {
-    if is_protected(file.as_fd()) { Ok(file) } else { protect(file) }
+    if is_protected(file.as_fd()) {
+        Ok(file)
+    } else {
+        protect(file)
+    }
 }
 
 fn protect(file: OwnedFd) -> Result<OwnedFd> {
@@ -64,7 +68,10 @@ fn protect(file: OwnedFd) -> Result<OwnedFd> {
     }
     let copy = memfd_create(c"roci", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).during("make a copy of roci")?;
     while sendfile(&copy, &file, None, 1 << 20).during("copy roci")? > 0 {}
-    fcntl_add_seals(&copy, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)
-        .during("seal the copy of roci")?;
+    fcntl_add_seals(
+        &copy,
+        SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
+    )
+    .during("seal the copy of roci")?;
     Ok(copy)
 }

@@ -20,15 +20,25 @@ pub struct Profile {
 impl Profile {
     /// Compiles the configuration's profile; `None` where it has none.
     pub fn compile(spec: &Spec<'static>) -> Result<Option<Self>> {
-        let Some(seccomp) = &spec.linux.seccomp else { return Ok(None) };
-        let notifies = spec.list(seccomp.rules).iter().any(|rule| rule.action == Action::Notify);
+        let Some(seccomp) = &spec.linux.seccomp else {
+            return Ok(None);
+        };
+        let notifies = spec
+            .list(seccomp.rules)
+            .iter()
+            .any(|rule| rule.action == Action::Notify);
         if notifies || seccomp.default_action == Action::Notify {
-            return Err(Error::said("linux.seccomp: SCMP_ACT_NOTIFY is not supported by this version of roci"));
+            return Err(Error::said(
+                "linux.seccomp: SCMP_ACT_NOTIFY is not supported by this version of roci",
+            ));
         }
         let filter = FILTER.take();
         compile(spec, seccomp, Machine::HOST, SCRATCH.take(), filter)
             .map_err(|error| Error::says(format_args!("linux.seccomp: {error}")))?;
-        Ok(Some(Self { filter, flags: seccomp.flags }))
+        Ok(Some(Self {
+            filter,
+            flags: seccomp.flags,
+        }))
     }
 
     /// Puts the filter on this process.

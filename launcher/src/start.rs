@@ -28,7 +28,10 @@ pub fn start(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
     let mut state = State::new();
     let status = state::look(&container, state::STATE.take(), &mut state, &proc)?;
     if status != Status::Created {
-        return Err(Error::says(format_args!("cannot start: container is not in created state: it is {}", status.name())));
+        return Err(Error::says(format_args!(
+            "cannot start: container is not in created state: it is {}",
+            status.name()
+        )));
     }
     open_gate(&container, state.pid, &proc).inspect_err(|_| {
         // Step 7 failed: the container is stopped, and only delete is left.
@@ -92,7 +95,10 @@ fn open_gate(container: &Container, pid: i32, proc: &Proc) -> Result<()> {
 /// Waits until there is something to read; `false` where the process has died instead.
 fn wait_for_byte(fifo: &OwnedFd, pidfd: Option<&OwnedFd>, pid: i32, proc: &Proc) -> Result<bool> {
     /// How often a kernel without pidfds (before 5.3) is asked whether the process is still there.
-    const INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    const INTERVAL: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 50_000_000,
+    };
     loop {
         let mut fds = heapless::Vec::<PollFd<'_>, 2>::new();
         let _ = fds.push(PollFd::new(fifo, PollFlags::IN));

@@ -56,7 +56,11 @@ pub fn look<'a>(
         }
         return Ok(status);
     }
-    Ok(if container.is_busy() { Status::Creating } else { Status::Stopped })
+    Ok(if container.is_busy() {
+        Status::Creating
+    } else {
+        Status::Stopped
+    })
 }
 
 /// The state as it is printed: a stopped container has no process, and one without state.json at least an id.
@@ -122,7 +126,16 @@ pub fn list(invocation: &Invocation) -> Result<()> {
         let name = entry.file_name();
         if name.to_str().is_ok_and(|name| spec_core::state::check_id(name).is_ok()) {
             // A container that is deleted meanwhile, and anything that is not one, is left out.
-            let _ = list_one(&root, name, memory, &proc, format, &mut is_first, invocation.has(Opt::Quiet), &mut out);
+            let _ = list_one(
+                &root,
+                name,
+                memory,
+                &proc,
+                format,
+                &mut is_first,
+                invocation.has(Opt::Quiet),
+                &mut out,
+            );
         }
     }
     if format == Format::Json {
@@ -165,7 +178,10 @@ fn list_one(
     }
     let mut pid = heapless::String::<12>::new();
     let _ = write!(pid, "{}", view.pid);
-    write_row(out, [view.id, &pid, status.name(), view.bundle, view.created, view.owner]);
+    write_row(
+        out,
+        [view.id, &pid, status.name(), view.bundle, view.created, view.owner],
+    );
     Ok(())
 }
 
@@ -221,12 +237,7 @@ pub fn ps(invocation: &Invocation) -> Result<()> {
 
 /// Calls `each` with every process of the container, by the runtime's pid: those of its cgroup, or, where it has none, the
 /// first one and all that descend from it.
-pub fn for_each_process(
-    state: &State<'_>,
-    status: Status,
-    proc: &Proc,
-    each: &mut dyn FnMut(i32),
-) -> Result<()> {
+pub fn for_each_process(state: &State<'_>, status: Status, proc: &Proc, each: &mut dyn FnMut(i32)) -> Result<()> {
     if let Some(cgroup) = state.cgroup
         && let Some(host) = Host::detect(proc)
         && host.exists(cgroup.as_c_str())
@@ -242,7 +253,9 @@ pub fn for_each_process(
 }
 
 fn write_process(out: &mut Output, proc: &Proc, pid: i32) {
-    let Some(process) = crate::descendants::look(proc, pid) else { return };
+    let Some(process) = crate::descendants::look(proc, pid) else {
+        return;
+    };
     let state = char::from(process.state);
     let _ = write!(out, "{pid:<8} {:<8} {state:<6} ", process.parent);
     let mut memory = [0; 256];

@@ -110,9 +110,21 @@ impl Socket {
             RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
             _ => None,
         });
-        let Some((&first, payload)) = memory[..n].split_first() else { return Ok(None) };
-        let kinds = [Kind::Spawned, Kind::Hooks, Kind::Master, Kind::Ready, Kind::Failed, Kind::Go];
-        let kind = kinds.into_iter().find(|kind| *kind as u8 == first).ok_or(Errno::BADMSG)?;
+        let Some((&first, payload)) = memory[..n].split_first() else {
+            return Ok(None);
+        };
+        let kinds = [
+            Kind::Spawned,
+            Kind::Hooks,
+            Kind::Master,
+            Kind::Ready,
+            Kind::Failed,
+            Kind::Go,
+        ];
+        let kind = kinds
+            .into_iter()
+            .find(|kind| *kind as u8 == first)
+            .ok_or(Errno::BADMSG)?;
         Ok(Some(Message { kind, payload, fd }))
     }
 

@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-
 /// A point in time, UTC, printed as `2026-11-22T05:12:00.123456789Z`.
 #[derive(Clone, Copy)]
 pub struct Rfc3339 {
@@ -14,7 +13,10 @@ impl Rfc3339 {
     /// Now.
     pub fn now() -> Self {
         let now = sys::process::now(sys::process::Clock::Realtime);
-        Self { seconds: now.tv_sec.max(0) as u64, nanoseconds: now.tv_nsec as u32 }
+        Self {
+            seconds: now.tv_sec.max(0) as u64,
+            nanoseconds: now.tv_nsec as u32,
+        }
     }
 }
 
@@ -44,7 +46,11 @@ fn civil(days: u32) -> (u32, u32, u32) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     (era * 400 + year_of_era + u32::from(month <= 2), month, day)
 }
 
@@ -64,7 +70,10 @@ mod tests {
 
     #[test]
     fn printed_with_nanoseconds() {
-        let time = Rfc3339 { seconds: 1_000_000_000, nanoseconds: 42 };
+        let time = Rfc3339 {
+            seconds: 1_000_000_000,
+            nanoseconds: 42,
+        };
         assert_eq!(time.to_string(), "2001-09-09T01:46:40.000000042Z");
     }
 }

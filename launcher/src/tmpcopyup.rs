@@ -5,8 +5,8 @@ use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, RawDir, RawMode, Timestamps, Uid, chmodat, chownat, makedev, mkdirat, mknodat,
-    openat, readlinkat_raw, sendfile, statat, symlinkat, utimensat, Timespec,
+    AtFlags, FileType, Gid, Mode, OFlags, RawDir, RawMode, Timespec, Timestamps, Uid, chmodat, chownat, makedev,
+    mkdirat, mknodat, openat, readlinkat_raw, sendfile, statat, symlinkat, utimensat,
 };
 use rustix::io::{Errno, Result};
 use spec_core::limits::PATH_BYTES_MAX;
@@ -18,7 +18,12 @@ const DEPTH_MAX: usize = 64;
 pub fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
     copy_directory(from, to, 0)?;
     let stat = rustix::fs::fstat(from)?;
-    let to = openat(to, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let to = openat(
+        to,
+        c".",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     rustix::fs::fchown(&to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
     rustix::fs::fchmod(&to, Mode::from_raw_mode(stat.st_mode as RawMode & 0o7777))
 }
@@ -53,7 +58,12 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usiz
         }
         FileType::RegularFile => {
             let source = openat(from, name, open | OFlags::RDONLY, Mode::empty())?;
-            let copy = openat(to, name, open | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR)?;
+            let copy = openat(
+                to,
+                name,
+                open | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL,
+                Mode::RUSR | Mode::WUSR,
+            )?;
             while sendfile(&copy, &source, None, 1 << 20)? > 0 {}
         }
         FileType::Symlink => {
@@ -61,14 +71,29 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usiz
             let (target, _) = readlinkat_raw(from, name, &mut memory)?;
             symlinkat(crate::path::Path::join(&[target])?.as_c_str(), to, name)?;
         }
-        _ => mknodat(to, name, kind, mode, makedev(rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)))?,
+        _ => mknodat(
+            to,
+            name,
+            kind,
+            mode,
+            makedev(rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)),
+        )?,
     }
-    chownat(to, name, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)), AtFlags::SYMLINK_NOFOLLOW)?;
+    chownat(
+        to,
+        name,
+        Some(Uid::from_raw(stat.st_uid)),
+        Some(Gid::from_raw(stat.st_gid)),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?;
     if kind != FileType::Symlink {
         // After the owner, since changing that clears the set-id bits.
         chmodat(to, name, mode, AtFlags::empty())?;
     }
-    let time = |seconds: i64, nanoseconds: u64| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as _ };
+    let time = |seconds: i64, nanoseconds: u64| Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanoseconds as _,
+    };
     let times = Timestamps {
         last_access: time(stat.st_atime as i64, stat.st_atime_nsec as u64),
         last_modification: time(stat.st_mtime as i64, stat.st_mtime_nsec as u64),

@@ -12,11 +12,19 @@ pub fn refuse(spec: &Spec<'static>) -> Result<()> {
         ("linux.intelRdt", spec.linux.intel_rdt.is_some()),
         ("linux.memoryPolicy", spec.linux.memory_policy.is_some()),
         ("linux.netDevices", !spec.linux.net_devices.is_empty()),
-        ("process.apparmorProfile", process.is_some_and(|process| process.apparmor_profile.is_some())),
-        ("process.selinuxLabel", process.is_some_and(|process| process.selinux_label.is_some())),
+        (
+            "process.apparmorProfile",
+            process.is_some_and(|process| process.apparmor_profile.is_some()),
+        ),
+        (
+            "process.selinuxLabel",
+            process.is_some_and(|process| process.selinux_label.is_some()),
+        ),
     ];
     match asked.into_iter().find(|(_, asked)| *asked) {
-        Some((field, _)) => Err(Error::says(format_args!("{field}: not supported by this version of roci"))),
+        Some((field, _)) => Err(Error::says(format_args!(
+            "{field}: not supported by this version of roci"
+        ))),
         None => Ok(()),
     }
 }

@@ -75,7 +75,9 @@ fn parse_options(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<()
     document.write_str("{").map_err(long)?;
     let mut object = "";
     for (index, (group, member, is_text)) in MEMBERS.into_iter().enumerate() {
-        let Some(value) = invocation.value(Opt::Limit(index as u8)) else { continue };
+        let Some(value) = invocation.value(Opt::Limit(index as u8)) else {
+            continue;
+        };
         let separator = match object {
             "" => "",
             same if same == group => ",",
@@ -93,10 +95,14 @@ fn parse_options(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<()
         } else if value.parse::<i64>().is_ok() {
             document.write_str(value.trim_start_matches('+')).map_err(long)?;
         } else {
-            return Err(Error::usage(format_args!("update: {group} {member}: not a number: {value}")));
+            return Err(Error::usage(format_args!(
+                "update: {group} {member}: not a number: {value}"
+            )));
         }
     }
-    document.write_str(if object.is_empty() { "}" } else { "}}" }).map_err(long)?;
+    document
+        .write_str(if object.is_empty() { "}" } else { "}}" })
+        .map_err(long)?;
     let bytes = document.into_bytes();
     spec_core::parse_resources(bytes, OPTIONS_TEXTS.take(), spec)
         .map_err(|error| Error::says(format_args!("update: {error}")))

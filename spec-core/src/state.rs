@@ -211,10 +211,16 @@ pub fn write_oci_state(out: &mut dyn Write, state: &StateView<'_>, status: Statu
     object.number("pid", pid as u64)?;
     object.string("status", status.name())?;
     object.string("bundle", state.bundle)?;
-    object.string("rootfs", state.rootfs)?;
-    object.string("created", state.created)?;
+    // A hook runs before some of it is known.
+    for (name, value) in [("rootfs", state.rootfs), ("created", state.created)] {
+        if !value.is_empty() {
+            object.string(name, value)?;
+        }
+    }
     object.pairs("annotations", state.annotations)?;
-    object.string("owner", state.owner)?;
+    if !state.owner.is_empty() {
+        object.string("owner", state.owner)?;
+    }
     object.close()
 }
 

@@ -11,5 +11,9 @@ use crate::arch;
 pub unsafe fn call(number: u32, arguments: [usize; 6]) -> Result<usize> {
     // SAFETY: the caller's contract is the same.
     let result = unsafe { arch::syscall(number, arguments) };
-    if (-4095..0).contains(&result) { Err(Errno::from_raw_os_error(-result as i32)) } else { Ok(result as usize) }
+    if (-4095..0).contains(&result) {
+        Err(Errno::from_raw_os_error(-result as i32))
+    } else {
+        Ok(result as usize)
+    }
 }

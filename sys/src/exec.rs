@@ -24,7 +24,11 @@ unsafe impl<const N: usize> Send for StringList<'_, N> {}
 impl<'a, const N: usize> StringList<'a, N> {
     /// An empty list.
     pub const fn new() -> Self {
-        Self { pointers: [ptr::null(); N], len: 0, strings: PhantomData }
+        Self {
+            pointers: [ptr::null(); N],
+            len: 0,
+            strings: PhantomData,
+        }
     }
 
     /// Appends `string`; gives it back when the list is full.
@@ -46,7 +50,9 @@ impl<'a, const N: usize> StringList<'a, N> {
     /// The strings, in order.
     pub fn iter(&self) -> impl Iterator<Item = &'a CStr> + '_ {
         // SAFETY: every pointer below `len` came from a `&'a CStr`.
-        self.pointers[..self.len].iter().map(|&pointer| unsafe { CStr::from_ptr(pointer) })
+        self.pointers[..self.len]
+            .iter()
+            .map(|&pointer| unsafe { CStr::from_ptr(pointer) })
     }
 
     fn as_ptr(&self) -> *const *const c_char {
@@ -71,7 +77,14 @@ pub fn execve<const N: usize, const M: usize>(
     let result = unsafe {
         call(
             k::__NR_execve,
-            [path.as_ptr().addr(), arguments.as_ptr().addr(), environment.as_ptr().addr(), 0, 0, 0],
+            [
+                path.as_ptr().addr(),
+                arguments.as_ptr().addr(),
+                environment.as_ptr().addr(),
+                0,
+                0,
+                0,
+            ],
         )
     };
     result.err().unwrap_or(Errno::NOEXEC)
@@ -87,7 +100,14 @@ pub fn execve_with_own_environment<const N: usize>(
     let result = unsafe {
         call(
             k::__NR_execve,
-            [path.as_ptr().addr(), arguments.as_ptr().addr(), own.environment_pointers().addr(), 0, 0, 0],
+            [
+                path.as_ptr().addr(),
+                arguments.as_ptr().addr(),
+                own.environment_pointers().addr(),
+                0,
+                0,
+                0,
+            ],
         )
     };
     result.err().unwrap_or(Errno::NOEXEC)
@@ -103,12 +123,7 @@ pub struct Replacement<'a> {
 
 /// Replaces this program by the one at `path`, with this program's own arguments from number `first` on and its
 /// environment, of which one entry may be another. Neither list is copied, so neither has a limit here.
-pub fn execve_with_own_tail(
-    path: &CStr,
-    own: Arguments,
-    first: usize,
-    replacement: Option<&Replacement<'_>>,
-) -> Errno {
+pub fn execve_with_own_tail(path: &CStr, own: Arguments, first: usize, replacement: Option<&Replacement<'_>>) -> Errno {
     // SAFETY: the kernel laid out argv with a null behind its last pointer, and `first` goes no further than to that.
     let arguments = unsafe { own.argument_pointers().add(first.min(own.len())) };
     let environment = own.environment_pointers();
@@ -123,7 +138,12 @@ pub fn execve_with_own_tail(
         Some((slot, old))
     });
     // SAFETY: as for `execve`; both arrays end with the kernel's null, and the borrow keeps the new entry alive.
-    let result = unsafe { call(k::__NR_execve, [path.as_ptr().addr(), arguments.addr(), environment.addr(), 0, 0, 0]) };
+    let result = unsafe {
+        call(
+            k::__NR_execve,
+            [path.as_ptr().addr(), arguments.addr(), environment.addr(), 0, 0, 0],
+        )
+    };
     if let Some((slot, old)) = replaced {
         // SAFETY: as for the first write. The array must not keep a pointer to what was only borrowed.
         unsafe { slot.write(old.as_ptr()) };

@@ -57,8 +57,20 @@ pub fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
     request[..2].copy_from_slice(b"lo");
     request[16..18].copy_from_slice(&(IFF_UP | IFF_RUNNING).to_ne_bytes());
     // SAFETY: SIOCSIFFLAGS reads a `struct ifreq` from `request`, which is at least that long.
-    unsafe { call(k::__NR_ioctl, [socket.as_raw_fd() as usize, SIOCSIFFLAGS, request.as_ptr().addr(), 0, 0, 0]) }
-        .map(drop)
+    unsafe {
+        call(
+            k::__NR_ioctl,
+            [
+                socket.as_raw_fd() as usize,
+                SIOCSIFFLAGS,
+                request.as_ptr().addr(),
+                0,
+                0,
+                0,
+            ],
+        )
+    }
+    .map(drop)
 }
 
 /// The working directory's path. Outside of this process's root it begins with "(unreachable)".

@@ -48,19 +48,20 @@ pub fn set_attributes(fd: BorrowedFd<'_>, recursive: bool, attributes: &MountAtt
 }
 
 /// `mount(2)` with the flag word as the kernel defines it. `None` is a null pointer.
-pub fn mount(
-    source: Option<&CStr>,
-    target: &CStr,
-    kind: Option<&CStr>,
-    flags: u32,
-    data: Option<&CStr>,
-) -> Result<()> {
+pub fn mount(source: Option<&CStr>, target: &CStr, kind: Option<&CStr>, flags: u32, data: Option<&CStr>) -> Result<()> {
     let pointer = |text: Option<&CStr>| text.map_or(0, |text| text.as_ptr().addr());
     // SAFETY: the kernel reads up to four NUL-terminated strings that are borrowed for the call.
     unsafe {
         call(
             k::__NR_mount,
-            [pointer(source), target.as_ptr().addr(), pointer(kind), flags as usize, pointer(data), 0],
+            [
+                pointer(source),
+                target.as_ptr().addr(),
+                pointer(kind),
+                flags as usize,
+                pointer(data),
+                0,
+            ],
         )
     }
     .map(drop)

@@ -111,7 +111,10 @@ pub fn spawn(options: &SpawnOptions<'_>) -> Result<Spawned> {
     }
     // SAFETY: the kernel set `pidfd` to a new descriptor, which nobody else knows.
     let pidfd = (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
-    Ok(Spawned::Parent(Child { pid: result as i32, pidfd }))
+    Ok(Spawned::Parent(Child {
+        pid: result as i32,
+        pidfd,
+    }))
 }
 
 /// `clone(2)`: no cgroup, no time namespace (its bit lies where `clone` has the exit signal).
@@ -149,14 +152,26 @@ pub fn fork() -> Result<Option<i32>> {
 pub fn set_rlimit(pid: i32, resource: u8, soft: u64, hard: u64) -> Result<()> {
     let new = [soft, hard];
     // SAFETY: prlimit64 reads a `struct rlimit64` of two 64-bit numbers from `new` and writes nothing for a null old limit.
-    unsafe { call(k::__NR_prlimit64, [pid as usize, usize::from(resource), new.as_ptr().addr(), 0, 0, 0]) }.map(drop)
+    unsafe {
+        call(
+            k::__NR_prlimit64,
+            [pid as usize, usize::from(resource), new.as_ptr().addr(), 0, 0, 0],
+        )
+    }
+    .map(drop)
 }
 
 /// Gives this process a session keyring of its own, so that it does not hold the keys of its caller.
 pub fn join_new_session_keyring(name: &core::ffi::CStr) -> Result<()> {
     const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
     // SAFETY: the kernel reads the NUL-terminated name.
-    unsafe { call(k::__NR_keyctl, [KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr().addr(), 0, 0, 0, 0]) }.map(drop)
+    unsafe {
+        call(
+            k::__NR_keyctl,
+            [KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr().addr(), 0, 0, 0, 0],
+        )
+    }
+    .map(drop)
 }
 
 /// `struct sched_attr` of `linux/sched/types.h`, its first version.

@@ -16,7 +16,10 @@ struct Scratch {
 // SAFETY: every byte range belongs to one `ScratchString`, which got it from an atomic addition.
 unsafe impl Sync for Scratch {}
 
-static SCRATCH: Scratch = Scratch { used: AtomicUsize::new(0), bytes: UnsafeCell::new([0; SCRATCH_BYTES]) };
+static SCRATCH: Scratch = Scratch {
+    used: AtomicUsize::new(0),
+    bytes: UnsafeCell::new([0; SCRATCH_BYTES]),
+};
 
 /// A string with a NUL behind it. It is a few words long, so it is cheap to return, unlike an array of `PATH_MAX` bytes, each
 /// of which would also make the stack touch a page.
@@ -52,14 +55,19 @@ impl ScratchString {
     /// Formats; `None` where that is longer than `longest` bytes, or where the memory is full.
     pub fn format(text: core::fmt::Arguments<'_>, longest: usize) -> Option<Self> {
         let mut string = Self::reserve(longest)?;
-        let mut writer = Whole { bytes: string.bytes_mut(), len: 0 };
+        let mut writer = Whole {
+            bytes: string.bytes_mut(),
+            len: 0,
+        };
         core::fmt::write(&mut writer, text).ok()?;
         let len = writer.len;
         string.bytes_mut()[len..].fill(0);
         // The surplus behind the text is given back, unless the formatting took more.
         let end = string.end();
         let shorter = string.at() + len + 1;
-        let _ = SCRATCH.used.compare_exchange(end, shorter, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = SCRATCH
+            .used
+            .compare_exchange(end, shorter, Ordering::Relaxed, Ordering::Relaxed);
         string.len = len as u32;
         Some(string)
     }
@@ -71,7 +79,10 @@ impl ScratchString {
             return None;
         }
         // Both are below SCRATCH_BYTES.
-        let mut string = Self { start: NonZeroU32::MIN.saturating_add(start as u32), len: len as u32 };
+        let mut string = Self {
+            start: NonZeroU32::MIN.saturating_add(start as u32),
+            len: len as u32,
+        };
         string.whole_mut()[len] = 0;
         Some(string)
     }
@@ -119,7 +130,9 @@ impl ScratchString {
 impl Drop for ScratchString {
     #[inline(never)]
     fn drop(&mut self) {
-        let _ = SCRATCH.used.compare_exchange(self.end(), self.at(), Ordering::Relaxed, Ordering::Relaxed);
+        let _ = SCRATCH
+            .used
+            .compare_exchange(self.end(), self.at(), Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -132,7 +145,10 @@ struct Whole<'a> {
 impl core::fmt::Write for Whole<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let end = self.len + text.len();
-        self.bytes.get_mut(self.len..end).ok_or(core::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.bytes
+            .get_mut(self.len..end)
+            .ok_or(core::fmt::Error)?
+            .copy_from_slice(text.as_bytes());
         self.len = end;
         Ok(())
     }
@@ -144,9 +160,17 @@ mod tests {
 
     #[test]
     fn strings_are_joined_formatted_and_bounded() {
-        assert_eq!(ScratchString::join(&[b"/a", b"/", b"b"], 4).unwrap().as_c_str(), c"/a/b");
+        assert_eq!(
+            ScratchString::join(&[b"/a", b"/", b"b"], 4).unwrap().as_c_str(),
+            c"/a/b"
+        );
         assert!(ScratchString::join(&[b"/a", b"/", b"b"], 3).is_none());
-        assert_eq!(ScratchString::format(format_args!("self/fd/{}", 7), 9).unwrap().as_str(), "self/fd/7");
+        assert_eq!(
+            ScratchString::format(format_args!("self/fd/{}", 7), 9)
+                .unwrap()
+                .as_str(),
+            "self/fd/7"
+        );
         assert!(ScratchString::format(format_args!("self/fd/{}", 77), 9).is_none());
     }
 

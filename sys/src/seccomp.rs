@@ -26,10 +26,18 @@ pub fn load_filter<T: Copy>(program: &[T], flags: u32) -> Result<()> {
         length: u16,
         instructions: *const T,
     }
-    let program = Program { length, instructions: program.as_ptr() };
+    let program = Program {
+        length,
+        instructions: program.as_ptr(),
+    };
     let address = ptr::from_ref(&program).addr();
     // SAFETY: the kernel reads the structure and `length` instructions of 8 bytes, all of which is borrowed for the call.
-    match unsafe { call(k::__NR_seccomp, [SECCOMP_SET_MODE_FILTER, flags as usize, address, 0, 0, 0]) } {
+    match unsafe {
+        call(
+            k::__NR_seccomp,
+            [SECCOMP_SET_MODE_FILTER, flags as usize, address, 0, 0, 0],
+        )
+    } {
         // Before 3.17 there was prctl, which takes no flags.
         Err(Errno::NOSYS) if flags == 0 => {
             // SAFETY: as above.

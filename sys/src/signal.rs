@@ -42,7 +42,14 @@ pub fn set_blocked(set: SignalSet) -> SignalSet {
     let _ = unsafe {
         call(
             k::__NR_rt_sigprocmask,
-            [SIG_SETMASK, ptr::from_ref(&set.0).addr(), (&raw mut old).addr(), SET_BYTES, 0, 0],
+            [
+                SIG_SETMASK,
+                ptr::from_ref(&set.0).addr(),
+                (&raw mut old).addr(),
+                SET_BYTES,
+                0,
+                0,
+            ],
         )
     };
     SignalSet(old)
@@ -53,7 +60,12 @@ pub fn blocked() -> SignalSet {
     const SIG_BLOCK: usize = 0;
     let mut old = 0_u64;
     // SAFETY: a null new set changes nothing; the kernel writes 8 bytes to the old one.
-    let _ = unsafe { call(k::__NR_rt_sigprocmask, [SIG_BLOCK, 0, (&raw mut old).addr(), SET_BYTES, 0, 0]) };
+    let _ = unsafe {
+        call(
+            k::__NR_rt_sigprocmask,
+            [SIG_BLOCK, 0, (&raw mut old).addr(), SET_BYTES, 0, 0],
+        )
+    };
     SignalSet(old)
 }
 
@@ -61,7 +73,12 @@ pub fn blocked() -> SignalSet {
 pub fn wait_for(set: SignalSet) -> Result<u8> {
     loop {
         // SAFETY: the kernel reads 8 bytes; null for the siginfo and the timeout means that neither is wanted.
-        match unsafe { call(k::__NR_rt_sigtimedwait, [ptr::from_ref(&set.0).addr(), 0, 0, SET_BYTES, 0, 0]) } {
+        match unsafe {
+            call(
+                k::__NR_rt_sigtimedwait,
+                [ptr::from_ref(&set.0).addr(), 0, 0, SET_BYTES, 0, 0],
+            )
+        } {
             Ok(signal) => return Ok(signal as u8),
             // SIGCONT or a tracer interrupts the wait.
             Err(Errno::INTR) => {}
@@ -77,7 +94,14 @@ pub fn open_signal_fd(set: SignalSet) -> Result<OwnedFd> {
     unsafe {
         let fd = call(
             k::__NR_signalfd4,
-            [usize::MAX, ptr::from_ref(&set.0).addr(), SET_BYTES, SFD_CLOEXEC_NONBLOCK, 0, 0],
+            [
+                usize::MAX,
+                ptr::from_ref(&set.0).addr(),
+                SET_BYTES,
+                SFD_CLOEXEC_NONBLOCK,
+                0,
+                0,
+            ],
         )?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
     }
@@ -87,7 +111,12 @@ pub fn open_signal_fd(set: SignalSet) -> Result<OwnedFd> {
 pub fn read_signal_fd(fd: BorrowedFd<'_>) -> Option<u8> {
     let mut info = [0_u32; 32];
     // SAFETY: the kernel writes at most the 128 bytes of a `struct signalfd_siginfo`; its first word is the number.
-    let n = unsafe { call(k::__NR_read, [fd.as_raw_fd() as usize, info.as_mut_ptr().addr(), 128, 0, 0, 0]) };
+    let n = unsafe {
+        call(
+            k::__NR_read,
+            [fd.as_raw_fd() as usize, info.as_mut_ptr().addr(), 128, 0, 0, 0],
+        )
+    };
     matches!(n, Ok(128)).then_some(info[0] as u8)
 }
 
@@ -100,8 +129,13 @@ pub fn send(pid: i32, signal: u8) -> Result<()> {
 /// Sends `signal` to the process that `pidfd` stands for (Linux 5.1).
 pub fn send_to(pidfd: BorrowedFd<'_>, signal: u8) -> Result<()> {
     // SAFETY: pidfd_send_signal takes numbers, and null for the siginfo.
-    unsafe { call(k::__NR_pidfd_send_signal, [pidfd.as_raw_fd() as usize, usize::from(signal), 0, 0, 0, 0]) }
-        .map(drop)
+    unsafe {
+        call(
+            k::__NR_pidfd_send_signal,
+            [pidfd.as_raw_fd() as usize, usize::from(signal), 0, 0, 0, 0],
+        )
+    }
+    .map(drop)
 }
 
 /// Puts every signal back to its default action.
@@ -131,7 +165,10 @@ pub fn set_disposition(signal: u8, disposition: Disposition) {
     let action = [disposition as usize, 0, 0, 0, 0];
     // SAFETY: the kernel reads at most 32 bytes of `action` and, for a null old action, writes nothing.
     let _ = unsafe {
-        call(k::__NR_rt_sigaction, [usize::from(signal), action.as_ptr().addr(), 0, SET_BYTES, 0, 0])
+        call(
+            k::__NR_rt_sigaction,
+            [usize::from(signal), action.as_ptr().addr(), 0, SET_BYTES, 0, 0],
+        )
     };
 }
 
@@ -141,9 +178,16 @@ pub fn disposition(signal: u8) -> Disposition {
     // SAFETY: null for the new action changes nothing; the kernel writes at most the 32 bytes of a `struct
     // kernel_sigaction`, of which the handler is the first word.
     let _ = unsafe {
-        call(k::__NR_rt_sigaction, [usize::from(signal), 0, action.as_mut_ptr().addr(), SET_BYTES, 0, 0])
+        call(
+            k::__NR_rt_sigaction,
+            [usize::from(signal), 0, action.as_mut_ptr().addr(), SET_BYTES, 0, 0],
+        )
     };
-    if action[0] == Disposition::Ignore as usize { Disposition::Ignore } else { Disposition::Default }
+    if action[0] == Disposition::Ignore as usize {
+        Disposition::Ignore
+    } else {
+        Disposition::Default
+    }
 }
 
 /// Asks for `signal` when this process's parent ends; real-time signals too, which rustix's type does not name.

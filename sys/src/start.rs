@@ -18,7 +18,12 @@ impl Arguments {
     #[doc(hidden)]
     pub unsafe fn from_stack(stack: *const usize) -> Self {
         // SAFETY: the kernel puts argc at the initial stack pointer (`create_elf_tables` in fs/binfmt_elf.c).
-        unsafe { Self { argc: stack.read(), argv: stack.add(1).cast() } }
+        unsafe {
+            Self {
+                argc: stack.read(),
+                argv: stack.add(1).cast(),
+            }
+        }
     }
 
     /// How many arguments there are, the program's own name included.
@@ -61,7 +66,10 @@ impl Arguments {
     /// The value of the environment variable `name`, or `None` where it is not set.
     pub fn variable(&self, name: &str) -> Option<&'static CStr> {
         self.environment().find_map(|entry| {
-            let rest = entry.to_bytes_with_nul().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            let rest = entry
+                .to_bytes_with_nul()
+                .strip_prefix(name.as_bytes())?
+                .strip_prefix(b"=")?;
             CStr::from_bytes_with_nul(rest).ok()
         })
     }

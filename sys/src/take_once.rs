@@ -16,7 +16,10 @@ unsafe impl<T: Send> Sync for TakeOnce<T> {}
 impl<T> TakeOnce<T> {
     /// Wraps `value`.
     pub const fn new(value: T) -> Self {
-        Self { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
+        Self {
+            taken: AtomicBool::new(false),
+            value: UnsafeCell::new(value),
+        }
     }
 
     /// The value, for the rest of the program.
@@ -98,7 +101,10 @@ unsafe impl<const N: usize> Sync for Notes<N> {}
 impl<const N: usize> Notes<N> {
     /// An empty buffer.
     pub const fn new() -> Self {
-        Self { used: core::sync::atomic::AtomicUsize::new(0), bytes: UnsafeCell::new([0; N]) }
+        Self {
+            used: core::sync::atomic::AtomicUsize::new(0),
+            bytes: UnsafeCell::new([0; N]),
+        }
     }
 
     /// Formats `text` into the buffer.
@@ -134,7 +140,11 @@ const MARK: &str = "…";
 impl<'a> Truncating<'a> {
     /// Writes into `bytes`.
     pub fn new(bytes: &'a mut [u8]) -> Self {
-        Self { bytes, len: 0, cut: false }
+        Self {
+            bytes,
+            len: 0,
+            cut: false,
+        }
     }
 
     /// The text so far.

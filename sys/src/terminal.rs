@@ -25,7 +25,14 @@ pub fn foreground_group(fd: BorrowedFd<'_>) -> Result<i32> {
     unsafe {
         call(
             k::__NR_ioctl,
-            [fd.as_raw_fd() as usize, linux_raw_sys::ioctl::TIOCGPGRP as usize, (&raw mut group).addr(), 0, 0, 0],
+            [
+                fd.as_raw_fd() as usize,
+                linux_raw_sys::ioctl::TIOCGPGRP as usize,
+                (&raw mut group).addr(),
+                0,
+                0,
+                0,
+            ],
         )
     }?;
     Ok(group)
@@ -37,7 +44,14 @@ pub fn set_foreground_group(fd: BorrowedFd<'_>, group: i32) -> Result<()> {
     unsafe {
         call(
             k::__NR_ioctl,
-            [fd.as_raw_fd() as usize, linux_raw_sys::ioctl::TIOCSPGRP as usize, (&raw const group).addr(), 0, 0, 0],
+            [
+                fd.as_raw_fd() as usize,
+                linux_raw_sys::ioctl::TIOCSPGRP as usize,
+                (&raw const group).addr(),
+                0,
+                0,
+                0,
+            ],
         )
     }
     .map(drop)

@@ -48,13 +48,20 @@ impl Host {
     pub fn detect(proc: &Proc) -> Option<Self> {
         let top = open(c"/sys/fs/cgroup", DIRECTORY, Mode::empty()).ok()?;
         let is_v2 = fstatfs(&top).ok()?.f_type as u64 == CGROUP2_MAGIC;
-        let mut host = Self { top, is_v2, hierarchies: Vec::new(), own: String::new() };
+        let mut host = Self {
+            top,
+            is_v2,
+            hierarchies: Vec::new(),
+            own: String::new(),
+        };
         let file = proc.open_file(c"self/cgroup", OFlags::RDONLY).ok()?;
         let mut memory = [0; 4096];
         let n = rustix::io::read(&file, &mut memory).ok()?;
         for line in core::str::from_utf8(&memory[..n]).ok()?.lines() {
             let mut fields = line.splitn(3, ':').skip(1);
-            let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+            let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
+                continue;
+            };
             let name = controllers.strip_prefix("name=").unwrap_or(controllers);
             if is_v2 == name.is_empty() && host.own.is_empty() {
                 let _ = host.own.push_str(path);
@@ -73,7 +80,10 @@ impl Host {
     /// this process's own cgroup, so that the container stays inside what limits roci; in version 2 from the cgroup above
     /// it, since a cgroup with processes cannot hand controllers on.
     pub fn path_for(&self, spec: &Spec<'static>, id: &CStr) -> Result<Path> {
-        let wanted = spec.linux.cgroups_path.map_or(id.to_bytes(), |path| path.as_c_str().to_bytes());
+        let wanted = spec
+            .linux
+            .cgroups_path
+            .map_or(id.to_bytes(), |path| path.as_c_str().to_bytes());
         let own = self.own.trim_end_matches('/');
         let base = match (wanted.starts_with(b"/"), self.is_v2) {
             (true, _) => "",
@@ -81,7 +91,9 @@ impl Host {
             (false, false) => own,
         };
         if components(wanted).next().is_none() {
-            return Err(Error::said("linux.cgroupsPath: the root cgroup cannot be a container's"));
+            return Err(Error::said(
+                "linux.cgroupsPath: the root cgroup cannot be a container's",
+            ));
         }
         let slash: &[u8] = if wanted.starts_with(b"/") { b"" } else { b"/" };
         let end = wanted.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
@@ -155,9 +167,15 @@ impl Host {
         for directory in self.directories(path) {
             let directory = directory.during("join cgroup path")?;
             let procs = Path::join(&[directory.as_str().as_bytes(), b"/cgroup.procs"]).during("join cgroup path")?;
-            match openat(&self.top, procs.as_c_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+            match openat(
+                &self.top,
+                procs.as_c_str(),
+                OFlags::WRONLY | OFlags::CLOEXEC,
+                Mode::empty(),
+            ) {
                 Ok(file) => {
-                    write_all(file.as_fd(), text.as_bytes()).during_with(format_args!("join cgroup {}", directory.as_str()))?;
+                    write_all(file.as_fd(), text.as_bytes())
+                        .during_with(format_args!("join cgroup {}", directory.as_str()))?;
                 }
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(Error::new("open cgroup.procs", errno)),
@@ -170,7 +188,10 @@ impl Host {
 const REMOVE_ATTEMPTS: u32 = 200;
 
 fn pause_ms(milliseconds: u32) {
-    let pause = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(milliseconds * 1_000_000) as _ };
+    let pause = rustix::time::Timespec {
+        tv_sec: 0,
+        tv_nsec: i64::from(milliseconds * 1_000_000) as _,
+    };
     // `poll` without descriptors sleeps, and needs no other call in the executable.
     let _ = rustix::event::poll(&mut [], Some(&pause));
 }
@@ -202,7 +223,12 @@ fn remove_below(directory: BorrowedFd<'_>, depth: usize) {
 }
 
 fn processes_of(directory: BorrowedFd<'_>, each: &mut dyn FnMut(i32), depth: usize) {
-    if let Ok(file) = openat(directory, c"cgroup.procs", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+    if let Ok(file) = openat(
+        directory,
+        c"cgroup.procs",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    ) {
         let mut memory = [0; 4096];
         let mut kept = 0;
         while let Ok(n) = rustix::io::read(&file, &mut memory[kept..]) {
@@ -210,7 +236,10 @@ fn processes_of(directory: BorrowedFd<'_>, each: &mut dyn FnMut(i32), depth: usi
                 break;
             }
             let end = kept + n;
-            let whole = memory[..end].iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+            let whole = memory[..end]
+                .iter()
+                .rposition(|&byte| byte == b'\n')
+                .map_or(0, |last| last + 1);
             for line in core::str::from_utf8(&memory[..whole]).unwrap_or("").lines() {
                 if let Ok(pid) = line.parse() {
                     each(pid);
@@ -243,7 +272,13 @@ pub struct NewCgroup<'a> {
 impl<'a> NewCgroup<'a> {
     /// Makes the cgroup in every hierarchy.
     pub fn make(host: &'a Host, path: Path) -> Result<Self> {
-        let mut new = Self { host, path, procs: Vec::new(), directory: None, kept: false };
+        let mut new = Self {
+            host,
+            path,
+            procs: Vec::new(),
+            directory: None,
+            kept: false,
+        };
         new.fill()?;
         Ok(new)
     }
@@ -316,7 +351,11 @@ fn make_directory(top: BorrowedFd<'_>, path: &CStr) -> core::result::Result<(), 
         Err(errno) => return Err(errno),
     }
     let bytes = path.to_bytes();
-    for (index, _) in bytes.iter().enumerate().filter(|&(index, &byte)| byte == b'/' && index > 0) {
+    for (index, _) in bytes
+        .iter()
+        .enumerate()
+        .filter(|&(index, &byte)| byte == b'/' && index > 0)
+    {
         let prefix = Path::join(&[&bytes[..index]])?;
         match mkdirat(top, prefix.as_c_str(), Mode::from_raw_mode(0o755)) {
             Ok(()) => {
@@ -340,7 +379,11 @@ fn make_directory(top: BorrowedFd<'_>, path: &CStr) -> core::result::Result<(), 
 /// and is an error for who asks for a limit of it.
 fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
     let bytes = path.to_bytes();
-    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| index);
+    let ends = bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'/')
+        .map(|(index, _)| index);
     for end in core::iter::once(0).chain(ends) {
         let slash: &[u8] = if end == 0 { b"" } else { b"/" };
         let file = |name: &[u8], flags| {
@@ -349,9 +392,19 @@ fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
         };
         let mut memory = [0; 256];
         let available = file(b"cgroup.controllers", OFlags::RDONLY);
-        let Some(n) = available.ok().and_then(|file| rustix::io::read(&file, &mut memory).ok()) else { continue };
-        let Ok(control) = file(b"cgroup.subtree_control", OFlags::WRONLY) else { continue };
-        for name in memory[..n].split(|byte| byte.is_ascii_whitespace()).filter(|name| !name.is_empty()) {
+        let Some(n) = available
+            .ok()
+            .and_then(|file| rustix::io::read(&file, &mut memory).ok())
+        else {
+            continue;
+        };
+        let Ok(control) = file(b"cgroup.subtree_control", OFlags::WRONLY) else {
+            continue;
+        };
+        for name in memory[..n]
+            .split(|byte| byte.is_ascii_whitespace())
+            .filter(|name| !name.is_empty())
+        {
             // One at a time: of several, one that is refused takes the others with it.
             if let Ok(word) = Path::join(&[b"+", name]) {
                 let _ = rustix::io::write(&control, word.as_c_str().to_bytes());
@@ -381,4 +434,3 @@ fn fill_cpuset(directory: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
     }
     Ok(())
 }
-

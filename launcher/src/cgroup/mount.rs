@@ -21,7 +21,9 @@ use crate::path::Path;
 /// its own limits (CVE-2023-25809).
 pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()> {
     let Some(host) = Host::detect(around.proc) else {
-        return Err(Error::said("the host has no cgroups at /sys/fs/cgroup: leave this mount out"));
+        return Err(Error::said(
+            "the host has no cgroups at /sys/fs/cgroup: leave this mount out",
+        ));
     };
     let namespaced = around.spec.linux.namespace(NamespaceKind::Cgroup).is_some();
     let read_only = mount.plan.flags & MS_RDONLY != 0;
@@ -34,11 +36,19 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
                 other => return other.during("mount cgroup2"),
             }
         }
-        let here = open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).during("open directory")?;
+        let here =
+            open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).during("open directory")?;
         return bind_directory(around, "", here.as_fd(), !namespaced || read_only);
     }
     let data = Some(c"mode=755,size=64k");
-    mount_call(Some(c"cgroup"), c".", Some(c"tmpfs"), mount.plan.flags & !MS_RDONLY, data).during("mount tmpfs")?;
+    mount_call(
+        Some(c"cgroup"),
+        c".",
+        Some(c"tmpfs"),
+        mount.plan.flags & !MS_RDONLY,
+        data,
+    )
+    .during("mount tmpfs")?;
     let links = crate::root::Links::Refuse;
     let top = around
         .root
@@ -47,8 +57,13 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
     for hierarchy in &host.hierarchies {
         let name = Path::join(&[hierarchy.name.as_bytes()]).during("join cgroup path")?;
         mkdirat(&top, name.as_c_str(), Mode::from_raw_mode(0o755)).during("make directory")?;
-        let directory = openat(&top, name.as_c_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .during("open directory")?;
+        let directory = openat(
+            &top,
+            name.as_c_str(),
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .during("open directory")?;
         if namespaced {
             fchdir(&directory).during("enter directory")?;
             let is_named = matches!(hierarchy.name.as_str(), "systemd" | "openrc" | "elogind");
@@ -58,9 +73,17 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
                 Path::join(&[hierarchy.name.as_bytes()])
             }
             .during("join cgroup path")?;
-            match mount_call(Some(c"cgroup"), c".", Some(c"cgroup"), mount.plan.flags, Some(data.as_c_str())) {
+            match mount_call(
+                Some(c"cgroup"),
+                c".",
+                Some(c"cgroup"),
+                mount.plan.flags,
+                Some(data.as_c_str()),
+            ) {
                 Ok(()) => {}
-                Err(Errno::PERM | Errno::BUSY | Errno::INVAL) => bind_directory(around, &hierarchy.name, directory.as_fd(), true)?,
+                Err(Errno::PERM | Errno::BUSY | Errno::INVAL) => {
+                    bind_directory(around, &hierarchy.name, directory.as_fd(), true)?
+                }
                 Err(errno) => return Err(Error::new("mount cgroup", errno)),
             }
         } else {
@@ -71,7 +94,11 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
             symlinkat(name.as_c_str(), &top, link.as_c_str()).during("make link")?;
         }
     }
-    if read_only { make_read_only(top.as_fd(), false) } else { Ok(()) }
+    if read_only {
+        make_read_only(top.as_fd(), false)
+    } else {
+        Ok(())
+    }
 }
 
 /// Shows the host's directory of the container's cgroup in `hierarchy`, on `here`.
@@ -92,11 +119,15 @@ fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'
                 Ok(())
             };
         }
-        Err(errno) => return Err(Error::new(crate::error::keep(format_args!("open {}", path.as_str())), errno)),
+        Err(errno) => {
+            return Err(Error::new(
+                crate::error::keep(format_args!("open {}", path.as_str())),
+                errno,
+            ));
+        }
     };
     if read_only {
         return attach_read_only(tree.as_fd(), here, true);
     }
     attach(tree.as_fd(), here).during("bind cgroup")
 }
-

@@ -67,15 +67,28 @@ pub fn apply(
     }
     for limit in spec.list(resources.rdma) {
         if let Some(handles) = limit.hca_handles {
-            cgroup.set("rdma", "rdma.max", "rdma.max", format_args!("{} hca_handle={handles}", limit.device))?;
+            cgroup.set(
+                "rdma",
+                "rdma.max",
+                "rdma.max",
+                format_args!("{} hca_handle={handles}", limit.device),
+            )?;
         }
         if let Some(objects) = limit.hca_objects {
-            cgroup.set("rdma", "rdma.max", "rdma.max", format_args!("{} hca_object={objects}", limit.device))?;
+            cgroup.set(
+                "rdma",
+                "rdma.max",
+                "rdma.max",
+                format_args!("{} hca_object={objects}", limit.device),
+            )?;
         }
     }
     for pair in spec.list(resources.unified) {
         if !host.is_v2 {
-            return Err(Error::says(format_args!("linux.resources.unified {}: needs cgroup version 2", pair.key)));
+            return Err(Error::says(format_args!(
+                "linux.resources.unified {}: needs cgroup version 2",
+                pair.key
+            )));
         }
         let controller = pair.key.as_str().split('.').next().unwrap_or_default();
         cgroup.set(controller, "", pair.key.as_str(), format_args!("{}", pair.value))?;
@@ -103,7 +116,13 @@ pub fn is_frozen(host: &Host, path: &CStr) -> bool {
 /// Reads a file of the cgroup.
 pub fn read<'m>(host: &Host, path: &CStr, controller: &str, file: &str, memory: &'m mut [u8]) -> Option<&'m str> {
     let name = Cgroup { host, path }.file(controller, file).ok()??;
-    let file = openat(&host.top, name.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let file = openat(
+        &host.top,
+        name.as_c_str(),
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .ok()?;
     let n = rustix::io::read(&file, &mut *memory).ok()?;
     Some(core::str::from_utf8(&memory[..n]).ok()?.trim_ascii())
 }
@@ -122,16 +141,32 @@ impl Cgroup<'_> {
         }
         let has = |name: &str| name.split(',').any(|name| name == controller);
         let hierarchy = self.host.hierarchies.iter().find(|hierarchy| has(&hierarchy.name));
-        hierarchy.map(|hierarchy| Path::join(&[hierarchy.name.as_bytes(), path, b"/", file.as_bytes()])).transpose()
+        hierarchy
+            .map(|hierarchy| Path::join(&[hierarchy.name.as_bytes(), path, b"/", file.as_bytes()]))
+            .transpose()
     }
 
-    fn try_set(&self, controller: &str, one: &str, two: &str, value: fmt::Arguments<'_>) -> core::result::Result<(), Errno> {
+    fn try_set(
+        &self,
+        controller: &str,
+        one: &str,
+        two: &str,
+        value: fmt::Arguments<'_>,
+    ) -> core::result::Result<(), Errno> {
         let file = if self.host.is_v2 { two } else { one };
-        let name = self.file(controller, file)?.filter(|_| !file.is_empty()).ok_or(Errno::NODEV)?;
+        let name = self
+            .file(controller, file)?
+            .filter(|_| !file.is_empty())
+            .ok_or(Errno::NODEV)?;
         let mut memory = [0; 256];
         let mut text = crate::container::Document::new(&mut memory);
         fmt::write(&mut text, value).map_err(|_| Errno::TOOBIG)?;
-        let file = openat(&self.host.top, name.as_c_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let file = openat(
+            &self.host.top,
+            name.as_c_str(),
+            OFlags::WRONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         write_all(file.as_fd(), text.as_bytes())
     }
 
@@ -147,8 +182,15 @@ impl Cgroup<'_> {
     fn set_each(&self, controller: &str, file: &str, values: &[&str]) -> Result<()> {
         let write = || {
             let name = self.file(controller, file)?.ok_or(Errno::NODEV)?;
-            let file = openat(&self.host.top, name.as_c_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-            values.iter().try_for_each(|value| write_all(file.as_fd(), value.as_bytes()))
+            let file = openat(
+                &self.host.top,
+                name.as_c_str(),
+                OFlags::WRONLY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
+            values
+                .iter()
+                .try_for_each(|value| write_all(file.as_fd(), value.as_bytes()))
         };
         write().map_err(|errno| self.error(controller, file, errno))
     }
@@ -200,15 +242,46 @@ fn apply_memory(cgroup: &Cgroup<'_>, resources: &Resources<'static>) -> Result<(
     let wanted = |value: Option<i64>| value.filter(|value| *value != 0);
     let (limit, swap) = (wanted(memory.limit), wanted(memory.swap));
     let bytes = |value| Bytes(value, is_v2);
-    let set_limit = |limit| cgroup.try_set("memory", "memory.limit_in_bytes", "memory.max", format_args!("{}", bytes(limit)));
+    let set_limit = |limit| {
+        cgroup.try_set(
+            "memory",
+            "memory.limit_in_bytes",
+            "memory.max",
+            format_args!("{}", bytes(limit)),
+        )
+    };
     let set_swap = |swap: i64| {
         // Version 2 counts swap alone.
-        let swap = if is_v2 && swap > 0 { swap - limit.unwrap_or(0) } else { swap };
-        cgroup.try_set("memory", "memory.memsw.limit_in_bytes", "memory.swap.max", format_args!("{}", bytes(swap)))
+        let swap = if is_v2 && swap > 0 {
+            swap - limit.unwrap_or(0)
+        } else {
+            swap
+        };
+        cgroup.try_set(
+            "memory",
+            "memory.memsw.limit_in_bytes",
+            "memory.swap.max",
+            format_args!("{}", bytes(swap)),
+        )
     };
-    let limit_error = |errno| cgroup.error("memory", if is_v2 { "memory.max" } else { "memory.limit_in_bytes" }, errno);
-    let swap_error =
-        |errno| cgroup.error("memory", if is_v2 { "memory.swap.max" } else { "memory.memsw.limit_in_bytes" }, errno);
+    let limit_error = |errno| {
+        cgroup.error(
+            "memory",
+            if is_v2 { "memory.max" } else { "memory.limit_in_bytes" },
+            errno,
+        )
+    };
+    let swap_error = |errno| {
+        cgroup.error(
+            "memory",
+            if is_v2 {
+                "memory.swap.max"
+            } else {
+                "memory.memsw.limit_in_bytes"
+            },
+            errno,
+        )
+    };
     match (limit, swap) {
         (None, None) => {}
         (Some(limit), None) => set_limit(limit).map_err(limit_error)?,
@@ -226,10 +299,20 @@ fn apply_memory(cgroup: &Cgroup<'_>, resources: &Resources<'static>) -> Result<(
     }
     if let Some(reservation) = wanted(memory.reservation) {
         let value = bytes(reservation);
-        cgroup.set("memory", "memory.soft_limit_in_bytes", "memory.low", format_args!("{value}"))?;
+        cgroup.set(
+            "memory",
+            "memory.soft_limit_in_bytes",
+            "memory.low",
+            format_args!("{value}"),
+        )?;
     }
     if let Some(kernel_tcp) = wanted(memory.kernel_tcp).filter(|_| !is_v2) {
-        cgroup.set("memory", "memory.kmem.tcp.limit_in_bytes", "", format_args!("{kernel_tcp}"))?;
+        cgroup.set(
+            "memory",
+            "memory.kmem.tcp.limit_in_bytes",
+            "",
+            format_args!("{kernel_tcp}"),
+        )?;
     }
     if let Some(swappiness) = memory.swappiness.filter(|_| !is_v2) {
         cgroup.set("memory", "memory.swappiness", "", format_args!("{swappiness}"))?;
@@ -249,7 +332,11 @@ fn weight_of_shares(shares: u64) -> u64 {
 fn apply_cpu(cgroup: &Cgroup<'_>, resources: &Resources<'static>, purpose: Purpose) -> Result<()> {
     let cpu = &resources.cpu;
     if let Some(shares) = cpu.shares.filter(|shares| *shares != 0) {
-        let value = if cgroup.host.is_v2 { weight_of_shares(shares) } else { shares };
+        let value = if cgroup.host.is_v2 {
+            weight_of_shares(shares)
+        } else {
+            shares
+        };
         cgroup.set("cpu", "cpu.shares", "cpu.weight", format_args!("{value}"))?;
     }
     let period = cpu.period.filter(|period| *period != 0);
@@ -258,7 +345,12 @@ fn apply_cpu(cgroup: &Cgroup<'_>, resources: &Resources<'static>, purpose: Purpo
         match (quota, period) {
             (None, None) => {}
             (Some(quota), period) if quota > 0 => {
-                cgroup.set("cpu", "", "cpu.max", format_args!("{quota} {}", period.unwrap_or(100_000)))?;
+                cgroup.set(
+                    "cpu",
+                    "",
+                    "cpu.max",
+                    format_args!("{quota} {}", period.unwrap_or(100_000)),
+                )?;
             }
             (_, period) => cgroup.set("cpu", "", "cpu.max", format_args!("max {}", period.unwrap_or(100_000)))?,
         }
@@ -326,12 +418,19 @@ fn apply_block_io(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resourc
 
 /// The weight's file depends on the scheduler that the kernel has: CFQ's of old, or BFQ's.
 fn set_weight(cgroup: &Cgroup<'_>, device: &str, weight: u16) -> Result<()> {
-    let (plain, bfq) =
-        if device.is_empty() { ("blkio.weight", "blkio.bfq.weight") } else { ("blkio.weight_device", "blkio.bfq.weight_device") };
+    let (plain, bfq) = if device.is_empty() {
+        ("blkio.weight", "blkio.bfq.weight")
+    } else {
+        ("blkio.weight_device", "blkio.bfq.weight_device")
+    };
     match cgroup.try_set("blkio", bfq, "io.bfq.weight", format_args!("{device}{weight}")) {
         Err(Errno::NOENT | Errno::ACCESS) => {
             // io.weight goes to 10000 where the others go to 1000.
-            let value = if cgroup.host.is_v2 { 1 + (u64::from(weight.max(10)) - 10) * 9999 / 990 } else { weight.into() };
+            let value = if cgroup.host.is_v2 {
+                1 + (u64::from(weight.max(10)) - 10) * 9999 / 990
+            } else {
+                weight.into()
+            };
             cgroup.set("blkio", plain, "io.weight", format_args!("{device}{value}"))
         }
         other => other.map_err(|errno| cgroup.error("blkio", bfq, errno)),
@@ -395,7 +494,11 @@ impl fmt::Display for V1Rule<'_> {
                 None => write!(f, "*{end}")?,
             }
         }
-        for (granted, letter) in [(rule.access.read, "r"), (rule.access.write, "w"), (rule.access.mknod, "m")] {
+        for (granted, letter) in [
+            (rule.access.read, "r"),
+            (rule.access.write, "w"),
+            (rule.access.mknod, "m"),
+        ] {
             if granted {
                 f.write_str(letter)?;
             }
@@ -412,16 +515,35 @@ mod tests {
 
     #[test]
     fn rules_as_version_1_writes_them() {
-        let access = DeviceAccess { read: true, write: false, mknod: true };
-        let all = DeviceRule { allow: false, kind: None, major: None, minor: None, access };
+        let access = DeviceAccess {
+            read: true,
+            write: false,
+            mknod: true,
+        };
+        let all = DeviceRule {
+            allow: false,
+            kind: None,
+            major: None,
+            minor: None,
+            access,
+        };
         assert_eq!(V1Rule(&all).to_string(), "a");
-        let tty = DeviceRule { allow: true, kind: Some(DeviceKind::Character), major: Some(136), minor: None, access };
+        let tty = DeviceRule {
+            allow: true,
+            kind: Some(DeviceKind::Character),
+            major: Some(136),
+            minor: None,
+            access,
+        };
         assert_eq!(V1Rule(&tty).to_string(), "c 136:* rm");
     }
 
     #[test]
     fn shares_become_weights() {
-        assert_eq!((weight_of_shares(2), weight_of_shares(1024), weight_of_shares(262_144)), (1, 39, 10_000));
+        assert_eq!(
+            (weight_of_shares(2), weight_of_shares(1024), weight_of_shares(262_144)),
+            (1, 39, 10_000)
+        );
         assert_eq!((weight_of_shares(0), weight_of_shares(u64::MAX)), (1, 10_000));
     }
 }

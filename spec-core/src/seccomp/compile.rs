@@ -15,11 +15,10 @@
 //! - On x86, a rule about `socket` is also one about `socketcall` with 1 as its first argument, and so on.
 //!
 //! Different from libseccomp 2.5.4, on purpose: it compares one half of an argument with what belongs to the other where
-//! several rules look at that argument and one does so by size; with 32 bits, it takes LE behind another comparison for GT;
-//! and it refuses some rules of one system call that hold for the same arguments and have different actions. Here, the one
-//! that asks for less comes first, then the one about the later argument, then the larger value, then the earlier one. A mask
-//! without bits asks for nothing. Different from runc: a system call that is newer than the profile gets the default action
-//! and not ENOSYS, as with crun.
+//! several rules look at that argument and one does so by size; and it refuses some rules of one system call that hold for
+//! the same arguments and have different actions. Here, the one that asks for less comes first, then the one about the later
+//! argument, then the larger value, then the earlier one. A mask without bits asks for nothing. Different from runc: a
+//! system call that is newer than the profile gets the default action and not ENOSYS.
 
 use core::fmt;
 

@@ -187,6 +187,6 @@ fn random_profiles() {
         mistakes += usize::from(compare(&what, [&ours, &bpf::from_bytes(&bytes)], 400, allowed) > 0);
     }
     // libseccomp 2.5.4 compares one half of an argument with what belongs to the other where several rules look at the
-    // same argument, and takes LE for GT behind another comparison of 32 bits.
+    // same argument and one does so by size.
     println!("{mistakes} programs of libseccomp have mistakes");
 }

@@ -18,7 +18,12 @@ pub unsafe fn copy_forward(destination: *mut u8, source: *const u8, n: usize) {
     if aligned(destination, source) {
         while i + WORD <= n {
             // SAFETY: i + WORD <= n keeps both words inside the caller's regions, and both are aligned.
-            unsafe { destination.add(i).cast::<usize>().write_volatile(source.add(i).cast::<usize>().read_volatile()) };
+            unsafe {
+                destination
+                    .add(i)
+                    .cast::<usize>()
+                    .write_volatile(source.add(i).cast::<usize>().read_volatile())
+            };
             i += WORD;
         }
     }
