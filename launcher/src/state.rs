@@ -144,7 +144,10 @@ pub fn list(invocation: &Invocation) -> Result<()> {
     out.finish()
 }
 
-#[expect(clippy::too_many_arguments, reason = "one row of a listing, and everything that it depends on")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one row of a listing, and everything that it depends on"
+)]
 fn list_one(
     root: &StateRoot,
     name: &CStr,
