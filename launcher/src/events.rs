@@ -7,11 +7,9 @@ use spec_core::state::{State, Status};
 use crate::cgroup::Host;
 use crate::cgroup::resources::read;
 use crate::cli::{Invocation, Opt};
-use crate::container::{Container, StateRoot};
 use crate::error::{Error, Result};
 use crate::output::Output;
-use crate::proc::Proc;
-use crate::state;
+use crate::state::{self, Access, Found};
 
 /// `events`
 pub fn events(invocation: &Invocation) -> Result<()> {
@@ -20,12 +18,8 @@ pub fn events(invocation: &Invocation) -> Result<()> {
             "events: only --stats is there; a stream of events is not"
         )));
     }
-    let (id, id_text) = Container::id_of(invocation)?;
-    let root = StateRoot::open(invocation, false)?;
-    let container = Container::open(root.as_ref(), id)?;
-    let proc = Proc::open()?;
     let mut state = State::new();
-    let status = state::look(&container, state::STATE.take(), &mut state, &proc)?;
+    let Found { id, proc, status, .. } = state::find(invocation, Access::Shared, &mut state)?;
     if matches!(status, Status::Stopped | Status::Creating) {
         return Err(Error::said("container not running"));
     }
@@ -54,7 +48,7 @@ pub fn events(invocation: &Invocation) -> Result<()> {
             "\"memory\":{{\"usage\":{{\"limit\":{},\"usage\":{},\"max\":{}}}}},",
             "\"pids\":{{\"current\":{},\"limit\":{}}}}}}}"
         ),
-        id_text,
+        id,
         total,
         number("memory", "memory.limit_in_bytes", "memory.max"),
         number("memory", "memory.usage_in_bytes", "memory.current"),

@@ -6,10 +6,9 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use spec_core::state::{State, Status};
 
 use crate::cli::{Invocation, Opt, as_text};
-use crate::container::{Container, StateRoot};
 use crate::error::{Error, Result};
 use crate::proc::Proc;
-use crate::state;
+use crate::state::{self, Access, Found};
 
 const SIGTERM: u8 = 15;
 /// The signal that cannot be caught.
@@ -17,7 +16,6 @@ pub const SIGKILL: u8 = 9;
 
 /// `kill`
 pub fn kill(invocation: &Invocation) -> Result<()> {
-    let (id, _) = Container::id_of(invocation)?;
     let signal = match invocation.positional(1) {
         Some(word) => {
             let text = as_text(word)?;
@@ -25,11 +23,8 @@ pub fn kill(invocation: &Invocation) -> Result<()> {
         }
         None => SIGTERM,
     };
-    let root = StateRoot::open(invocation, false)?;
-    let container = Container::open(root.as_ref(), id)?;
-    let proc = Proc::open()?;
     let mut state = State::new();
-    let status = state::look(&container, state::STATE.take(), &mut state, &proc)?;
+    let Found { proc, status, .. } = state::find(invocation, Access::Shared, &mut state)?;
     if invocation.has(Opt::All) {
         return kill_all(&state, status, &proc, signal);
     }

@@ -13,20 +13,24 @@ use spec_core::limits::{MESSAGE_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
 
 use crate::cli::Invocation;
-use crate::container::{Container, Document, FIFO_FILE, StateRoot};
+use crate::container::{Container, Document, FIFO_FILE};
 use crate::error::{During, Error, Result};
 use crate::proc::Proc;
 use crate::report::Reporter;
-use crate::{config, hooks, state};
+use crate::state::{self, Access, Found};
+use crate::{config, hooks};
 
 /// `start`: steps 6 to 9 of the lifecycle.
 pub fn start(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
-    let (id, id_text) = Container::id_of(invocation)?;
-    let root = StateRoot::open(invocation, false)?;
-    let container = Container::open_locked(root.as_ref(), id)?;
-    let proc = Proc::open()?;
     let mut state = State::new();
-    let status = state::look(&container, state::STATE.take(), &mut state, &proc)?;
+    let found = state::find(invocation, Access::Exclusive, &mut state)?;
+    let Found {
+        container,
+        id,
+        proc,
+        status,
+        ..
+    } = found;
     if status != Status::Created {
         return Err(Error::says(format_args!(
             "cannot start: container is not in created state: it is {}",
@@ -39,11 +43,11 @@ pub fn start(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
         let _ = unlinkat(&container.directory, FIFO_FILE, AtFlags::empty());
     })?;
     unlinkat(&container.directory, FIFO_FILE, AtFlags::empty()).during("remove exec.fifo")?;
-    reporter.step(format_args!("container {id_text} started"));
+    reporter.step(format_args!("container {id} started"));
     let config = config::load_copy(&container)?;
     let own = hooks::DefaultEnvironment::Own(invocation.arguments());
     let bundle = state.bundle.as_c_str();
-    run_poststart(config.spec, id, bundle, state.pid, state::TEXT.take(), own)
+    run_poststart(config.spec, container.id, bundle, state.pid, state::TEXT.take(), own)
 }
 
 /// Step 9. A failing hook stops the container (runtime.md since 1.3).

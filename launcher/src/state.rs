@@ -24,14 +24,55 @@ pub static STATE: TakeOnce<StateMemory> = TakeOnce::new(StateMemory::new());
 pub static TEXT: TakeOnce<[u8; spec_core::limits::STATE_BYTES_MAX]> =
     TakeOnce::new([0; spec_core::limits::STATE_BYTES_MAX]);
 
+/// A container that a command is about.
+pub struct Found {
+    /// The directory of state directories.
+    pub root: StateRoot,
+    /// Its state directory.
+    pub container: Container,
+    /// Its id.
+    pub id: &'static str,
+    /// The host's procfs.
+    pub proc: Proc,
+    /// What it is doing.
+    pub status: Status,
+}
+
+/// Whether other commands on the container have to wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The command only looks, or sends something.
+    Shared,
+    /// The command changes what the container is.
+    Exclusive,
+}
+
+/// Finds the container that the command line names, and fills `state`.
+pub fn find(invocation: &Invocation, access: Access, state: &mut State<'static>) -> Result<Found> {
+    let (name, id) = Container::id_of(invocation)?;
+    let root = StateRoot::open(invocation, false)?;
+    let container = match access {
+        Access::Shared => Container::open(root.as_ref(), name)?,
+        Access::Exclusive => Container::open_locked(root.as_ref(), name)?,
+    };
+    let Some(root) = root else {
+        return Err(Error::said("container does not exist"));
+    };
+    let proc = Proc::open()?;
+    let status = look(&container, STATE.take(), state, &proc)?;
+    Ok(Found {
+        root,
+        container,
+        id,
+        proc,
+        status,
+    })
+}
+
 /// `state`
 pub fn state(invocation: &Invocation) -> Result<()> {
-    let (id, _) = Container::id_of(invocation)?;
-    let root = StateRoot::open(invocation, false)?;
-    let container = Container::open(root.as_ref(), id)?;
-    let proc = Proc::open()?;
     let mut state = State::new();
-    let status = look(&container, STATE.take(), &mut state, &proc)?;
+    let Found { container, status, .. } = find(invocation, Access::Shared, &mut state)?;
     let mut out = Output::new();
     let view = shown(&state, &container, status);
     format_into(&mut out, |out| write_oci_state(out, &view, status, Style::Pretty))?;
@@ -213,12 +254,8 @@ impl Format {
 /// `ps`
 pub fn ps(invocation: &Invocation) -> Result<()> {
     let format = Format::of(invocation)?;
-    let (id, _) = Container::id_of(invocation)?;
-    let root = StateRoot::open(invocation, false)?;
-    let container = Container::open(root.as_ref(), id)?;
-    let proc = Proc::open()?;
     let mut state = State::new();
-    let status = look(&container, STATE.take(), &mut state, &proc)?;
+    let Found { proc, status, .. } = find(invocation, Access::Shared, &mut state)?;
     let mut out = Output::new();
     let mut is_first = true;
     if format == Format::Table {

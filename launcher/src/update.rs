@@ -8,22 +8,24 @@ use sys::TakeOnce;
 
 use crate::cgroup::resources::{Purpose, apply};
 use crate::cli::{Invocation, Opt, as_text};
-use crate::container::{Container, Document, StateRoot};
+use crate::config;
+use crate::container::Document;
 use crate::error::{During, Error, Result};
-use crate::proc::Proc;
-use crate::{config, state};
+use crate::state::{self, Access, Found};
 
 static OPTIONS_DOCUMENT: TakeOnce<[u8; 4096]> = TakeOnce::new([0; 4096]);
 static OPTIONS_TEXTS: TakeOnce<[u8; TEXT_BYTES_MAX]> = TakeOnce::new([0; TEXT_BYTES_MAX]);
 
 /// `update`
 pub fn update(invocation: &Invocation) -> Result<()> {
-    let (id, _) = Container::id_of(invocation)?;
-    let root = StateRoot::open(invocation, false)?;
-    let container = Container::open_locked(root.as_ref(), id)?;
-    let proc = Proc::open()?;
     let mut state = State::new();
-    let status = state::look(&container, state::STATE.take(), &mut state, &proc)?;
+    // The directory holds the lock.
+    let Found {
+        container: _locked,
+        proc,
+        status,
+        ..
+    } = state::find(invocation, Access::Exclusive, &mut state)?;
     if matches!(status, Status::Stopped | Status::Creating) {
         return Err(Error::said("container not running"));
     }

@@ -1,10 +1,10 @@
-//! Linker arguments of the executable. They are here and not in a configuration file, so that a plain `cargo build` on a
+//! Linker arguments of the two executables, whose build script this is. They are here and not in a configuration file, so that a plain `cargo build` on a
 //! plain host makes the real thing.
 
 use std::env::var;
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../targets/link.rs");
     println!("cargo::rerun-if-changed=../targets/program.ld");
     let script = format!(
         "{}/../targets/program.ld",
