@@ -15,8 +15,25 @@ Exit status:
   2      the command line is wrong
   101    a bug in roci
   255    exec could not start the program
-  run and exec that wait: the program's own status, 128+n where signal n ended it
+  run and exec that wait: the program's own status, 128+n where signal n ended it;
+  run: 126 where the program cannot be executed, 127 where there is none
 ";
+
+/// The status of `run` whose program could not be started, as shells have it, from the error's text: the error was made in
+/// the container process, and its words are the interface.
+pub fn of_failed_run(text: &str) -> u8 {
+    if !text.starts_with("exec: \"") {
+        return FAILED;
+    }
+    let ends = |end: &str| text.ends_with(end);
+    if ends("not found in $PATH") || ends("no such file or directory") {
+        127
+    } else if ends("permission denied") || ends("exec format error") {
+        126
+    } else {
+        FAILED
+    }
+}
 
 /// The status of a program that ended, from the kernel's wait status.
 pub fn of_wait_status(status: rustix::process::WaitStatus) -> u8 {
@@ -24,5 +41,21 @@ pub fn of_wait_status(status: rustix::process::WaitStatus) -> u8 {
         (Some(code), _) => code as u8,
         (None, Some(signal)) => 128 + signal as u8,
         (None, None) => FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_cannot_be_started_has_the_status_of_shells() {
+        assert_eq!(of_failed_run("exec: \"nope\": executable file not found in $PATH"), 127);
+        assert_eq!(
+            of_failed_run("exec: \"/no/such\": stat /no/such: no such file or directory"),
+            127
+        );
+        assert_eq!(of_failed_run("exec: \"/etc/passwd\": permission denied"), 126);
+        assert_eq!(of_failed_run("container with given ID already exists"), FAILED);
     }
 }

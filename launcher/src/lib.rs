@@ -89,6 +89,9 @@ pub fn main(arguments: sys::Arguments) -> u8 {
         Ok(status) => status,
         Err(error) => {
             let status = fail(&reporter, command, id, &error);
+            if let (Command::Run, Cause::Said(text)) = (invocation.command, error.cause()) {
+                return exit::of_failed_run(text);
+            }
             if invocation.command == Command::Exec && status == exit::FAILED {
                 exit::EXEC_FAILED
             } else {
