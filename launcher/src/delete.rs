@@ -70,9 +70,6 @@ pub fn delete(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
         // Create was killed before it wrote the state. Its cgroup is where create would make it; the process in it waits
         // for a roci that is gone, and has ended or will.
         leftover = path;
-        host.for_each_process(leftover.as_c_str(), &mut |pid| {
-            let _ = sys::signal::send(pid, SIGKILL);
-        });
         host.remove(leftover.as_c_str())?;
     }
     destroy(invocation, &root, container, &state, &proc)?;
@@ -152,8 +149,6 @@ pub fn destroy(
     if let Some(cgroup) = state.cgroup
         && let Some(host) = crate::cgroup_host(invocation, proc)?
     {
-        // Without a pid namespace of its own, the first process's children have outlived it.
-        kill::kill_all(state, Status::Stopped, proc, SIGKILL)?;
         host.remove(cgroup.as_c_str())?;
     }
     container.remove(root)

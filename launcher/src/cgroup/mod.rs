@@ -112,7 +112,7 @@ impl Host {
 
     /// Removes the cgroup from every hierarchy, with the cgroups that the container made below it.
     ///
-    /// A cgroup whose last process has just died may be busy for a moment.
+    /// A cgroup whose last process has just died may be busy for a moment; whatever still runs in it is killed.
     pub fn remove(&self, path: &CStr) -> Result<()> {
         for directory in self.directories(path) {
             let directory = directory.during("join cgroup path")?;
@@ -122,6 +122,11 @@ impl Host {
                     Ok(()) | Err(Errno::NOENT | Errno::NODEV) => break,
                     Err(Errno::BUSY) if attempt < REMOVE_ATTEMPTS => {
                         if let Ok(fd) = openat(&self.top, directory.as_c_str(), DIRECTORY, Mode::empty()) {
+                            // Without a pid namespace of its own, the first process's children have outlived it.
+                            let kill = &mut |pid| {
+                                let _ = sys::signal::send(pid, SIGKILL);
+                            };
+                            processes_of(fd.as_fd(), kill, 0);
                             remove_below(fd.as_fd(), 0);
                         }
                         if attempt > 0 {
@@ -186,6 +191,7 @@ impl Host {
 }
 
 const REMOVE_ATTEMPTS: u32 = 200;
+const SIGKILL: u8 = 9;
 
 fn pause_ms(milliseconds: u32) {
     let pause = rustix::time::Timespec {
