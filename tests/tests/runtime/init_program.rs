@@ -274,7 +274,9 @@ fn a_stopped_program_is_continued(t: &Test) {
 
 fn signals_go_to_the_program_or_its_group(t: &Test) {
     // What the shell's own child died of: the TERM for the group, or else the KILL.
-    let script = "sleep 1000 & p=$!; trap : TERM; echo ready; wait $p; kill -KILL $p; wait $p; exit $?";
+    // A loop and not a `wait`: the signal may come before the wait begins, which it would then not end.
+    let script = "sleep 1000 & p=$!; trap got=1 TERM; echo ready; while [ -z \"$got\" ]; do sleep 0.02; done; \
+                  kill -KILL $p; wait $p; exit $?";
     for (args, expected) in [(vec![], 137), (vec!["-g"], 143)] {
         let args: Vec<_> = args.into_iter().chain(["sh", "-c", script]).collect();
         let (mut running, _) = Running::start(init(t, &args));
