@@ -61,14 +61,19 @@ pub mod time;
 use core::fmt::Write;
 
 use cli::{Command, Invocation, Opt};
-use error::{Cause, Error, Result};
+use error::{Cause, During, Error, Result};
 use report::Reporter;
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{Mode, OFlags};
 
 /// The version of the specification that is implemented.
 pub const SPEC_VERSION: &str = "1.3.0";
 
 /// The program: one command, one line if it fails, and its exit status.
 pub fn main(arguments: sys::Arguments) -> u8 {
+    if let Err(error) = open_standard_streams() {
+        return fail(&Reporter::plain(), "", "", &error);
+    }
     let invocation = match cli::parse(arguments) {
         Ok(invocation) => invocation,
         Err(error) => return fail(&Reporter::plain(), "", "", &error),
@@ -99,6 +104,23 @@ pub fn main(arguments: sys::Arguments) -> u8 {
             }
         }
     }
+}
+
+/// Opens `/dev/null` for each standard stream that the caller has closed: the next descriptor that is opened would take its
+/// number, and with it its place in the container.
+fn open_standard_streams() -> Result<()> {
+    let streams = [0, 1, 2].map(sys::process::inherited_fd);
+    let mut fds = streams.map(|stream| PollFd::from_borrowed_fd(stream, PollFlags::empty()));
+    let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    // One call tells of all three. It fails only for want of memory.
+    rustix::event::poll(&mut fds, Some(&now)).during("look at the standard streams")?;
+    let closed = fds.iter().filter(|fd| fd.revents().contains(PollFlags::NVAL)).count();
+    for _ in 0..closed {
+        // The lowest number that is free is the next of them.
+        let null = rustix::fs::open(c"/dev/null", OFlags::RDWR, Mode::empty()).during("open /dev/null")?;
+        core::mem::forget(null);
+    }
+    Ok(())
 }
 
 fn fail(reporter: &Reporter, command: &str, id: &str, error: &Error) -> u8 {

@@ -16,6 +16,7 @@ tests::cases![
     socket_activation_reaches_the_container,
     start_does_not_need_standard_streams,
     a_closed_standard_input_is_no_hole,
+    closed_standard_streams_are_no_holes,
     the_end_of_the_container_closes_its_pipes,
 ];
 
@@ -184,4 +185,26 @@ fn the_end_of_the_container_closes_its_pipes(t: &Test) {
         .expect("nobody but the program holds the pipe");
     assert_eq!(text, "one\n");
     assert_eq!(c.status(), "running");
+}
+
+/// The next descriptors that the runtime opens must not take the places of closed ones and end up in the container.
+fn closed_standard_streams_are_no_holes(t: &Test) {
+    let c = t.sh("ls -l /proc/1/fd >/list");
+    let status = std::process::Command::new("sh")
+        .args(["-c", "exec \"$0\" \"$@\" <&- >&- 2>&-"])
+        .arg(&t.runtime.path)
+        .arg("--root")
+        .arg(&t.runtime.root)
+        .args(["run", "--bundle"])
+        .arg(&c.bundle)
+        .arg(&c.id)
+        .env("ROCI_TEST_TOKEN", &t.runtime.token)
+        .status()
+        .expect("sh");
+    assert!(status.success(), "{status}");
+    let list = std::fs::read_to_string(c.rootfs().join("list")).expect("list");
+    for stream in ["0", "2"] {
+        let link = list.lines().find(|line| line.contains(&format!(" {stream} -> ")));
+        assert!(link.is_none_or(|link| link.ends_with(" /dev/null")), "{list}");
+    }
 }
