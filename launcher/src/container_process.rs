@@ -150,6 +150,9 @@ fn become_container(
         console.take(process.map_or(0, |process| process.user.uid))?;
         hand_out(&console, inherited.console_socket.as_ref(), socket)?;
     }
+    if !process.is_some_and(|process| process.terminal) {
+        devices::reopen_null_streams()?;
+    }
     if inherited.new_keyring {
         join_keyring(inherited.id)?;
     }

@@ -10,6 +10,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{Device, DeviceKind};
+use sys::file::replace_standard_stream;
+use sys::process::inherited_fd;
 
 use crate::error::{During, Error, Result};
 use crate::mounts::bind_fd;
@@ -194,4 +196,38 @@ pub fn make_target(directory: BorrowedFd<'_>, name: &CStr) -> core::result::Resu
         OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
         Mode::empty(),
     )
+}
+
+/// Replaces each standard stream that is `/dev/null` by the container's own.
+///
+/// Managers hand in the host's, and often open for reading only, as standard output too, which a program is surprised by
+/// (runc and crun replace it as well). What lies at the path is looked at before it is used; where it is not the null
+/// device, the streams stay as they are.
+pub fn reopen_null_streams() -> Result<()> {
+    let number = makedev(1, 3);
+    let is_null = |fd: BorrowedFd<'_>| {
+        rustix::fs::fstat(fd).is_ok_and(|stat| {
+            stat.st_rdev == number && FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        })
+    };
+    let mut null = None;
+    for stream in 0..3 {
+        if !is_null(inherited_fd(stream)) {
+            continue;
+        }
+        let own = match null.take() {
+            Some(own) => own,
+            None => match open(
+                c"/dev/null",
+                OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            ) {
+                Ok(own) if is_null(own.as_fd()) => own,
+                _ => return Ok(()),
+            },
+        };
+        replace_standard_stream(own.as_fd(), stream).during("replace /dev/null")?;
+        null = Some(own);
+    }
+    Ok(())
 }
