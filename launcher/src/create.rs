@@ -302,7 +302,7 @@ fn make_cgroup<'a>(
         Err(error)
             if spec.linux.cgroups_path.is_none()
                 && matches!(error.errno(), Some(Errno::ACCESS | Errno::PERM | Errno::ROFS))
-                && !spec.linux.resources.present =>
+                && !resources::asks_for_limits(&spec.linux.resources) =>
         {
             reporter.step(format_args!("no cgroup: {error}"));
             Ok(None)

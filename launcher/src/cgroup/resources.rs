@@ -96,6 +96,38 @@ pub fn apply(
     Ok(())
 }
 
+/// Whether a limit is asked for that a container without a cgroup would lack. Device rules are not counted: who cannot make
+/// a cgroup cannot make a device node either.
+pub fn asks_for_limits(resources: &Resources<'_>) -> bool {
+    let Resources {
+        memory,
+        cpu,
+        block_io: io,
+        ..
+    } = resources;
+    let bytes = [
+        memory.limit,
+        memory.swap,
+        memory.reservation,
+        cpu.quota,
+        resources.pids_limit,
+    ];
+    let lists = [
+        io.throttle_read_bps,
+        io.throttle_write_bps,
+        io.throttle_read_iops,
+        io.throttle_write_iops,
+    ];
+    bytes.into_iter().flatten().any(|value| value > 0)
+        || cpu.shares.is_some_and(|shares| shares > 0)
+        || cpu.cpus.is_some()
+        || cpu.mems.is_some()
+        || io.weight.is_some_and(|weight| weight > 0)
+        || lists.iter().any(|list| !list.is_empty())
+        || !resources.hugepage_limits.is_empty()
+        || !resources.unified.is_empty()
+}
+
 /// Freezes or thaws the cgroup.
 pub fn set_frozen(host: &Host, path: &CStr, frozen: bool) -> Result<()> {
     let (one, two) = if frozen { ("FROZEN", "1") } else { ("THAWED", "0") };
