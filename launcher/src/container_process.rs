@@ -128,7 +128,7 @@ fn become_container(
     let hooks = &spec.hooks;
     if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
         socket.send(Kind::Hooks, &[]).during("ask for hooks")?;
-        wait_for_go(socket);
+        socket.wait_for_go();
     }
     if !hooks.create_container.is_empty() {
         let state = hook_state(inherited, Status::Created, memory)?;
@@ -159,7 +159,7 @@ fn become_container(
     let Some(process) = process else {
         // create without a process is allowed; there will be nothing to start.
         socket.send(Kind::Ready, &[]).during("say ready")?;
-        wait_for_go(socket);
+        socket.wait_for_go();
         open_gate(inherited, gate)?;
         return Err(Error::said("the configuration has no process"));
     };
@@ -195,7 +195,7 @@ fn become_container(
     ];
     close_all_but(&kept, 3 + handover.preserve_fds, proc)?;
     socket.send(Kind::Ready, &[]).during("say ready")?;
-    wait_for_go(socket);
+    socket.wait_for_go();
     open_gate(inherited, gate)?;
     if !hooks.start_container.is_empty() {
         let state = hook_state(inherited, Status::Created, memory)?;
@@ -209,13 +209,6 @@ fn become_container(
     become_program(spec, process, &path, handover)
 }
 
-/// Waits for roci. Where it has died, so does this process: nobody would ever start or delete the container.
-fn wait_for_go(socket: &Socket) {
-    if !socket.wait_for_go() {
-        exit(1);
-    }
-}
-
 fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> {
     let Inheritance {
         spec, proc, namespaces, ..
@@ -223,7 +216,7 @@ fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> 
     if namespaces.new_user || namespaces.is_staged() {
         // For the maps, and what needs rights outside: limits, oom score, cgroups. And where somebody else announces this
         // process, nothing of its own must arrive before that.
-        wait_for_go(socket);
+        socket.wait_for_go();
     }
     if namespaces.new_user {
         credentials::become_namespace_root()?;

@@ -203,7 +203,7 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
                     .during("tell the container process to go on")?;
             }
             Some(message) if message.kind == Kind::Failed => {
-                let error = failure(message.payload);
+                let error = message.error();
                 if is_hook_failure(&error) {
                     hooks::run_poststop(spec, id, bundle.as_c_str(), memory, arguments, reporter);
                 }
@@ -391,7 +391,7 @@ fn spawn_container_process(
                         .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
                     Ok((Child { pid, pidfd }, socket))
                 }
-                Some(message) if message.kind == Kind::Failed => Err(failure(message.payload)),
+                Some(message) if message.kind == Kind::Failed => Err(message.error()),
                 _ => Err(died(None)),
             }
         }
@@ -400,18 +400,19 @@ fn spawn_container_process(
 
 /// The clone, on cgroup version 2 straight into the cgroup: moving a process there afterwards waits for every processor.
 fn spawn_in_cgroup(inheritance: &Inheritance<'_>, namespaces: u32, sibling: bool) -> Result<Spawned> {
-    let cgroup = inheritance
+    if let Some((cgroup, directory)) = inheritance
         .cgroup
-        .and_then(|cgroup| cgroup.directory.as_ref())
-        .map(AsFd::as_fd);
-    if cgroup.is_some() {
-        match spawn(&SpawnOptions {
+        .and_then(|cgroup| Some((cgroup, cgroup.directory.as_ref()?)))
+    {
+        cgroup.set_entered(true);
+        let options = SpawnOptions {
             namespaces,
             sibling,
-            cgroup,
-        }) {
+            cgroup: Some(directory.as_fd()),
+        };
+        match spawn(&options) {
             // Older kernels know no such flag. The process joins by itself then, as on version 1.
-            Err(Errno::TOOBIG | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            Err(Errno::TOOBIG | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => cgroup.set_entered(false),
             other => return other.during("clone"),
         }
     }
@@ -440,14 +441,6 @@ fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: O
         cgroup.join(text.as_bytes())?;
     }
     Ok(())
-}
-
-/// The error that a process sent: its status for `run`, and the line.
-fn failure(payload: &[u8]) -> Error {
-    Error::says(format_args!(
-        "{}",
-        core::str::from_utf8(payload).unwrap_or("the container process failed")
-    ))
 }
 
 fn is_hook_failure(error: &Error) -> bool {
@@ -503,7 +496,7 @@ impl KillOnDrop {
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
         if let Some(child) = &self.child {
-            let _ = sys::signal::send(child.pid, 9);
+            let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
             while matches!(
                 waitpid(Pid::from_raw(child.pid), WaitOptions::empty()),
                 Err(Errno::INTR)

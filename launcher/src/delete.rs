@@ -4,11 +4,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::Timespec;
 use spec_core::state::{State, Status};
+use sys::signal::SIGKILL;
 
 use crate::cli::{Invocation, Opt};
 use crate::container::{Container, StateRoot};
 use crate::error::{Error, Result};
-use crate::kill::{self, SIGKILL};
+use crate::kill;
 use crate::proc::Proc;
 use crate::report::Reporter;
 use crate::{config, hooks, state};

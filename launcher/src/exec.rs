@@ -119,7 +119,7 @@ pub fn exec(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
     let master = match result {
         Ok(master) => master,
         Err(error) => {
-            let _ = sys::signal::send(child, 9);
+            let _ = sys::signal::send(child, sys::signal::SIGKILL);
             let _ = waitpid(Pid::from_raw(child), WaitOptions::empty());
             return Err(error);
         }
@@ -167,10 +167,7 @@ fn prepare(
             Some(message) if message.kind == Kind::Ready => break,
             Some(message) if message.kind == Kind::Master => master = message.fd,
             Some(message) if message.kind == Kind::Failed => {
-                return Err(Error::says(format_args!(
-                    "{}",
-                    core::str::from_utf8(message.payload).unwrap_or("it failed")
-                )));
+                return Err(message.error());
             }
             _ => return Err(Error::said("the process ended before it was ready (out of memory?)")),
         }
@@ -273,10 +270,7 @@ fn spawn_process(inheritance: &Inheritance<'_>, socket: Socket, other_end: Socke
                 Some(message) if message.kind == Kind::Spawned => {
                     Ok((message.payload.try_into().map(i32::from_ne_bytes).unwrap_or(0), socket))
                 }
-                Some(message) if message.kind == Kind::Failed => Err(Error::says(format_args!(
-                    "{}",
-                    core::str::from_utf8(message.payload).unwrap_or("it failed")
-                ))),
+                Some(message) if message.kind == Kind::Failed => Err(message.error()),
                 _ => Err(Error::said("the process ended before it was ready (out of memory?)")),
             }
         }
@@ -337,7 +331,7 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
     let Some(process) = &spec.process else {
         return Err(Error::said("nothing to run"));
     };
-    wait_for_go(socket);
+    socket.wait_for_go();
     setsid().during("setsid")?;
     let in_user_namespace = target.kinds & NamespaceKind::User as u32 != 0;
     if in_user_namespace {
@@ -369,17 +363,11 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
         proc,
     )?;
     socket.send(Kind::Ready, &[]).during("say ready")?;
-    wait_for_go(socket);
+    socket.wait_for_go();
     if let Some(profile) = inheritance.seccomp.as_ref().filter(|_| late) {
         profile.load()?;
     }
     become_program(spec, process, &path, &inheritance.handover)
-}
-
-fn wait_for_go(socket: &Socket) {
-    if !socket.wait_for_go() {
-        exit(1);
-    }
 }
 
 /// What is to be run: the object of `--process`, or the container's own process with what the command line says.

@@ -93,7 +93,7 @@ fn run_one(spec: &Spec<'static>, hook: &Hook<'static>, state: &[u8], environment
     let mut tail = Vec::<u8, OUTPUT_BYTES>::new();
     let in_time = wait_for_end(&child, &output, hook.timeout, &mut tail)?;
     if !in_time {
-        let _ = sys::signal::send(child.pid, 9);
+        let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
     }
     let status = loop {
         match waitpid(Pid::from_raw(child.pid), WaitOptions::empty()) {

@@ -73,7 +73,7 @@ pub fn make_user_namespace(uids: &[IdMapping], gids: &[IdMapping], proc: &Proc) 
         )
         .during("open user namespace")
     });
-    let _ = sys::signal::send(child.pid, 9);
+    let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
     let _ = waitpid(rustix::process::Pid::from_raw(child.pid), WaitOptions::empty());
     result
 }

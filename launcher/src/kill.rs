@@ -4,6 +4,7 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use spec_core::state::{State, Status};
+use sys::signal::SIGKILL;
 
 use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{Error, Result};
@@ -11,8 +12,6 @@ use crate::proc::Proc;
 use crate::state::{self, Access, Found};
 
 const SIGTERM: u8 = 15;
-/// The signal that cannot be caught.
-pub const SIGKILL: u8 = 9;
 
 /// `kill`
 pub fn kill(invocation: &Invocation) -> Result<()> {

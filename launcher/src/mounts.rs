@@ -7,7 +7,10 @@ use rustix::fs::{CWD, FileType, OFlags, fstat, fstatfs};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::process::fchdir;
-use spec_core::mounts::{Idmap, MS_BIND, Mount};
+use spec_core::mounts::{
+    Idmap, MS_BIND, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_NOSYMFOLLOW, MS_RDONLY, MS_REC,
+    MS_RELATIME, MS_REMOUNT, MS_STRICTATIME, Mount,
+};
 use spec_core::{Spec, Text};
 use sys::mount::{MountAttributes, mount as mount_call, set_attributes};
 
@@ -18,23 +21,6 @@ use crate::path::Path;
 use crate::proc::{PROC_MAGIC, Proc};
 use crate::root::{Links, Root};
 use crate::tmpcopyup;
-
-/// `MS_` bits of `linux/mount.h`.
-pub const MS_RDONLY: u32 = 1;
-const MS_NOSUID: u32 = 2;
-const MS_NODEV: u32 = 4;
-const MS_NOEXEC: u32 = 8;
-/// Changes an existing mount.
-pub const MS_REMOUNT: u32 = 32;
-const MS_NOSYMFOLLOW: u32 = 256;
-const MS_NOATIME: u32 = 1024;
-const MS_NODIRATIME: u32 = 2048;
-/// The whole tree.
-pub const MS_REC: u32 = 16384;
-/// Receives what is mounted in the peer it was copied from, and sends nothing.
-pub const MS_SLAVE: u32 = 1 << 19;
-const MS_RELATIME: u32 = 1 << 21;
-const MS_STRICTATIME: u32 = 1 << 24;
 
 const MOUNT_ATTR_RDONLY: u64 = 0x1;
 const MOUNT_ATTR_ATIME_MASK: u64 = 0x70;

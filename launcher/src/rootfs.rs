@@ -9,19 +9,16 @@ use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
 use spec_core::Spec;
 use spec_core::linux::NamespaceKind;
-use spec_core::mounts::MS_BIND;
+use spec_core::mounts::{MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use sys::mount::mount as mount_call;
 
 use crate::error::{During, Error, Result};
-use crate::mounts::{self, MS_REC, MS_SLAVE, attach, clone_tree, make_read_only};
+use crate::mounts::{self, attach, clone_tree, make_read_only};
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::root::{Links, Root};
 
-const MS_UNBINDABLE: u32 = 1 << 17;
 const MS_UNBINDABLE_REC: u32 = MS_UNBINDABLE | MS_REC;
-const MS_PRIVATE: u32 = 1 << 18;
-const MS_SHARED: u32 = 1 << 20;
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Parts this mount namespace from the host's, and makes the root file system a mount, which `pivot_root` asks for.
@@ -250,7 +247,7 @@ impl Masks {
         }
         fchdir(&target).during("enter directory")?;
         // One block and one inode are enough for nothing; kernels that count the root differently get the defaults.
-        let mount = |data| mount_call(Some(c"tmpfs"), c".", Some(c"tmpfs"), mounts::MS_RDONLY, data);
+        let mount = |data| mount_call(Some(c"tmpfs"), c".", Some(c"tmpfs"), MS_RDONLY, data);
         mount(Some(c"nr_blocks=1,nr_inodes=1"))
             .or_else(|_| mount(None))
             .during("mask directory")?;

@@ -37,7 +37,7 @@ pub fn run(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
         .and_then(|()| start::run_poststart(spec, container.id, bundle.as_c_str(), child.pid, memory, own));
     drop(socket);
     if started.is_err() {
-        let _ = sys::signal::send(child.pid, 9);
+        let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
     } else if detach {
         return Ok(0);
     }
@@ -76,10 +76,7 @@ pub fn let_go(socket: &Socket, master: &Option<OwnedFd>) -> Result<()> {
         .during("tell the container process to go on")?;
     let mut memory = [0; MESSAGE_BYTES];
     match socket.receive(&mut memory).during("hear from the container process")? {
-        Some(message) if message.kind == Kind::Failed => Err(Error::says(format_args!(
-            "{}",
-            core::str::from_utf8(message.payload).unwrap_or("it failed")
-        ))),
+        Some(message) if message.kind == Kind::Failed => Err(message.error()),
         _ => Ok(()),
     }
 }

@@ -39,7 +39,7 @@ pub fn start(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
     }
     open_gate(&container, state.pid, &proc).inspect_err(|_| {
         // Step 7 failed: the container is stopped, and only delete is left.
-        let _ = sys::signal::send(state.pid, 9);
+        let _ = sys::signal::send(state.pid, sys::signal::SIGKILL);
         let _ = unlinkat(&container.directory, FIFO_FILE, AtFlags::empty());
     })?;
     unlinkat(&container.directory, FIFO_FILE, AtFlags::empty()).during("remove exec.fifo")?;
@@ -65,7 +65,7 @@ pub fn run_poststart(
     let mut document = Document::new(memory);
     state::write_for_hook(&mut document, spec, id, bundle, pid, Status::Running)?;
     hooks::run(spec, "poststart", spec.hooks.poststart, document.as_bytes(), own).inspect_err(|_| {
-        let _ = sys::signal::send(pid, 9);
+        let _ = sys::signal::send(pid, sys::signal::SIGKILL);
     })
 }
 

@@ -29,6 +29,9 @@ use rustix::net::{
     SendFlags, SocketFlags, SocketType, recvmsg, send, sendmsg, socketpair,
 };
 use spec_core::limits::MESSAGE_BYTES_MAX;
+use sys::process::exit;
+
+use crate::error::Error;
 
 /// One message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +59,16 @@ pub struct Message<'a> {
     pub payload: &'a [u8],
     /// A descriptor that came along.
     pub fd: Option<OwnedFd>,
+}
+
+impl Message<'_> {
+    /// The error that the process sent.
+    pub fn error(&self) -> Error {
+        Error::says(format_args!(
+            "{}",
+            core::str::from_utf8(self.payload).unwrap_or("it failed")
+        ))
+    }
 }
 
 /// Bytes of the longest message.
@@ -128,8 +141,15 @@ impl Socket {
         Ok(Some(Message { kind, payload, fd }))
     }
 
-    /// Waits for `Go`; `false` where the other side has gone or says something else.
-    pub fn wait_for_go(&self) -> bool {
+    /// Waits for `Go`. Where roci has died instead, so does this process: nobody would ever start, wait for or delete what it
+    /// is to become.
+    pub fn wait_for_go(&self) {
+        if !self.hears_go() {
+            exit(1);
+        }
+    }
+
+    fn hears_go(&self) -> bool {
         let mut byte = [0; 1];
         loop {
             match rustix::io::read(&self.fd, &mut byte) {

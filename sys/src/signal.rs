@@ -11,6 +11,9 @@ use crate::call::call;
 /// The largest signal number: 64, and 127 on MIPS. We use what all have.
 pub const SIGNAL_MAX: u8 = 64;
 
+/// `SIGKILL`, which cannot be caught.
+pub const SIGKILL: u8 = 9;
+
 /// A set of signals: bit n - 1 is signal n.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct SignalSet(pub u64);

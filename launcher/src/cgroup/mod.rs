@@ -3,6 +3,7 @@
 //! roci finds the hierarchies where every distribution mounts them, below `/sys/fs/cgroup`: a cgroup2 there is version 2;
 //! else each line of `/proc/self/cgroup` with controllers or a name is a version 1 hierarchy mounted under that name.
 
+use core::cell::Cell;
 use core::ffi::CStr;
 
 use heapless::{String, Vec};
@@ -10,6 +11,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, fstatfs, mkdirat, open, openat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
+use sys::signal::SIGKILL;
 
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
@@ -191,7 +193,6 @@ impl Host {
 }
 
 const REMOVE_ATTEMPTS: u32 = 200;
-const SIGKILL: u8 = 9;
 
 fn pause_ms(milliseconds: u32) {
     let pause = rustix::time::Timespec {
@@ -272,6 +273,8 @@ pub struct NewCgroup<'a> {
     pub procs: Vec<OwnedFd, HIERARCHIES_MAX>,
     /// Version 2: the directory, for a clone straight into it.
     pub directory: Option<OwnedFd>,
+    /// Whether the process was made inside it and need not be moved there.
+    entered: Cell<bool>,
     kept: bool,
 }
 
@@ -283,6 +286,7 @@ impl<'a> NewCgroup<'a> {
             path,
             procs: Vec::new(),
             directory: None,
+            entered: Cell::new(false),
             kept: false,
         };
         new.fill()?;
@@ -328,10 +332,19 @@ impl<'a> NewCgroup<'a> {
 
     /// Puts the process into the cgroup: `0` is the caller itself.
     pub fn join(&self, pid: &[u8]) -> Result<()> {
+        if self.entered.get() {
+            return Ok(());
+        }
         for procs in &self.procs {
             write_all(procs.as_fd(), pid).during("join cgroup")?;
         }
         Ok(())
+    }
+
+    /// Says whether the next process is made inside the cgroup (`CLONE_INTO_CGROUP`). It is said before the clone, so that both
+    /// sides know it.
+    pub fn set_entered(&self, entered: bool) {
+        self.entered.set(entered);
     }
 
     /// Keeps the cgroup.

@@ -6,12 +6,12 @@ use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::fchdir;
 use spec_core::linux::NamespaceKind;
-use spec_core::mounts::Mount;
+use spec_core::mounts::{MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, Mount};
 use sys::mount::mount as mount_call;
 
 use super::Host;
 use crate::error::{During, Error, Result};
-use crate::mounts::{MS_RDONLY, Surroundings, attach, attach_read_only, make_read_only};
+use crate::mounts::{Surroundings, attach, attach_read_only, make_read_only};
 use crate::path::Path;
 
 /// Mounts what the container may see of its cgroups on the working directory.
@@ -109,12 +109,10 @@ fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'
     let tree = match open_tree(CWD, path.as_c_str(), flags) {
         Ok(tree) => tree,
         Err(Errno::NOSYS) => {
-            const MS_BIND_REC: u32 = 4096 | 16384;
-            const MS_REMOUNT_BIND: u32 = 32 | 4096;
             let name = crate::mounts::fd_path(here).during("bind cgroup")?;
-            mount_call(Some(path.as_c_str()), name.as_c_str(), None, MS_BIND_REC, None).during("bind cgroup")?;
+            mount_call(Some(path.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during("bind cgroup")?;
             return if read_only {
-                mount_call(None, name.as_c_str(), None, MS_REMOUNT_BIND | MS_RDONLY, None).during("remount cgroup")
+                mount_call(None, name.as_c_str(), None, MS_REMOUNT | MS_BIND | MS_RDONLY, None).during("remount cgroup")
             } else {
                 Ok(())
             };

@@ -66,21 +66,15 @@ pub fn apply(
         cgroup.set("net_prio", "net_prio.ifpriomap", "", value)?;
     }
     for limit in spec.list(resources.rdma) {
-        if let Some(handles) = limit.hca_handles {
-            cgroup.set(
-                "rdma",
-                "rdma.max",
-                "rdma.max",
-                format_args!("{} hca_handle={handles}", limit.device),
-            )?;
-        }
-        if let Some(objects) = limit.hca_objects {
-            cgroup.set(
-                "rdma",
-                "rdma.max",
-                "rdma.max",
-                format_args!("{} hca_object={objects}", limit.device),
-            )?;
+        for (key, value) in [("hca_handle", limit.hca_handles), ("hca_object", limit.hca_objects)] {
+            if let Some(value) = value {
+                cgroup.set(
+                    "rdma",
+                    "rdma.max",
+                    "rdma.max",
+                    format_args!("{} {key}={value}", limit.device),
+                )?;
+            }
         }
     }
     for pair in spec.list(resources.unified) {
