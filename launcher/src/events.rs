@@ -30,12 +30,12 @@ pub fn events(invocation: &Invocation) -> Result<()> {
         let mut memory = [0; 64];
         let file = if host.is_v2 { two } else { one };
         // "max" is a limit that is not there, which runc writes as 0.
-        read(&host, cgroup.as_c_str(), controller, file, &mut memory)
+        read(host, cgroup.as_c_str(), controller, file, &mut memory)
             .and_then(|text| text.parse().ok())
             .unwrap_or(0)
     };
     let total = if host.is_v2 {
-        cpu_usage_v2(&host, cgroup.as_c_str())
+        cpu_usage_v2(host, cgroup.as_c_str())
     } else {
         number("cpuacct", "cpuacct.usage", "")
     };

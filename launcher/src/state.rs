@@ -8,11 +8,11 @@ use spec_core::Spec;
 use spec_core::state::{State, StateView, Status, Style, write_oci_state};
 use sys::TakeOnce;
 
-use crate::cgroup::Host;
+use crate::cgroup;
 use crate::cgroup::resources::is_frozen;
 use crate::cli::{Invocation, Opt};
 use crate::config::format_into;
-use crate::container::{Container, StateMemory, StateRoot};
+use crate::container::{Container, Damage, MISSING, StateMemory, StateRoot};
 use crate::error::{During, Error, Result};
 use crate::output::Output;
 use crate::proc::Proc;
@@ -50,16 +50,15 @@ pub enum Access {
 /// Finds the container that the command line names, and fills `state`.
 pub fn find(invocation: &Invocation, access: Access, state: &mut State<'static>) -> Result<Found> {
     let (name, id) = Container::id_of(invocation)?;
-    let root = StateRoot::open(invocation, false)?;
+    let missing = || Error::said(MISSING);
+    let root = StateRoot::open(invocation, false)?.ok_or_else(missing)?;
     let container = match access {
-        Access::Shared => Container::open(root.as_ref(), name)?,
-        Access::Exclusive => Container::open_locked(root.as_ref(), name)?,
-    };
-    let Some(root) = root else {
-        return Err(Error::said("container does not exist"));
-    };
+        Access::Shared => Container::look_for(&root, name)?,
+        Access::Exclusive => Container::look_for_locked(&root, name)?,
+    }
+    .ok_or_else(missing)?;
     let proc = Proc::open()?;
-    let status = look(&container, STATE.take(), state, &proc)?;
+    let status = look(&container, STATE.take(), state, &proc, Damage::IsError)?;
     Ok(Found {
         root,
         container,
@@ -85,13 +84,14 @@ pub fn look<'a>(
     memory: &'a mut StateMemory,
     state: &mut State<'a>,
     proc: &Proc,
+    damage: Damage,
 ) -> Result<Status> {
-    if container.read_state(memory, state)? {
+    if container.read_state(memory, state, damage)? {
         let status = container.status(state, proc);
         if status == Status::Running
             && let Some(cgroup) = state.cgroup
-            && let Some(host) = Host::detect(proc)
-            && is_frozen(&host, cgroup.as_c_str())
+            && let Some(host) = cgroup::host(proc)
+            && is_frozen(host, cgroup.as_c_str())
         {
             return Ok(Status::Paused);
         }
@@ -167,7 +167,7 @@ pub fn list(invocation: &Invocation) -> Result<()> {
         let name = entry.file_name();
         if name.to_str().is_ok_and(|name| spec_core::state::check_id(name).is_ok()) {
             // A container that is deleted meanwhile, and anything that is not one, is left out.
-            let _ = list_one(
+            list_one(
                 &root,
                 name,
                 memory,
@@ -176,7 +176,7 @@ pub fn list(invocation: &Invocation) -> Result<()> {
                 &mut is_first,
                 invocation.has(Opt::Quiet),
                 &mut out,
-            );
+            )?;
         }
     }
     if format == Format::Json {
@@ -199,16 +199,17 @@ fn list_one(
     quiet: bool,
     out: &mut Output,
 ) -> Result<()> {
-    let directory = rustix::fs::openat(
+    let Ok(directory) = rustix::fs::openat(
         root.as_fd(),
         name,
         rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
         rustix::fs::Mode::empty(),
-    )
-    .during("open state directory")?;
+    ) else {
+        return Ok(());
+    };
     let container = Container { directory, id: c"" };
     let mut state = State::new();
-    let status = look(&container, memory, &mut state, proc)?;
+    let status = look(&container, memory, &mut state, proc, Damage::IsNoState)?;
     let mut view = shown(&state, &container, status);
     view.id = name.to_str().unwrap_or_default();
     if quiet {
@@ -279,7 +280,7 @@ pub fn ps(invocation: &Invocation) -> Result<()> {
 /// first one and all that descend from it.
 pub fn for_each_process(state: &State<'_>, status: Status, proc: &Proc, each: &mut dyn FnMut(i32)) -> Result<()> {
     if let Some(cgroup) = state.cgroup
-        && let Some(host) = Host::detect(proc)
+        && let Some(host) = cgroup::host(proc)
         && host.exists(cgroup.as_c_str())
     {
         host.for_each_process(cgroup.as_c_str(), each);

@@ -50,7 +50,7 @@ pub fn update(invocation: &Invocation) -> Result<()> {
         return Err(Error::said("the container has no cgroup"));
     };
     let resources = spec.linux.resources;
-    apply(&host, cgroup.as_c_str(), spec, &resources, Purpose::Update)
+    apply(host, cgroup.as_c_str(), spec, &resources, Purpose::Update)
 }
 
 /// The options of runc's `update`, by the member of `resources` that each is.

@@ -228,7 +228,7 @@ impl Cgroup<'_> {
                 config_option(controller)
             ));
         }
-        Error::new(keep(format_args!("linux.resources: write {file}")), errno)
+        Error::new_with(format_args!("linux.resources: write {file}"), errno)
     }
 }
 
