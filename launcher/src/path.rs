@@ -3,6 +3,8 @@
 use core::ffi::CStr;
 use core::fmt;
 
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use spec_core::limits::PATH_BYTES_MAX;
 use sys::ScratchString;
@@ -44,6 +46,12 @@ impl Path {
         self.0.as_c_str()
     }
 
+    /// Opens what is there, which exists, below `directory`; the descriptor is closed on exec.
+    #[inline(never)]
+    pub fn open(&self, directory: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
+        open_in(directory, self.as_c_str(), flags)
+    }
+
     /// The path as a string that lives as long as the program.
     pub fn keep(&self) -> crate::error::Result<&'static CStr> {
         crate::error::keep_c_str(format_args!("{}", self.as_str()))
@@ -53,6 +61,12 @@ impl Path {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+}
+
+/// Opens what is at `path`, which exists, below `directory`; the descriptor is closed on exec.
+#[inline(never)]
+pub fn open_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat(directory, path, flags | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// The components of a path, without empty ones and without `.`.
