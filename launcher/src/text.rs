@@ -89,6 +89,7 @@ pub struct Line {
 
 impl Line {
     /// Nothing yet.
+    #[inline(never)]
     pub const fn new() -> Self {
         Self {
             bytes: [0; LINE_BYTES_MAX],

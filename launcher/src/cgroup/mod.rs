@@ -91,26 +91,26 @@ impl Host {
                 base = base.get(..above).unwrap_or_default();
             }
         }
-        Path::join(&[base, slash, wanted]).during("join cgroup path")
+        Ok(Path::of(&[base, slash, wanted]))
     }
 
     /// The directory of the cgroup `path` in the hierarchy `name`, relative to `/sys/fs/cgroup`.
     #[inline(never)]
-    fn directory(&self, name: &str, path: &CStr) -> core::result::Result<Path, Errno> {
+    fn directory(&self, name: &str, path: &CStr) -> Path {
         let path = path.to_bytes();
         // Where there is no name before it, the path must not begin at the root.
         let skipped = usize::from(name.is_empty());
-        Path::join(&[name.as_bytes(), path.get(skipped..).unwrap_or_default()])
+        Path::of(&[name.as_bytes(), path.get(skipped..).unwrap_or_default()])
     }
 
     /// The directory of the cgroup `path`, relative to `/sys/fs/cgroup`, in each hierarchy.
-    fn directories<'a>(&'a self, path: &'a CStr) -> impl Iterator<Item = core::result::Result<Path, Errno>> + 'a {
+    fn directories<'a>(&'a self, path: &'a CStr) -> impl Iterator<Item = Path> + 'a {
         self.lines().map(move |(name, _)| self.directory(name, path))
     }
 
     /// The directory of the cgroup `path` in the hierarchy of `controller`; `None` where the host lacks it. Version 2 has
     /// all in one.
-    fn directory_of(&self, controller: &str, path: &CStr) -> Option<core::result::Result<Path, Errno>> {
+    fn directory_of(&self, controller: &str, path: &CStr) -> Option<Path> {
         self.lines()
             .find(|(name, _)| self.is_v2 || lists(name, controller))
             .map(|(name, _)| self.directory(name, path))
@@ -121,7 +121,6 @@ impl Host {
     /// A cgroup whose last process has just died may be busy for a moment; whatever still runs in it is killed.
     pub fn remove(&self, path: &CStr) -> Result<()> {
         for directory in self.directories(path) {
-            let directory = directory.during("join cgroup path")?;
             let mut attempt = 0;
             loop {
                 match unlinkat(&self.top, directory.as_c_str(), AtFlags::REMOVEDIR) {
@@ -155,7 +154,7 @@ impl Host {
     /// Calls `each` with every process in the cgroup and below it. Processes are looked up in one hierarchy: a container's
     /// are in all of them.
     pub fn for_each_process(&self, path: &CStr, each: &mut dyn FnMut(i32)) {
-        for directory in self.directories(path).flatten() {
+        for directory in self.directories(path) {
             if let Ok(fd) = directory.open(self.top.as_fd(), DIRECTORY) {
                 processes_of(fd.as_fd(), each, 0);
                 return;
@@ -166,7 +165,6 @@ impl Host {
     /// Whether the cgroup is there.
     pub fn exists(&self, path: &CStr) -> bool {
         self.directories(path)
-            .flatten()
             .any(|directory| rustix::fs::statat(&self.top, directory.as_c_str(), AtFlags::empty()).is_ok())
     }
 
@@ -174,7 +172,6 @@ impl Host {
     pub fn join(&self, path: &CStr, pid: i32) -> Result<()> {
         let pid = Digits::signed(pid.into());
         for directory in self.directories(path) {
-            let directory = directory.during("join cgroup path")?;
             match self.procs(&directory) {
                 Ok(file) => {
                     write_all(file.as_fd(), pid.as_bytes())
@@ -189,7 +186,7 @@ impl Host {
 
     /// Opens the file through which a process joins the cgroup.
     fn procs(&self, directory: &Path) -> core::result::Result<OwnedFd, Errno> {
-        Path::join(&[directory.as_str().as_bytes(), b"/cgroup.procs"])?.open(self.top.as_fd(), OFlags::WRONLY)
+        Path::of(&[directory.as_bytes(), b"/cgroup.procs"]).open(self.top.as_fd(), OFlags::WRONLY)
     }
 }
 
@@ -332,10 +329,7 @@ impl<'a> NewCgroup<'a> {
     fn fill(&mut self) -> Result<()> {
         let top = self.host.top.as_fd();
         for (name, _) in self.host.lines() {
-            let directory = self
-                .host
-                .directory(name, self.path.as_c_str())
-                .during("join cgroup path")?;
+            let directory = self.host.directory(name, self.path.as_c_str());
             make_directory(top, directory.as_c_str())
                 .during_with(format_args!("make cgroup {}", directory.as_str()))?;
             let is_v2 = self.host.is_v2;
@@ -408,7 +402,7 @@ fn make_directory(top: BorrowedFd<'_>, path: &CStr) -> core::result::Result<(), 
     }
     let bytes = path.to_bytes();
     for (end, _) in bytes.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/') {
-        let prefix = Path::join(&[bytes.get(..end).unwrap_or_default()])?;
+        let prefix = Path::of(&[bytes.get(..end).unwrap_or_default()]);
         if make(prefix.as_c_str())? {
             // Only a cpuset directory has the files; anywhere else there is nothing to fill.
             let _ = fill_cpuset(prefix.open(top, DIRECTORY)?.as_fd());
@@ -430,7 +424,7 @@ fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
             _ => continue,
         };
         let above = bytes.get(..end).unwrap_or_default();
-        let file = |name: &[u8], flags| Path::join(&[above, slash, name])?.open(top, flags);
+        let file = |name: &[u8], flags| Path::of(&[above, slash, name]).open(top, flags);
         let mut memory = [0; 256];
         let available = file(b"cgroup.controllers", OFlags::RDONLY);
         let Ok(n) = available.and_then(|file| rustix::io::read(&file, &mut memory)) else {
@@ -446,9 +440,7 @@ fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
             .split(|byte| *byte == b' ')
         {
             // One at a time: of several, one that is refused takes the others with it.
-            if let Ok(word) = Path::join(&[b"+", name]) {
-                let _ = rustix::io::write(&control, word.as_c_str().to_bytes());
-            }
+            let _ = rustix::io::write(&control, Path::of(&[b"+", name]).as_bytes());
         }
     }
 }

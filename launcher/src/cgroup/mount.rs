@@ -55,7 +55,7 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
         .open(mount.destination.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, links)
         .during("open mount")?;
     for (hierarchy, _) in host.lines() {
-        let name = Path::join(&[hierarchy.as_bytes()]).during("join cgroup path")?;
+        let name = Path::of(&[hierarchy.as_bytes()]);
         mkdirat(&top, name.as_c_str(), Mode::from_raw_mode(0o755)).during("make directory")?;
         let directory = name
             .open(top.as_fd(), OFlags::PATH | OFlags::DIRECTORY)
@@ -65,7 +65,7 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
             fchdir(&directory).during("enter directory")?;
             let is_named = lists("systemd,openrc,elogind", hierarchy);
             let start: &[u8] = if is_named { b"none,name=" } else { b"" };
-            let data = Path::join(&[start, hierarchy.as_bytes()]).during("join cgroup path")?;
+            let data = Path::of(&[start, hierarchy.as_bytes()]);
             let data = Some(data.as_c_str());
             match mount_call(Some(c"cgroup"), c".", Some(c"cgroup"), mount.plan.flags, data) {
                 Err(Errno::PERM | Errno::BUSY | Errno::INVAL) => {}
@@ -82,7 +82,7 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
         // Each of several controllers in one hierarchy has a link to it.
         let mut controller = cut(&mut rest, b',');
         while controller != hierarchy && !controller.is_empty() {
-            let link = Path::join(&[controller.as_bytes()]).during("join cgroup path")?;
+            let link = Path::of(&[controller.as_bytes()]);
             symlinkat(name.as_c_str(), &top, link.as_c_str()).during("make link")?;
             controller = cut(&mut rest, b',');
         }
@@ -97,7 +97,7 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
 /// Shows the host's directory of the container's cgroup in `hierarchy`, on `here`.
 fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'_>, read_only: bool) -> Result<()> {
     let cgroup = around.cgroup.map_or(&b""[..], core::ffi::CStr::to_bytes);
-    let path = Path::join(&[b"/sys/fs/cgroup/", hierarchy.as_bytes(), cgroup]).during("join cgroup path")?;
+    let path = Path::of(&[b"/sys/fs/cgroup/", hierarchy.as_bytes(), cgroup]);
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     let tree = match open_tree(CWD, path.as_c_str(), flags) {
         Ok(tree) => tree,

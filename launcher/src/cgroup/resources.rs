@@ -131,9 +131,7 @@ pub fn apply(
         let name = name.text().unwrap_or_default();
         cgroup.set_named("hugetlb", name, Digits::of(limit.limit).as_str())?;
     }
-    if let Some(id) = resources.network_class_id.filter(|id| *id != 0) {
-        cgroup.set(File::NetworkClass, id.into())?;
-    }
+    cgroup.set_meant(File::NetworkClass, resources.network_class_id.map(i64::from))?;
     for priority in spec.list(resources.network_priorities) {
         let mut line = Line::new();
         line.str(priority.name.as_str())
@@ -253,8 +251,8 @@ impl Cgroup<'_> {
         if file.is_empty() {
             return Err(Errno::NODEV);
         }
-        let directory = self.host.directory_of(controller, self.path).ok_or(Errno::NODEV)??;
-        Path::join(&[directory.as_str().as_bytes(), b"/", file.as_bytes()])?.open(self.host.top.as_fd(), flags)
+        let directory = self.host.directory_of(controller, self.path).ok_or(Errno::NODEV)?;
+        Path::of(&[directory.as_bytes(), b"/", file.as_bytes()]).open(self.host.top.as_fd(), flags)
     }
 
     #[inline(never)]
@@ -289,6 +287,12 @@ impl Cgroup<'_> {
             Some(limit) => self.check(file, self.try_limit(file, limit)),
             None => Ok(()),
         }
+    }
+
+    /// Writes a limit to the file, where there is one that is meant: clients write 0 for one that they do not mean.
+    #[inline(never)]
+    fn set_meant(&self, file: File, limit: Option<i64>) -> Result<()> {
+        self.set_limit(file, meant(limit))
     }
 
     /// Writes two limits of which the kernel refuses one if it does not fit the other. Which of them has to move first
@@ -355,7 +359,6 @@ const KERNEL_OPTIONS: &str = "memory MEMCG cpu CGROUP_SCHED cpuset CPUSETS pids 
     hugetlb CGROUP_HUGETLB devices CGROUP_DEVICE freezer CGROUP_FREEZER rdma CGROUP_RDMA net_cls CGROUP_NET_CLASSID \
     net_prio CGROUP_NET_PRIO other CGROUPS";
 
-/// Clients write 0 for a limit that they do not mean.
 fn meant(limit: Option<i64>) -> Option<i64> {
     limit.filter(|limit| *limit != 0)
 }
@@ -374,39 +377,38 @@ fn apply_memory(cgroup: &Cgroup<'_>, resources: &Resources<'static>) -> Result<(
     });
     // Version 1 refuses a limit above the sum with swap, and a sum below the limit.
     cgroup.set_two((File::MemoryLimit, limit), (File::MemorySwap, swap))?;
-    cgroup.set_limit(File::MemoryReservation, meant(memory.reservation))?;
+    cgroup.set_meant(File::MemoryReservation, memory.reservation)?;
     if is_v2 {
         return Ok(());
     }
-    cgroup.set_limit(File::MemoryKernelTcp, meant(memory.kernel_tcp))?;
-    if let Some(swappiness) = memory.swappiness {
-        cgroup.set(File::MemorySwappiness, swappiness)?;
-    }
+    cgroup.set_meant(File::MemoryKernelTcp, memory.kernel_tcp)?;
+    cgroup.set_limit(File::MemorySwappiness, memory.swappiness.map(u64::cast_signed))?;
     if memory.disable_oom_killer {
         cgroup.set(File::MemoryOomControl, 1)?;
     }
     Ok(())
 }
 
-/// Shares, 2 to 262144, as a weight, 1 to 10000 (the conversion of the cgroup version 2 work in runc and crun).
-fn weight_of_shares(shares: u64) -> u64 {
+/// Shares as the file of the host's version takes them: 2 to 262144, to which version 1 brings them itself, or a weight, 1
+/// to 10000 (the conversion of the cgroup version 2 work in runc and crun).
+fn shares_or_weight(shares: u64, is_v2: bool) -> u64 {
     let shares = shares.clamp(2, 262_144);
-    1 + (shares - 2) * 9999 / 262_142
+    if is_v2 {
+        1 + (shares - 2) * 9999 / 262_142
+    } else {
+        shares
+    }
 }
 
 fn apply_cpu(cgroup: &Cgroup<'_>, resources: &Resources<'static>, purpose: Purpose) -> Result<()> {
     let cpu = &resources.cpu;
-    if let Some(shares) = cpu.shares.filter(|shares| *shares != 0) {
-        let value = if cgroup.host.is_v2 {
-            weight_of_shares(shares)
-        } else {
-            shares
-        };
-        cgroup.set(File::CpuShares, value)?;
+    let is_v2 = cgroup.host.is_v2;
+    if let Some(shares @ 1..) = cpu.shares {
+        cgroup.set(File::CpuShares, shares_or_weight(shares, is_v2))?;
     }
     let period = meant(cpu.period.map(u64::cast_signed));
     let quota = meant(cpu.quota);
-    if !cgroup.host.is_v2 {
+    if !is_v2 {
         // A quota must fit its period.
         cgroup.set_two((File::CpuPeriod, period), (File::CpuQuota, quota))?;
     } else if quota.is_some() || period.is_some() {
@@ -419,13 +421,13 @@ fn apply_cpu(cgroup: &Cgroup<'_>, resources: &Resources<'static>, purpose: Purpo
         .signed(period.unwrap_or(100_000));
         cgroup.set_line(File::CpuMax, &line)?;
     }
-    if let Some(burst) = cpu.burst.filter(|burst| *burst != 0 || purpose == Purpose::Create) {
-        cgroup.set(File::CpuBurst, burst)?;
+    let burst = cpu.burst.map(u64::cast_signed);
+    match purpose {
+        Purpose::Create => cgroup.set_limit(File::CpuBurst, burst)?,
+        Purpose::Update => cgroup.set_meant(File::CpuBurst, burst)?,
     }
-    if let Some(period) = cpu.realtime_period.filter(|period| *period != 0) {
-        cgroup.set(File::CpuRealtimePeriod, period)?;
-    }
-    cgroup.set_limit(File::CpuRealtimeRuntime, meant(cpu.realtime_runtime))?;
+    cgroup.set_meant(File::CpuRealtimePeriod, cpu.realtime_period.map(u64::cast_signed))?;
+    cgroup.set_meant(File::CpuRealtimeRuntime, cpu.realtime_runtime)?;
     cgroup.set_limit(File::CpuIdle, cpu.idle)?;
     for (file, list) in [(File::Cpus, cpu.cpus), (File::Mems, cpu.mems)] {
         if let Some(list) = list {
@@ -542,23 +544,21 @@ fn device_rule(rule: &DeviceRule) -> Line {
         return line;
     }
     line.str(" ");
-    for (number, end) in [(rule.major, ":"), (rule.minor, " ")] {
-        match number {
-            Some(number) => line.number(number.into()),
-            None => line.str("*"),
-        }
-        .str(end);
-    }
-    for (granted, letter) in [
-        (rule.access.read, "r"),
-        (rule.access.write, "w"),
-        (rule.access.mknod, "m"),
-    ] {
-        if granted {
-            line.str(letter);
-        }
-    }
+    device_number(&mut line, rule.major, ":");
+    device_number(&mut line, rule.minor, " ");
+    let access = rule.access;
+    line.str(if access.read { "r" } else { "" });
+    line.str(if access.write { "w" } else { "" });
+    line.str(if access.mknod { "m" } else { "" });
     line
+}
+
+fn device_number(line: &mut Line, number: Option<u32>, end: &str) {
+    match number {
+        Some(number) => line.number(number.into()),
+        None => line.str("*"),
+    }
+    .str(end);
 }
 
 #[cfg(test)]
@@ -602,10 +602,9 @@ mod tests {
 
     #[test]
     fn shares_become_weights() {
-        assert_eq!(
-            (weight_of_shares(2), weight_of_shares(1024), weight_of_shares(262_144)),
-            (1, 39, 10_000)
-        );
-        assert_eq!((weight_of_shares(0), weight_of_shares(u64::MAX)), (1, 10_000));
+        for (shares, weight) in [(0, 1), (2, 1), (1024, 39), (262_144, 10_000), (u64::MAX, 10_000)] {
+            assert_eq!(shares_or_weight(shares, true), weight);
+        }
+        assert_eq!(shares_or_weight(1024, false), 1024);
     }
 }
