@@ -58,6 +58,7 @@ pub mod output;
 pub mod path;
 pub mod proc;
 pub mod report;
+pub mod text;
 pub mod time;
 
 use core::fmt::Write;

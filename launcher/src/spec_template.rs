@@ -15,7 +15,7 @@ const TEMPLATE: &str = include_str!("config.template.json");
 /// `spec`
 pub fn spec(invocation: &Invocation) -> Result<()> {
     let bundle = invocation.value(Opt::Bundle).unwrap_or(c".");
-    let path = Path::join(&[bundle.to_bytes(), b"/config.json"]).during("join path")?;
+    let path = Path::of(&[bundle.to_bytes(), b"/config.json"]);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = match openat(CWD, path.as_c_str(), flags, Mode::from_raw_mode(0o644)) {
         Ok(file) => file,
