@@ -255,9 +255,8 @@ fn probe(proc: &Proc, probe: Probe) -> bool {
     match probe {
         Namespace(kind) => {
             let name = kind.proc_name().to_str().unwrap_or_default();
-            Path::format(format_args!("self/ns/{name}")).is_ok_and(|path| {
-                rustix::fs::statat(proc.as_fd(), path.as_c_str(), rustix::fs::AtFlags::empty()).is_ok()
-            })
+            let path = Path::format(format_args!("self/ns/{name}"));
+            rustix::fs::statat(proc.as_fd(), path.as_c_str(), rustix::fs::AtFlags::empty()).is_ok()
         }
         FileSystem(name) => knows_file_system(proc, name),
         Call(call) => !matches!(sys::probe::call_with_nonsense(call), Err(errno) if missing(errno)),

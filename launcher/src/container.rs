@@ -6,13 +6,14 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use spec_core::limits::{PATH_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
+use sys::file::leave_open;
 
 use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{During, Error, Result};
@@ -50,7 +51,7 @@ impl StateRoot {
         if let Some(directory) = runtime_directory
             && (!uid.is_root() || in_user_namespace())
         {
-            let path = Path::join(&[directory.to_bytes(), b"/roci"]).during("join the state root's path")?;
+            let path = Path::of(&[directory.to_bytes(), b"/roci"]);
             return Self::open_at(path.as_c_str(), make).during_with(format_args!("open state root {}", path.as_str()));
         }
         match Self::open_at(c"/run/roci", make) {
@@ -58,7 +59,7 @@ impl StateRoot {
             Ok(None) | Err(Errno::NOENT | Errno::ROFS | Errno::ACCESS | Errno::NOTDIR) => {}
             Err(errno) => return Err(Error::new("open state root /run/roci", errno)),
         }
-        let path = Path::format(format_args!("/tmp/roci-{}", uid.as_raw())).during("join the state root's path")?;
+        let path = Path::format(format_args!("/tmp/roci-{}", uid.as_raw()));
         let Some(root) = Self::open_at(path.as_c_str(), make)
             .during_with(format_args!("open state root {} (/run is not usable)", path.as_str()))?
         else {
@@ -105,11 +106,7 @@ fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
         .enumerate()
         .filter(|&(index, &byte)| byte == b'/' && index > 0)
     {
-        match mkdirat(
-            CWD,
-            Path::join(&[&bytes[..index]])?.as_c_str(),
-            Mode::from_raw_mode(0o755),
-        ) {
+        match mkdirat(CWD, Path::of(&[&bytes[..index]]).as_c_str(), Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ISDIR) => {}
             Err(errno) => return Err(errno),
         }
@@ -169,10 +166,13 @@ impl Container {
         let Some(container) = Self::look_for(root, id)? else {
             return Ok(None);
         };
-        flock(&container.directory, FlockOperation::LockExclusive).during("lock container")?;
-        // Who held the lock may have deleted the container.
-        let is_there = fstat(&container.directory).is_ok_and(|stat| stat.st_nlink > 0);
-        Ok(is_there.then_some(container))
+        Ok(container.lock()?.then_some(container))
+    }
+
+    /// Waits for other commands on this container to end; `false` where one of them has deleted it.
+    pub fn lock(&self) -> Result<bool> {
+        flock(&self.directory, FlockOperation::LockExclusive).during("lock container")?;
+        Ok(fstat(&self.directory).is_ok_and(|stat| stat.st_nlink > 0))
     }
 
     /// Whether another command holds the lock.
@@ -198,7 +198,7 @@ impl Container {
             Err(Errno::NOENT) => return Ok(false),
             Err(errno) => return Err(Error::new("open state.json", errno)),
         };
-        let json = read_document(file.as_fd(), &mut memory.document).during("read state.json")?;
+        let json = read_own(file.as_fd(), &mut memory.document).during("read state.json")?;
         let Some(json) = json else {
             return Err(Error::says(format_args!(
                 "state.json: more than {STATE_BYTES_MAX} bytes (STATE_BYTES_MAX)"
@@ -242,7 +242,9 @@ impl Container {
 
     /// Removes the files and the directory.
     pub fn remove(self, root: &StateRoot) -> Result<()> {
-        remove_open(root.as_fd(), self.directory.as_fd(), self.id).during("remove state directory")
+        remove_open(root.as_fd(), self.directory.as_fd(), self.id).during("remove state directory")?;
+        leave_open(self.directory);
+        Ok(())
     }
 }
 
@@ -257,10 +259,17 @@ fn remove_open(root: BorrowedFd<'_>, directory: BorrowedFd<'_>, id: &CStr) -> co
         Err(Errno::NOENT) => Ok(()),
         other => other,
     };
-    for file in [FIFO_FILE, CONFIG_FILE, STATE_FILE_NEW, STATE_FILE] {
-        gone(unlinkat(directory, file, AtFlags::empty()))?;
+    // What is always there, and where that was not all, what create or a killed roci may have left.
+    for files in [[CONFIG_FILE, STATE_FILE], [FIFO_FILE, STATE_FILE_NEW]] {
+        for file in files {
+            gone(unlinkat(directory, file, AtFlags::empty()))?;
+        }
+        match gone(unlinkat(root, id, AtFlags::REMOVEDIR)) {
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            other => return other,
+        }
     }
-    gone(unlinkat(root, id, AtFlags::REMOVEDIR))
+    Err(Errno::NOTEMPTY)
 }
 
 /// Clients look for these words.
@@ -290,7 +299,7 @@ pub fn make(root: &StateRoot, id: &'static CStr) -> Result<OwnedFd> {
         Err(Errno::EXIST) => return Err(Error::said("container with given ID already exists")),
         Err(errno) => return Err(Error::new("create state directory", errno)),
     }
-    undo::note(|unfinished| unfinished.container = Some((root.as_fd().as_raw_fd(), id)));
+    undo::note_container(root.as_fd(), id);
     let directory = openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()).during("open state directory")?;
     // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
     flock(&directory, FlockOperation::LockExclusive).during("lock container")?;
@@ -332,6 +341,12 @@ pub fn read_document<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::re
             return Ok(None);
         }
     }
+}
+
+/// The same for a file of roci's own, which is a regular one: it ends where a read gives less than was asked for.
+pub fn read_own<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::result::Result<Option<&'a [u8]>, Errno> {
+    let n = rustix::io::read(file, &mut *memory)?;
+    Ok((n < memory.len()).then(|| &memory[..n]))
 }
 
 /// Writes all of `bytes`.
@@ -388,7 +403,7 @@ pub fn write_beside(path: &CStr, text: &[u8]) -> core::result::Result<(), Errno>
         .iter()
         .rposition(|&byte| byte == b'/')
         .map_or(0, |slash| slash + 1);
-    let new = Path::join(&[&bytes[..start], b".", &bytes[start..]])?;
+    let new = Path::of(&[&bytes[..start], b".", &bytes[start..]]);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
     let file = openat(CWD, new.as_c_str(), flags, Mode::from_raw_mode(0o644))?;
     write_all(file.as_fd(), text)?;

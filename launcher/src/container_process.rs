@@ -11,12 +11,12 @@ use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
 use spec_core::linux::NamespaceKind;
 use spec_core::state::Status;
-use sys::file::close_one;
+use sys::file::{close_one, leave_open};
 
 use crate::cgroup::NewCgroup;
 use crate::console::Console;
 use crate::container::{Document, write_all};
-use crate::error::{During, Error, Result, within};
+use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::{Surroundings, Trees, mount_all};
 use crate::path::Path;
 use crate::proc::Proc;
@@ -119,7 +119,7 @@ pub fn run(
     // mounted things that they have to cover.
     rootfs::protect(spec, &root)?;
     rootfs::enter(spec, &root, proc)?;
-    drop(root);
+    root.leave_open();
     write_sysctls(spec, proc)?;
 
     // A session of its own: the container is not in the job control of who called roci, and cannot push characters into
@@ -158,6 +158,10 @@ pub fn run(
     let late = process.no_new_privileges;
     if let Some(profile) = inherited.seccomp.filter(|_| !late) {
         profile.load()?;
+    }
+    // With a new user namespace roci has set them, who has the right to raise them.
+    if !inherited.namespaces.new_user {
+        credentials::set_rlimits(process, 0)?;
     }
     credentials::take(spec, process)?;
     // Looked for as the user that will run it.
@@ -217,11 +221,6 @@ fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> 
     if namespaces.in_user_namespace && !namespaces.new_user {
         credentials::become_namespace_root()?;
     }
-    if !namespaces.new_user
-        && let Some(process) = &spec.process
-    {
-        credentials::set_rlimits(process, 0)?;
-    }
     Ok(())
 }
 
@@ -239,6 +238,7 @@ fn bring_loopback_up() -> Result<()> {
     // A kernel without IPv4 has no loopback to bring up.
     if let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, None) {
         sys::file::bring_loopback_up(socket.as_fd()).during("bring lo up")?;
+        leave_open(socket);
     }
     Ok(())
 }
@@ -247,13 +247,13 @@ fn write_sysctls(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
     for sysctl in spec.list(spec.linux.sysctl) {
         let name = sysctl.key.as_str();
         // Dots separate, as in sysctl(8), unless there are slashes: then dots are part of names (interfaces).
-        let mut path = Path::join(&[b"sys/", name.as_bytes()]).during("join path")?;
+        let mut path = Path::of(&[b"sys/", name.as_bytes()]);
         if !name.contains('/') {
             for byte in path.bytes_mut().iter_mut().filter(|byte| **byte == b'.') {
                 *byte = b'/';
             }
         }
-        within("linux.sysctl", None, name, || {
+        within("linux.sysctl", NO_INDEX, name, || {
             proc.write(path.as_c_str(), sysctl.value.as_str().as_bytes())
                 .during("write")
         })?;
@@ -272,7 +272,7 @@ fn hand_out(console: &Console, console_socket: Option<&OwnedFd>, socket: &Socket
 
 fn join_keyring(id: &CStr) -> Result<()> {
     use rustix::io::Errno;
-    let name = Path::join(&[b"_ses.", id.to_bytes()]).during("join keyring name")?;
+    let name = Path::of(&[b"_ses.", id.to_bytes()]);
     match sys::process::join_new_session_keyring(name.as_c_str()) {
         // No CONFIG_KEYS, a filter around roci, or the quota of keys: there is then nothing to share either, or nothing to
         // be done about it, and runc goes on as well.

@@ -2,6 +2,7 @@
 
 use core::ffi::CStr;
 use core::fmt::Write;
+use core::mem::ManuallyDrop;
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, mknodat, open, openat};
@@ -47,6 +48,10 @@ pub enum Purpose {
 
 /// A container that was created.
 pub struct Created {
+    /// The directory that holds its state directory.
+    pub root: ManuallyDrop<StateRoot>,
+    /// Its cgroup.
+    pub cgroup: Option<(&'static Host, &'static CStr)>,
     /// Its state directory, locked.
     pub container: Container,
     /// The configuration.
@@ -78,9 +83,9 @@ pub fn create(invocation: &Invocation) -> Result<()> {
 pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let (id, id_text) = Container::id_of(invocation)?;
     let handover_fds = crate::inherited_fds(invocation)?;
-    let proc = Proc::open()?;
     let arguments = invocation.arguments();
-    sealed::ensure(&proc, arguments)?;
+    sealed::ensure(arguments)?;
+    let proc = Proc::open()?;
 
     // 1. The bundle and its configuration. Nothing has been changed when this fails.
     let bundle = config::absolute(
@@ -98,7 +103,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         ));
     }
     crate::unsupported::refuse(spec)?;
-    let rootfs_path = config::rootfs_path(spec, bundle)?;
+    let rootfs_path = config::rootfs_path(spec, bundle);
     let rootfs = open(
         rootfs_path.as_c_str(),
         OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
@@ -124,19 +129,16 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         return Err(Error::said("no state root"));
     };
     // It stays open to the end: the state directory may have to be removed from it.
-    let root = core::mem::ManuallyDrop::new(root);
+    let root = ManuallyDrop::new(root);
     let container = Container {
         directory: container::make(&root, id)?,
         id,
     };
-    undo::note(|unfinished| {
-        unfinished.hooks = Some(Hooks {
-            spec,
-            id,
-            bundle,
-            arguments,
-            always: false,
-        });
+    undo::note_hooks(Hooks {
+        spec,
+        id,
+        bundle,
+        arguments,
     });
     config::write_copy(&container, config.document)?;
     let old_umask = umask(Mode::empty());
@@ -176,10 +178,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     };
     let memory = state::TEXT.take();
     let (pid, socket) = spawn_container_process(&inheritance, socket, other_end, &mut trees, memory, &rootfs)?;
-    undo::note(|unfinished| {
-        unfinished.process = Some(pid);
-        unfinished.is_child = true;
-    });
+    undo::note_process(pid, true);
     drop(trees);
     report::step(format_args!("container process {pid} made"));
     if namespaces.new_user {
@@ -203,6 +202,12 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         socket.send(Kind::Go, &[]).during("tell the container process to go on")
     })?;
     report::step(format_args!("container {id_text} made"));
+    // Not before, since one of them may leave little room for the descriptors of mounts.
+    if namespaces.new_user
+        && let Some(process) = &spec.process
+    {
+        credentials::set_rlimits(process, pid)?;
+    }
 
     let start = proc
         .process_start(pid)
@@ -231,8 +236,15 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         send_pidfd(socket, pid)?;
     }
     report::step(format_args!("container {id_text} created"));
-    drop(inheritance);
+    // These wait for the end of the line that they hold; what else is open closes with this process, at no cost.
+    drop((inheritance.console_socket, pidfd_socket));
+    core::mem::forget((inheritance.fifo, inheritance.handover.init, rootfs));
+    let placed = cgroup.as_ref().map(|cgroup| (cgroup.host(), cgroup.path()));
+    core::mem::forget(cgroup);
+    core::mem::forget(proc);
     Ok(Created {
+        root,
+        cgroup: placed,
         container,
         spec,
         bundle,
@@ -303,7 +315,7 @@ fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static C
         }
         // Who is not the host's root may have no cgroup to give, and asked for none.
         Err(errno) if spec.linux.cgroups_path.is_none() && !resources::asks_for_limits(&spec.linux.resources) => {
-            undo::note(|unfinished| unfinished.cgroup = None);
+            undo::note_cgroup(None);
             report::step(format_args!("no cgroup: {}", errno::Words(errno)));
             Ok(None)
         }
@@ -405,7 +417,6 @@ fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: O
     )?;
     if let Some(process) = &spec.process {
         credentials::set_oom_score(proc, process, Some(pid))?;
-        credentials::set_rlimits(process, pid)?;
     }
     if let Some(cgroup) = cgroup {
         let mut text = heapless::String::<12>::new();
@@ -418,7 +429,7 @@ fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: O
 /// The process closed the socket without a word.
 fn died(pid: i32) -> Error {
     let status = waitpid(Pid::from_raw(pid), WaitOptions::empty()).ok().flatten();
-    undo::note(|unfinished| unfinished.process = None);
+    undo::note_process(0, false);
     match status.and_then(|(_, status)| status.terminating_signal()) {
         Some(9) => Error::said("the container process was killed before it was ready (out of memory?)"),
         Some(signal) => Error::says(format_args!(

@@ -13,7 +13,7 @@ use spec_core::limits::IDS_MAX;
 use spec_core::process::{CAPABILITY_NAMES, Capabilities, Process};
 use sys::process::SchedulerAttributes;
 
-use crate::error::{During, Error, Result, within};
+use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::proc::Proc;
 
 /// Becomes root of the user namespace, so that files made from here on have an owner there.
@@ -141,12 +141,12 @@ pub fn set_scheduling(process: &Process<'static>) -> Result<()> {
         attributes.runtime = scheduler.runtime;
         attributes.deadline = scheduler.deadline;
         attributes.period = scheduler.period;
-        within("process.scheduler", None, "", || {
+        within("process.scheduler", NO_INDEX, "", || {
             sys::process::set_scheduler(attributes).during("set scheduler")
         })?;
     }
     if let Some(io) = process.io_priority {
-        within("process.ioPriority", None, "", || {
+        within("process.ioPriority", NO_INDEX, "", || {
             sys::process::set_io_priority(io.class, io.priority).during("set io priority")
         })?;
     }
@@ -163,9 +163,8 @@ pub fn set_oom_score(proc: &Proc, process: &Process<'static>, pid: Option<i32>) 
     let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{score}"));
     let path = match pid {
         Some(pid) => crate::path::Path::format(format_args!("{pid}/oom_score_adj")),
-        None => crate::path::Path::join(&[b"self/oom_score_adj"]),
+        None => crate::path::Path::of(&[b"self/oom_score_adj"]),
     };
-    let path = path.during("set oom score")?;
     let file = proc
         .open_file(path.as_c_str(), OFlags::WRONLY)
         .during("set oom score")?;

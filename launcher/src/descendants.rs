@@ -22,7 +22,7 @@ pub struct Process {
 
 /// Reads `/proc/PID/stat`.
 pub fn look(proc: &Proc, pid: i32) -> Option<Process> {
-    let path = Path::format(format_args!("{pid}/stat")).ok()?;
+    let path = Path::format(format_args!("{pid}/stat"));
     let file = proc.open_file(path.as_c_str(), OFlags::RDONLY).ok()?;
     let mut memory = [0; 512];
     let n = rustix::io::read(&file, &mut memory).ok()?;
@@ -41,7 +41,7 @@ pub fn look(proc: &Proc, pid: i32) -> Option<Process> {
 /// The beginning of a process's command line, its words parted by blanks.
 pub fn command_line<'m>(proc: &Proc, pid: i32, memory: &'m mut [u8; 256]) -> &'m str {
     let read = |memory: &mut [u8]| {
-        let path = Path::format(format_args!("{pid}/cmdline")).ok()?;
+        let path = Path::format(format_args!("{pid}/cmdline"));
         let file = proc.open_file(path.as_c_str(), OFlags::RDONLY).ok()?;
         rustix::io::read(&file, memory).ok()
     };

@@ -52,30 +52,35 @@ pub fn set_ending(ending: Ending) {
 
 /// An element of the configuration, as in `mounts[3] /proc`.
 #[derive(Clone, Copy)]
-pub struct Site {
-    /// The list.
-    pub list: &'static str,
-    /// The element's place in it, where it has one.
-    pub index: Option<usize>,
+struct Site {
+    list: &'static str,
+    /// The element's place, or [`NO_INDEX`].
+    index: usize,
     /// The element's name, or nothing.
-    pub name: &'static str,
+    name: &'static str,
 }
 
-static SITE: Register<Option<Site>> = Register::new(None);
+/// For what stands alone.
+pub const NO_INDEX: usize = usize::MAX;
 
-/// Does something for an element of the configuration: errors made meanwhile name it. An inner element is more exact.
-pub fn within<T>(
-    list: &'static str,
-    index: impl Into<Option<usize>>,
-    name: &'static str,
-    act: impl FnOnce() -> T,
-) -> T {
-    let outer = SITE.get();
-    let index = index.into();
-    SITE.set(Some(Site { list, index, name }));
+static SITE: Register<Site> = Register::new(Site {
+    list: "",
+    index: 0,
+    name: "",
+});
+
+/// Does something for an element of the configuration: errors made meanwhile name it. An inner element is more exact, and
+/// ends the outer one.
+pub fn within<T>(list: &'static str, index: usize, name: &'static str, act: impl FnOnce() -> T) -> T {
+    set_site(list, index, name);
     let value = act();
-    SITE.set(outer);
+    set_site("", 0, "");
     value
+}
+
+#[inline(never)]
+fn set_site(list: &'static str, index: usize, name: &'static str) {
+    SITE.set(Site { list, index, name });
 }
 
 /// The texts that are not known at compile time and live as long as the program. An operation makes a handful of them.
@@ -152,11 +157,12 @@ fn fail_with(operation: fmt::Arguments<'_>, errno: Errno) -> ! {
 }
 
 fn write_site(line: &mut Truncating<'_>) {
-    let Some(Site { list, index, name }) = SITE.get() else {
+    let Site { list, index, name } = SITE.get();
+    if list.is_empty() {
         return;
-    };
+    }
     let _ = line.write_str(list);
-    if let Some(index) = index {
+    if index != NO_INDEX {
         let _ = write!(line, "[{index}]");
     }
     if !name.is_empty() {
@@ -262,7 +268,9 @@ mod tests {
     #[test]
     #[should_panic(expected = "inner: x")]
     fn the_inner_site_stays() {
-        within("outer", None, "", || within("inner", None, "", || Error::said("x")));
+        within("outer", NO_INDEX, "", || {
+            within("inner", NO_INDEX, "", || Error::said("x"))
+        });
     }
 
     #[test]

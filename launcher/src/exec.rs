@@ -35,7 +35,7 @@ use crate::{config, credentials, report, run, sealed, undo};
 /// `exec`; the exit status is the program's.
 pub fn exec(invocation: &Invocation) -> Result<u8> {
     let handover_fds = crate::inherited_fds(invocation)?;
-    sealed::ensure(&Proc::open()?, invocation.arguments())?;
+    sealed::ensure(invocation.arguments())?;
     let mut state = State::new();
     let Found {
         container,
@@ -123,14 +123,10 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
         },
         &mut |socket| become_process(&inheritance, socket),
     )?;
-    undo::note(|unfinished| {
-        unfinished.process = Some(child);
-        unfinished.is_child = true;
-    });
+    undo::note_process(child, true);
     let master = prepare(invocation, &state, &proc, spec, child, &socket, pidfd_socket.as_ref())?;
-    run::let_go(&socket, &master)?;
+    run::let_go(socket, &master)?;
     undo::forget_all();
-    drop(socket);
     report::step(format_args!("process {child} runs in container {id_text}"));
     if detach {
         return Ok(0);
@@ -196,7 +192,7 @@ fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
     for kind in NamespaceKind::ALL {
         let name = kind.proc_name().to_str().unwrap_or_default();
         let identity = |who: &str| -> core::result::Result<(u64, u64), Errno> {
-            let path = Path::format(format_args!("{who}/ns/{name}"))?;
+            let path = Path::format(format_args!("{who}/ns/{name}"));
             let stat = rustix::fs::statat(proc.as_fd(), path.as_c_str(), rustix::fs::AtFlags::empty())?;
             Ok((stat.st_dev, stat.st_ino))
         };
@@ -225,7 +221,7 @@ fn enter_namespaces(inheritance: &Inheritance<'_>) -> Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).during("set dumpable")?;
     let shares_mounts = kinds & NamespaceKind::Mount as u32 == 0;
     let root = if shares_mounts {
-        let path = Path::format(format_args!("{pid}/root")).during("open root")?;
+        let path = Path::format(format_args!("{pid}/root"));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Some(openat(inheritance.proc.as_fd(), path.as_c_str(), flags, Mode::empty()).during("open root")?)
     } else {
@@ -252,7 +248,7 @@ fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
     // All are opened before the first is entered, and the user namespace comes first, which gives the rights to the rest.
     for kind in NamespaceKind::ALL.into_iter().filter(|kind| kinds & *kind as u32 != 0) {
         let name = kind.proc_name().to_str().unwrap_or_default();
-        let path = Path::format(format_args!("{pid}/ns/{name}")).during("open namespace")?;
+        let path = Path::format(format_args!("{pid}/ns/{name}"));
         let fd = openat(
             inheritance.proc.as_fd(),
             path.as_c_str(),

@@ -24,7 +24,7 @@ pub fn open(proc: &Proc, arguments: Arguments) -> Result<OwnedFd> {
         let Some(slash) = path.iter().rposition(|&byte| byte == b'/') else {
             continue;
         };
-        let beside = Path::join(&[&path[..slash], b"/roci-init"]).during("find roci-init")?;
+        let beside = Path::of(&[&path[..slash], b"/roci-init"]);
         match openat(CWD, beside.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(file) => return sealed::seal(file),
             Err(errno) => refused = Some((beside, errno)),

@@ -14,7 +14,7 @@ use spec_core::limits::NAMESPACES_MAX;
 use spec_core::linux::{NamespaceKind, TimeOffset};
 use sys::namespace::{enter, unshare};
 
-use crate::error::{During, Error, Result, within};
+use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::proc::Proc;
 
 /// What is made and what is joined.
@@ -117,7 +117,7 @@ impl Plan {
 }
 
 fn join_error(kind: NamespaceKind, errno: Errno) -> Error {
-    within("linux.namespaces", None, kind.name(), || {
+    within("linux.namespaces", NO_INDEX, kind.name(), || {
         if errno == Errno::INVAL {
             return Error::said("the path is not a namespace of this type");
         }
@@ -144,7 +144,7 @@ fn write_offsets(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
         let mut memory = [0; 64];
         let mut text = crate::container::Document::new(&mut memory);
         let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{clock} {secs} {nanosecs}\n"));
-        within(site, None, "", || {
+        within(site, NO_INDEX, "", || {
             proc.write(c"self/timens_offsets", text.as_bytes())
                 .during("write timens_offsets")
         })?;

@@ -17,14 +17,9 @@ impl Path {
         Self(ScratchString::join(parts))
     }
 
-    /// The same for who looks for an error, which the system call has that the path is given to.
-    pub fn join(parts: &[&[u8]]) -> Result<Self, Errno> {
-        Ok(Self::of(parts))
-    }
-
-    /// Formats a path of numbers and short names; as for [`Path::join`].
-    pub fn format(text: fmt::Arguments<'_>) -> Result<Self, Errno> {
-        Ok(Self(ScratchString::format(text)))
+    /// Formats a path of numbers and short names.
+    pub fn format(text: fmt::Arguments<'_>) -> Self {
+        Self(ScratchString::format(text))
     }
 
     /// The bytes, to change single ones.

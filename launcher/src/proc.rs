@@ -67,7 +67,7 @@ impl Proc {
     /// and it is a link that only the kernel can make.
     pub fn reopen(&self, fd: BorrowedFd<'_>, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
         use rustix::fd::AsRawFd;
-        let path = Path::format(format_args!("self/fd/{}", fd.as_raw_fd()))?;
+        let path = Path::format(format_args!("self/fd/{}", fd.as_raw_fd()));
         openat(&self.root, path.as_c_str(), flags | OFlags::CLOEXEC, Mode::empty())
     }
 
@@ -87,7 +87,7 @@ impl Proc {
         if pid <= 0 {
             return None;
         }
-        let path = Path::format(format_args!("{pid}/stat")).ok()?;
+        let path = Path::format(format_args!("{pid}/stat"));
         let file = self.open_file(path.as_c_str(), OFlags::RDONLY).ok()?;
         let mut memory = [0; 1024];
         let n = rustix::io::read(&file, &mut memory).ok()?;

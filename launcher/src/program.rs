@@ -28,7 +28,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
     let name = spec.list(process.args).first().map_or("", |text| text.as_str());
     if name.contains('/') {
-        let path = Path::join(&[name.as_bytes()]).during("find program")?;
+        let path = Path::of(&[name.as_bytes()]);
         return match check(path.as_c_str()) {
             Ok(()) => Ok(path),
             Err(Errno::NOENT) => Err(Error::says(format_args!(
@@ -45,9 +45,7 @@ pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
         .find_map(|variable| variable.as_str().strip_prefix("PATH="));
     for directory in path.unwrap_or(DEFAULT_PATH).split(':') {
         let directory = if directory.is_empty() { "." } else { directory };
-        let Ok(path) = Path::join(&[directory.as_bytes(), b"/", name.as_bytes()]) else {
-            continue;
-        };
+        let path = Path::of(&[directory.as_bytes(), b"/", name.as_bytes()]);
         match check(path.as_c_str()) {
             Ok(()) => return Ok(path),
             Err(errno @ Errno::ACCESS) => refused = Some(errno),

@@ -2,16 +2,13 @@
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
-use spec_core::state::State;
 use sys::signal::{SignalSet, read_signal_fd, wait_for};
 
 use crate::cli::{Invocation, Opt};
-use crate::container::{Container, Damage, StateRoot};
 use crate::create::{Created, Purpose, make};
 use crate::error::{During, Result};
-use crate::proc::Proc;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket};
-use crate::{console, delete, exit, hooks, start, state, undo};
+use crate::{console, exit, hooks, start, undo};
 
 const SIGCHLD: u8 = 17;
 const SIGWINCH: u8 = 28;
@@ -20,6 +17,8 @@ const SIGWINCH: u8 = 28;
 pub fn run(invocation: &Invocation) -> Result<u8> {
     let detach = invocation.has(Opt::Detach);
     let Created {
+        root,
+        cgroup,
         container,
         spec,
         bundle,
@@ -29,10 +28,9 @@ pub fn run(invocation: &Invocation) -> Result<u8> {
         memory,
     } = make(invocation, Purpose::Run { detach })?;
     let own = hooks::DefaultEnvironment::Own(invocation.arguments());
-    let_go(&socket, &master)?;
+    let_go(socket, &master)?;
     start::run_poststart(spec, container.id, bundle, child, memory, own)?;
     undo::forget_all();
-    drop(socket);
     if detach {
         return Ok(0);
     }
@@ -42,24 +40,20 @@ pub fn run(invocation: &Invocation) -> Result<u8> {
         None => forward_signals(child)?,
         Some(master) => relay(child, master)?,
     };
-    drop(container);
-    if !invocation.has(Opt::Keep)
-        && let Some(root) = StateRoot::open(invocation, false)?
-        && let id = invocation.positional(0).unwrap_or_default()
-        // Somebody may have deleted it already.
-        && let Some(container) = Container::look_for_locked(&root, id)?
-    {
-        let proc = Proc::open()?;
-        let mut left = State::new();
-        state::look(&container, state::STATE.take(), &mut left, &proc, Damage::IsError)?;
-        delete::destroy(invocation, &root, container, &left, &proc)?;
+    // Somebody may have deleted it already.
+    if !invocation.has(Opt::Keep) && container.lock()? {
+        if let Some((host, path)) = cgroup {
+            host.remove(path)?;
+        }
+        let id = container.id;
+        container.remove(&root)?;
         hooks::run_poststop(spec, id, bundle, invocation.arguments());
     }
     Ok(exit::of_wait_status(status))
 }
 
 /// Lets the process go on, and waits until it has become the program: the exec closes its end of the socket.
-pub fn let_go(socket: &Socket, master: &Option<OwnedFd>) -> Result<()> {
+pub fn let_go(socket: Socket, master: &Option<OwnedFd>) -> Result<()> {
     if let Some(master) = master {
         console::copy_size(master.as_fd());
     }

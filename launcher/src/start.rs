@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, fcntl_setfl, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -37,21 +37,20 @@ pub fn start(invocation: &Invocation) -> Result<()> {
         )));
     }
     // Should step 7 fail, the container is stopped, and only delete is left.
-    undo::note(|unfinished| {
-        unfinished.process = Some(state.pid);
-        unfinished.gate = Some(container.directory.as_raw_fd());
-    });
+    undo::note_process(state.pid, false);
+    undo::note_gate(container.directory.as_fd());
     open_gate(&container, state.pid, &proc)?;
-    undo::forget_all();
     unlinkat(&container.directory, FIFO_FILE, AtFlags::empty()).during("remove exec.fifo")?;
     report::step(format_args!("container {id} started"));
     let config = config::load_copy(&container)?;
     let own = hooks::DefaultEnvironment::Own(invocation.arguments());
     let bundle = state.bundle.as_c_str();
-    run_poststart(config.spec, container.id, bundle, state.pid, state::TEXT.take(), own)
+    run_poststart(config.spec, container.id, bundle, state.pid, state::TEXT.take(), own)?;
+    undo::forget_all();
+    Ok(())
 }
 
-/// Step 9. A failing hook stops the container (runtime.md since 1.3).
+/// Step 9. A failing hook stops the container (runtime.md since 1.3), which the caller has noted.
 pub fn run_poststart(
     spec: &Spec<'static>,
     id: &CStr,
@@ -65,10 +64,7 @@ pub fn run_poststart(
     }
     let mut document = Document::new(memory);
     state::write_for_hook(&mut document, spec, id, bundle, pid, Status::Running)?;
-    undo::note(|unfinished| unfinished.process = Some(pid));
-    hooks::run(spec, "hooks.poststart", spec.hooks.poststart, document.as_bytes(), own)?;
-    undo::note(|unfinished| unfinished.process = None);
-    Ok(())
+    hooks::run(spec, "hooks.poststart", spec.hooks.poststart, document.as_bytes(), own)
 }
 
 /// Opens the fifo for reading, which lets the process open it for writing; takes its byte, and reads on until the process

@@ -1,6 +1,7 @@
 //! Large values that exist once.
 
 use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A static value that is handed out once, as `&'static mut`. It is how roci has big buffers without a heap: they lie in
@@ -68,30 +69,35 @@ impl<T: Copy> Register<T> {
 }
 
 /// A value that is made when it is first asked for, and then lives as long as the program.
-pub struct Once<T>(UnsafeCell<Option<T>>);
+pub struct Once<T> {
+    made: Register<bool>,
+    value: UnsafeCell<MaybeUninit<T>>,
+}
 
-// SAFETY: as for `Register`: there is one thread. That a value is not asked for while it is being made is seen to in
+// SAFETY: as for `Register`: there is one thread. That a value is not replaced while somebody has it is seen to in
 // `get_or_make`.
 unsafe impl<T> Sync for Once<T> {}
 
 impl<T> Once<T> {
     /// Nothing yet.
     pub const fn new() -> Self {
-        Self(UnsafeCell::new(None))
+        Self {
+            made: Register::new(false),
+            value: UnsafeCell::new(MaybeUninit::zeroed()),
+        }
     }
 
     /// The value, made by `make` the first time.
     pub fn get_or_make(&'static self, make: impl FnOnce() -> T) -> &'static T {
-        // SAFETY: a shared reference, and the only exclusive one, below, lives while there is no value yet and before any
-        // shared one was given out.
-        if let Some(value) = unsafe { &*self.0.get() } {
-            return value;
+        if !self.made.get() {
+            let value = make();
+            assert!(!self.made.get(), "a value was asked for while it was made");
+            // SAFETY: nobody has a reference to the value, which was not there until now.
+            unsafe { (*self.value.get()).write(value) };
+            self.made.set(true);
         }
-        let made = make();
-        // SAFETY: there was no value, so nobody holds a reference to one; should `make` have come back here and stored
-        // one, that stays, since references to it may exist.
-        let place = unsafe { &mut *self.0.get() };
-        place.get_or_insert(made)
+        // SAFETY: it was written when `made` was set, and never is again.
+        unsafe { (*self.value.get()).assume_init_ref() }
     }
 }
 

@@ -323,7 +323,7 @@ impl NewCgroup {
     /// Makes the cgroup in every hierarchy. The inner error is that of who has no right to make one.
     pub fn make(host: &'static Host, path: Path) -> Result<core::result::Result<Self, Errno>> {
         let path = path.leak();
-        undo::note(|unfinished| unfinished.cgroup = Some((host, path)));
+        undo::note_cgroup(Some((host, path)));
         let mut new = Self {
             host,
             path,
@@ -364,6 +364,11 @@ impl NewCgroup {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Where it is.
+    pub fn host(&self) -> &'static Host {
+        self.host
     }
 
     /// The path in each hierarchy.

@@ -102,7 +102,7 @@ fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'
     let tree = match open_tree(CWD, path.as_c_str(), flags) {
         Ok(tree) => tree,
         Err(Errno::NOSYS) => {
-            let name = crate::mounts::fd_path(here).during("bind cgroup")?;
+            let name = crate::mounts::fd_path(here);
             mount_call(Some(path.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during("bind cgroup")?;
             return if read_only {
                 mount_call(None, name.as_c_str(), None, MS_REMOUNT | MS_BIND | MS_RDONLY, None).during("remount cgroup")
