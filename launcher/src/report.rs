@@ -9,6 +9,7 @@ use spec_core::limits::MESSAGE_BYTES_MAX;
 use sys::Truncating;
 
 use crate::error::Error;
+use crate::text::Pieces;
 use crate::time::Rfc3339;
 
 /// Where lines go.
@@ -50,13 +51,10 @@ impl Reporter {
     pub fn error(&self, command: &str, id: &str, error: &Error) {
         let mut memory = [0; MESSAGE_BYTES_MAX];
         let mut line = Truncating::new(&mut memory);
-        let _ = line.write_str("roci: ");
-        for word in [command, id] {
-            if !word.is_empty() {
-                let _ = line.write_str(word);
-                let _ = line.write_str(if word == command && !id.is_empty() { " " } else { ": " });
-            }
-        }
+        line.str("roci: ").str(command);
+        line.str(if command.is_empty() || id.is_empty() { "" } else { " " });
+        line.str(id);
+        line.str(if command.is_empty() && id.is_empty() { "" } else { ": " });
         let _ = write!(line, "{error}");
         self.line("error", line.finish());
     }
@@ -66,8 +64,7 @@ impl Reporter {
     pub fn warn(&self, text: fmt::Arguments<'_>) {
         let mut memory = [0; MESSAGE_BYTES_MAX];
         let mut line = Truncating::new(&mut memory);
-        let _ = line.write_str("roci: warning: ");
-        let _ = line.write_fmt(text);
+        let _ = line.str("roci: warning: ").write_fmt(text);
         to_stderr(line.finish());
     }
 
@@ -87,11 +84,15 @@ impl Reporter {
         let mut memory = [0; 2 * MESSAGE_BYTES_MAX];
         let mut line = Truncating::new(&mut memory);
         if self.json {
-            let _ = write!(line, "{{\"level\":\"{level}\",\"msg\":");
+            line.str("{\"level\":\"").str(level).str("\",\"msg\":");
             let _ = spec_core::state::write_json_string(&mut line, text);
-            let _ = writeln!(line, ",\"time\":\"{}\"}}", Rfc3339::now());
+            line.str(",\"time\":\"");
+            let _ = Rfc3339::now().write(&mut line);
+            line.str("\"}\n");
         } else {
-            let _ = writeln!(line, "time=\"{}\" level={level} msg=\"{text}\"", Rfc3339::now());
+            line.str("time=\"");
+            let _ = Rfc3339::now().write(&mut line);
+            line.str("\" level=").str(level).str(" msg=\"").str(text).str("\"\n");
         }
         // One write, so that lines of concurrent calls do not mix. A log that is full must not hide the error on stderr.
         let _ = rustix::io::write(log, line.finish().as_bytes());
@@ -100,8 +101,7 @@ impl Reporter {
 
 fn to_stderr(text: &str) {
     let mut memory = [0; MESSAGE_BYTES_MAX + 1];
-    let n = text.len().min(MESSAGE_BYTES_MAX);
-    memory[..n].copy_from_slice(&text.as_bytes()[..n]);
-    memory[n] = b'\n';
-    let _ = sys::process::write_stderr(&memory[..=n]);
+    let mut line = Truncating::new(&mut memory);
+    line.str(text).str("\n");
+    let _ = sys::process::write_stderr(line.finish().as_bytes());
 }
