@@ -47,6 +47,14 @@ pub fn load_copy(container: &Container) -> Result<Config> {
     parse(&file)
 }
 
+/// The same for who can do without.
+pub fn try_load_copy(container: &Container) -> Option<Config> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = openat(&container.directory, CONFIG_FILE, flags, Mode::empty()).ok()?;
+    let document = read_document(file.as_fd(), DOCUMENT.take()).ok()??;
+    try_parse(document).ok()
+}
+
 fn parse(file: &OwnedFd) -> Result<Config> {
     let document = read_document(file.as_fd(), DOCUMENT.take()).during("read config.json")?;
     let document = document.ok_or_else(|| {
@@ -54,9 +62,12 @@ fn parse(file: &OwnedFd) -> Result<Config> {
             "config.json: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"
         ))
     })?;
+    try_parse(document).map_err(|error| Error::says(format_args!("config.json:{error}")))
+}
+
+fn try_parse(document: &'static [u8]) -> core::result::Result<Config, spec_core::Error<'static>> {
     let spec = SPEC.take();
-    spec_core::parse_config(document, TEXTS.take(), spec)
-        .map_err(|error| Error::says(format_args!("config.json:{error}")))?;
+    spec_core::parse_config(document, TEXTS.take(), spec)?;
     Ok(Config { spec, document })
 }
 

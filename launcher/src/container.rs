@@ -6,7 +6,7 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, statat, unlinkat,
 };
@@ -18,6 +18,7 @@ use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{During, Error, Result};
 use crate::path::Path;
 use crate::proc::Proc;
+use crate::undo;
 
 /// The names in a state directory.
 pub const STATE_FILE: &CStr = c"state.json";
@@ -154,29 +155,24 @@ impl Container {
         Ok((word, text))
     }
 
-    /// Opens the directory of the container `id`.
-    ///
-    /// # Errors
-    /// `container does not exist`, which clients look for.
-    pub fn open(root: Option<&StateRoot>, id: &'static CStr) -> Result<Self> {
-        let missing = Error::said("container does not exist");
-        let Some(root) = root else { return Err(missing) };
+    /// Opens the directory of the container `id`, where there is one.
+    pub fn look_for(root: &StateRoot, id: &'static CStr) -> Result<Option<Self>> {
         match openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()) {
-            Ok(directory) => Ok(Self { directory, id }),
-            Err(Errno::NOENT) => Err(missing),
+            Ok(directory) => Ok(Some(Self { directory, id })),
+            Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(Error::new("open state directory", errno)),
         }
     }
 
     /// The same, waiting for other commands on this container to end.
-    pub fn open_locked(root: Option<&StateRoot>, id: &'static CStr) -> Result<Self> {
-        let container = Self::open(root, id)?;
+    pub fn look_for_locked(root: &StateRoot, id: &'static CStr) -> Result<Option<Self>> {
+        let Some(container) = Self::look_for(root, id)? else {
+            return Ok(None);
+        };
         flock(&container.directory, FlockOperation::LockExclusive).during("lock container")?;
         // Who held the lock may have deleted the container.
-        match fstat(&container.directory) {
-            Ok(stat) if stat.st_nlink > 0 => Ok(container),
-            _ => Err(Error::said("container does not exist")),
-        }
+        let is_there = fstat(&container.directory).is_ok_and(|stat| stat.st_nlink > 0);
+        Ok(is_there.then_some(container))
     }
 
     /// Whether another command holds the lock.
@@ -190,8 +186,8 @@ impl Container {
         }
     }
 
-    /// Reads state.json into `memory`; `None` where create has not come that far.
-    pub fn read_state<'a>(&self, memory: &'a mut StateMemory, state: &mut State<'a>) -> Result<bool> {
+    /// Reads state.json into `memory`; `false` where create has not come that far.
+    pub fn read_state<'a>(&self, memory: &'a mut StateMemory, state: &mut State<'a>, damage: Damage) -> Result<bool> {
         let file = match openat(
             &self.directory,
             STATE_FILE,
@@ -208,9 +204,14 @@ impl Container {
                 "state.json: more than {STATE_BYTES_MAX} bytes (STATE_BYTES_MAX)"
             )));
         };
-        spec_core::state::parse_state(json, &mut memory.texts, state)
-            .map_err(|error| Error::says(format_args!("state.json:{error}")))?;
-        Ok(true)
+        match spec_core::state::parse_state(json, &mut memory.texts, state) {
+            Ok(()) => Ok(true),
+            Err(_) if damage == Damage::IsNoState => {
+                *state = State::new();
+                Ok(false)
+            }
+            Err(error) => Err(Error::says(format_args!("state.json:{error}"))),
+        }
     }
 
     /// Replaces state.json, so that a reader sees the old or the new one, whole.
@@ -241,17 +242,37 @@ impl Container {
 
     /// Removes the files and the directory.
     pub fn remove(self, root: &StateRoot) -> Result<()> {
-        for file in [FIFO_FILE, CONFIG_FILE, STATE_FILE_NEW, STATE_FILE] {
-            match unlinkat(&self.directory, file, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(Error::new("remove state file", errno)),
-            }
-        }
-        match unlinkat(root.as_fd(), self.id, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(Error::new("remove state directory", errno)),
-        }
+        remove_open(root.as_fd(), self.directory.as_fd(), self.id).during("remove state directory")
     }
+}
+
+/// Removes the state directory `id` with its files.
+pub fn remove(root: BorrowedFd<'_>, id: &CStr) -> core::result::Result<(), Errno> {
+    let directory = openat(root, id, DIRECTORY_FLAGS, Mode::empty())?;
+    remove_open(root, directory.as_fd(), id)
+}
+
+fn remove_open(root: BorrowedFd<'_>, directory: BorrowedFd<'_>, id: &CStr) -> core::result::Result<(), Errno> {
+    let gone = |result| match result {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    };
+    for file in [FIFO_FILE, CONFIG_FILE, STATE_FILE_NEW, STATE_FILE] {
+        gone(unlinkat(directory, file, AtFlags::empty()))?;
+    }
+    gone(unlinkat(root, id, AtFlags::REMOVEDIR))
+}
+
+/// Clients look for these words.
+pub const MISSING: &str = "container does not exist";
+
+/// What a state.json that cannot be read is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// An error.
+    IsError,
+    /// As good as none: it must not keep a container for ever, nor hide the others.
+    IsNoState,
 }
 
 const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY
@@ -259,54 +280,21 @@ const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// A state directory that create is filling. Unless [`NewContainer::keep`] is called, it is removed again.
-pub struct NewContainer<'a> {
-    root: &'a StateRoot,
-    container: Option<Container>,
-}
-
-impl<'a> NewContainer<'a> {
-    /// Makes the directory and locks it.
-    ///
-    /// # Errors
-    /// `container with given ID already exists`.
-    pub fn make(root: &'a StateRoot, id: &'static CStr) -> Result<Self> {
-        match mkdirat(root.as_fd(), id, Mode::RWXU) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Err(Error::said("container with given ID already exists")),
-            Err(errno) => return Err(Error::new("create state directory", errno)),
-        }
-        let directory = openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()).during("open state directory")?;
-        let new = Self {
-            root,
-            container: Some(Container { directory, id }),
-        };
-        // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
-        flock(&new.get().directory, FlockOperation::LockExclusive).during("lock container")?;
-        Ok(new)
+/// Makes the state directory `id` and locks it.
+///
+/// # Errors
+/// `container with given ID already exists`.
+pub fn make(root: &StateRoot, id: &'static CStr) -> Result<OwnedFd> {
+    match mkdirat(root.as_fd(), id, Mode::RWXU) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return Err(Error::said("container with given ID already exists")),
+        Err(errno) => return Err(Error::new("create state directory", errno)),
     }
-
-    /// The container.
-    pub fn get(&self) -> &Container {
-        match &self.container {
-            Some(container) => container,
-            None => unreachable!("the container is only taken by keep and drop"),
-        }
-    }
-
-    /// Keeps the directory.
-    pub fn keep(mut self) -> Option<Container> {
-        self.container.take()
-    }
-}
-
-impl Drop for NewContainer<'_> {
-    fn drop(&mut self) {
-        if let Some(container) = self.container.take() {
-            // A clean-up failure must not hide the error that led here.
-            let _ = container.remove(self.root);
-        }
-    }
+    undo::note(|unfinished| unfinished.container = Some((root.as_fd().as_raw_fd(), id)));
+    let directory = openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()).during("open state directory")?;
+    // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
+    flock(&directory, FlockOperation::LockExclusive).during("lock container")?;
+    Ok(directory)
 }
 
 /// Room for one state.json.

@@ -13,7 +13,7 @@ use spec_core::linux::{Device, DeviceKind};
 use sys::file::replace_standard_stream;
 use sys::process::inherited_fd;
 
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, Result, within};
 use crate::mounts::bind_fd;
 use crate::path::Path;
 use crate::root::{Links, Root};
@@ -59,12 +59,14 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
             owner: None,
             host_path,
         };
-        make_device(dev.as_fd(), name, &device, by_bind)
-            .map_err(|error| error.at(format_args!("device {}", host_path.to_str().unwrap_or_default())))?;
+        within("device", None, host_path.to_str().unwrap_or_default(), || {
+            make_device(dev.as_fd(), name, &device, by_bind)
+        })?;
     }
     for (index, device) in spec.list(spec.linux.devices).iter().enumerate() {
-        make_configured(root, dev.as_fd(), device, by_bind)
-            .map_err(|error| error.at(format_args!("linux.devices[{index}] {}", device.path)))?;
+        within("linux.devices", index, device.path.as_str(), || {
+            make_configured(root, dev.as_fd(), device, by_bind)
+        })?;
     }
     for (target, name) in DEFAULT_LINKS {
         match symlinkat(target, &dev, name) {

@@ -29,10 +29,10 @@ pub fn events(invocation: &Invocation) -> Result<()> {
         let mut memory = [0; 64];
         let file = if host.is_v2 { two } else { one };
         // "max" is a limit that is not there, which runc writes as 0.
-        parse_number(read(&host, cgroup.as_c_str(), controller, file, &mut memory)).unwrap_or(0)
+        parse_number(read(host, cgroup.as_c_str(), controller, file, &mut memory)).unwrap_or(0)
     };
     let total = if host.is_v2 {
-        cpu_usage_v2(&host, cgroup.as_c_str())
+        cpu_usage_v2(host, cgroup.as_c_str())
     } else {
         number("cpuacct", "cpuacct.usage", "")
     };

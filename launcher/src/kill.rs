@@ -36,22 +36,24 @@ pub fn kill(invocation: &Invocation) -> Result<()> {
 
 /// Sends `signal` to the container's first process and to no other that has its number by now.
 pub fn send(state: &State<'_>, proc: &Proc, signal: u8) -> Result<()> {
-    let gone = Error::said("container not running: process already finished");
+    match try_send(state, proc, signal) {
+        Ok(()) => Ok(()),
+        Err(Errno::SRCH) => Err(Error::said("container not running: process already finished")),
+        Err(errno) => Err(Error::new("kill", errno)),
+    }
+}
+
+/// The same, for who can do without: `ESRCH` where the process has ended.
+pub fn try_send(state: &State<'_>, proc: &Proc, signal: u8) -> core::result::Result<(), Errno> {
     let same = || {
         proc.process_start(state.pid)
             .is_some_and(|start| start.ticks == state.start_time)
     };
-    let result = match Pid::from_raw(state.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+    match Pid::from_raw(state.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
         // The descriptor names one process for good; whether it is the right one is asked after it was opened.
         Some(Ok(pidfd)) if same() => sys::signal::send_to(pidfd.as_fd(), signal),
-        Some(Ok(_) | Err(Errno::SRCH)) | None => return Err(gone),
-        Some(Err(_)) if same() => sys::signal::send(state.pid, signal),
-        Some(Err(_)) => return Err(gone),
-    };
-    match result {
-        Ok(()) => Ok(()),
-        Err(Errno::SRCH) => Err(gone),
-        Err(errno) => Err(Error::new("kill", errno)),
+        Some(Err(errno)) if errno != Errno::SRCH && same() => sys::signal::send(state.pid, signal),
+        _ => Err(Errno::SRCH),
     }
 }
 

@@ -15,7 +15,7 @@ use spec_core::{Spec, Text};
 use sys::mount::{MountAttributes, mount as mount_call, set_attributes};
 
 use crate::cgroup::mount::mount_cgroup;
-use crate::error::{During, Error, Result, keep};
+use crate::error::{During, Error, Result, within};
 use crate::idmap;
 use crate::path::Path;
 use crate::proc::{PROC_MAGIC, Proc};
@@ -70,17 +70,19 @@ pub fn open_trees(spec: &Spec<'static>, bundle: &CStr, proc: &Proc, new_user_nam
         if !mount.is_bind() || !(new_user_namespace || mount.plan.idmap.is_some()) {
             continue;
         }
-        let tree = match open_source(mount, bundle) {
-            Ok(tree) => tree,
-            Err(error) if mount.plan.idmap.is_none() && error.errno().is_some_and(sys::file::is_missing) => continue,
-            Err(error) => return Err(error.at(format_args!("mounts[{index}] {}", mount.destination))),
-        };
-        if let Some(kind) = mount.plan.idmap {
-            idmap_tree(spec, mount, kind, tree.as_fd(), proc)
-                .map_err(|error| error.at(format_args!("mounts[{index}] {}", mount.destination)))?;
-        }
-        // One tree a mount at most, so there is room.
-        let _ = trees.push((index as u16, tree));
+        within("mounts", index, mount.destination.as_str(), || {
+            let tree = match open_source(mount, bundle)? {
+                Ok(tree) => tree,
+                Err(_) if mount.plan.idmap.is_none() => return Ok(()),
+                Err(errno) => return Err(Error::new("idmap needs Linux 5.12: open source", errno)),
+            };
+            if let Some(kind) = mount.plan.idmap {
+                idmap_tree(spec, mount, kind, tree.as_fd(), proc)?;
+            }
+            // One tree a mount at most, so there is room.
+            let _ = trees.push((index as u16, tree));
+            Ok(())
+        })?;
     }
     Ok(trees)
 }
@@ -117,8 +119,9 @@ pub fn mount_all(around: &Surroundings<'_>, trees: &mut Trees) -> Result<()> {
     for (index, mount) in around.spec.mounts.iter().enumerate() {
         let position = trees.iter().position(|(of, _)| usize::from(*of) == index);
         let tree = position.map(|position| trees.swap_remove(position).1);
-        mount_one(around, mount, tree)
-            .map_err(|error| error.at(format_args!("mounts[{index}] {}", mount.destination)))?;
+        within("mounts", index, mount.destination.as_str(), || {
+            mount_one(around, mount, tree)
+        })?;
     }
     Ok(())
 }
@@ -205,7 +208,7 @@ fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &s
             let path = Path::join(&[kept.as_bytes()]).during("mount devpts")?;
             call(Some(path.as_c_str())).during("mount devpts")
         }
-        (_, Err(errno)) => Err(Error::new(keep(format_args!("mount {kind}")), errno)),
+        (_, Err(errno)) => Err(Error::new_with(format_args!("mount {kind}"), errno)),
     }
 }
 
@@ -231,23 +234,31 @@ fn source_path(mount: &Mount<'static>, bundle: &CStr) -> Result<Path> {
     Path::join(parts).during("join source path")
 }
 
-fn open_source(mount: &Mount<'static>, bundle: &CStr) -> Result<OwnedFd> {
+/// A detached copy of the source. Where the kernel cannot make one, the caller may know another way.
+fn open_source(mount: &Mount<'static>, bundle: &CStr) -> Result<core::result::Result<OwnedFd, Errno>> {
     let recursive = if mount.plan.flags & MS_REC != 0 {
         OpenTreeFlags::AT_RECURSIVE
     } else {
         OpenTreeFlags::empty()
     };
     let path = source_path(mount, bundle)?;
-    open_tree(CWD, path.as_c_str(), CLONE_TREE | recursive).during_with(format_args!("open source {}", path.as_str()))
+    Ok(match open_tree(CWD, path.as_c_str(), CLONE_TREE | recursive) {
+        Err(errno) if !sys::file::is_missing(errno) => {
+            return Err(Error::new_with(format_args!("open source {}", path.as_str()), errno));
+        }
+        tree => tree,
+    })
 }
 
 /// A copy of the source's mount is changed while nobody sees it, and then attached: there is no moment at which a
 /// read-only bind can be written to.
 fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>) -> Result<()> {
-    let tree = match tree.map_or_else(|| open_source(mount, around.bundle), Ok) {
-        Ok(tree) => tree,
-        Err(error) if error.errno() == Some(Errno::NOSYS) => return bind_by_path(around, mount),
-        Err(error) => return Err(error),
+    let tree = match tree {
+        Some(tree) => tree,
+        None => match open_source(mount, around.bundle)? {
+            Ok(tree) => tree,
+            Err(_) => return bind_by_path(around, mount),
+        },
     };
     let kind = FileType::from_raw_mode(fstat(&tree).during("stat source")?.st_mode);
     let destination = open_destination(around, mount, kind)?;

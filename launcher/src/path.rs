@@ -48,9 +48,9 @@ impl Path {
         open_in(directory, self.as_c_str(), flags)
     }
 
-    /// The path as a string that lives as long as the program.
-    pub fn keep(&self) -> crate::error::Result<&'static CStr> {
-        crate::error::keep_c_str(format_args!("{}", self.as_str()))
+    /// The path for the rest of the program.
+    pub fn leak(self) -> &'static CStr {
+        self.0.leak()
     }
 
     /// For people.

@@ -12,7 +12,7 @@ use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use sys::mount::mount as mount_call;
 
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, Result, within};
 use crate::mounts::{self, attach, clone_tree, make_read_only};
 use crate::path::Path;
 use crate::proc::Proc;
@@ -172,20 +172,21 @@ fn detach_everything(proc: &Proc) -> Result<()> {
 /// Protects and masks paths, and the root itself. Still before the pivot, while the host's `/dev/null` is in reach.
 pub fn protect(spec: &Spec<'static>, root: &Root) -> Result<()> {
     for (index, path) in spec.list(spec.linux.readonly_paths).iter().enumerate() {
-        protect_path(root, path.as_c_str())
-            .map_err(|error| error.at(format_args!("linux.readonlyPaths[{index}] {path}")))?;
+        within("linux.readonlyPaths", index, path.as_str(), || {
+            protect_path(root, path.as_c_str())
+        })?;
     }
     let mut masks = Masks {
         null: None,
         empty: None,
     };
     for (index, path) in spec.list(spec.linux.masked_paths).iter().enumerate() {
-        masks
-            .cover(root, path.as_c_str())
-            .map_err(|error| error.at(format_args!("linux.maskedPaths[{index}] {path}")))?;
+        within("linux.maskedPaths", index, path.as_str(), || {
+            masks.cover(root, path.as_c_str())
+        })?;
     }
     if spec.root.is_some_and(|root| root.readonly) {
-        make_read_only(root.as_fd(), false).map_err(|error| error.at(format_args!("root.readonly")))?;
+        within("root.readonly", None, "", || make_read_only(root.as_fd(), false))?;
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub fn ensure(proc: &Proc, arguments: sys::Arguments) -> Result<()> {
     let mut memory = [MaybeUninit::uninit(); PATH_BYTES_MAX];
     let (own_path, _) = readlinkat_raw(proc.as_fd(), c"self/exe", &mut memory).during("read /proc/self/exe")?;
     let own_path = Path::join(&[own_path]).during("read /proc/self/exe")?;
-    let mut fits = list.push(own_path.keep()?).is_ok();
+    let mut fits = list.push(own_path.leak()).is_ok();
     for index in 1..arguments.len() {
         fits &= arguments.get(index).is_some_and(|word| list.push(word).is_ok());
     }

@@ -23,10 +23,7 @@ pub fn spec(invocation: &Invocation) -> Result<()> {
             return Err(Error::says(format_args!("{} exists: remove it first", path.as_str())));
         }
         Err(errno) => {
-            return Err(Error::new(
-                crate::error::keep(format_args!("create {}", path.as_str())),
-                errno,
-            ));
+            return Err(Error::new_with(format_args!("create {}", path.as_str()), errno));
         }
     };
     write_all(file.as_fd(), TEMPLATE.as_bytes()).during("write config.json")

@@ -8,11 +8,11 @@ use spec_core::Spec;
 use spec_core::state::{State, StateView, Status, Style, write_oci_state};
 use sys::TakeOnce;
 
-use crate::cgroup::Host;
+use crate::cgroup;
 use crate::cgroup::resources::is_frozen;
 use crate::cli::{Invocation, Opt};
 use crate::config::format_into;
-use crate::container::{Container, StateMemory, StateRoot};
+use crate::container::{Container, Damage, MISSING, StateMemory, StateRoot};
 use crate::error::{During, Error, Result};
 use crate::output::Output;
 use crate::path::open_in;
@@ -52,16 +52,15 @@ pub enum Access {
 /// Finds the container that the command line names, and fills `state`.
 pub fn find(invocation: &Invocation, access: Access, state: &mut State<'static>) -> Result<Found> {
     let (name, id) = Container::id_of(invocation)?;
-    let root = StateRoot::open(invocation, false)?;
+    let missing = || Error::said(MISSING);
+    let root = StateRoot::open(invocation, false)?.ok_or_else(missing)?;
     let container = match access {
-        Access::Shared => Container::open(root.as_ref(), name)?,
-        Access::Exclusive => Container::open_locked(root.as_ref(), name)?,
-    };
-    let Some(root) = root else {
-        return Err(Error::said("container does not exist"));
-    };
+        Access::Shared => Container::look_for(&root, name)?,
+        Access::Exclusive => Container::look_for_locked(&root, name)?,
+    }
+    .ok_or_else(missing)?;
     let proc = Proc::open()?;
-    let status = look(&container, STATE.take(), state, &proc)?;
+    let status = look(&container, STATE.take(), state, &proc, Damage::IsError)?;
     Ok(Found {
         root,
         container,
@@ -87,13 +86,14 @@ pub fn look<'a>(
     memory: &'a mut StateMemory,
     state: &mut State<'a>,
     proc: &Proc,
+    damage: Damage,
 ) -> Result<Status> {
-    if container.read_state(memory, state)? {
+    if container.read_state(memory, state, damage)? {
         let status = container.status(state, proc);
         if status == Status::Running
             && let Some(cgroup) = state.cgroup
-            && let Some(host) = Host::detect(proc)
-            && is_frozen(&host, cgroup.as_c_str())
+            && let Some(host) = cgroup::host(proc)
+            && is_frozen(host, cgroup.as_c_str())
         {
             return Ok(Status::Paused);
         }
@@ -164,7 +164,7 @@ pub fn list(invocation: &Invocation) -> Result<()> {
         let mut entries = RawDir::new(root.as_fd(), &mut space);
         while let Some(entry) = entries.next() {
             let entry = entry.during("read state root")?;
-            let _ = listing.add(&root, entry.file_name(), memory);
+            listing.add(&root, entry.file_name(), memory)?;
         }
     }
     if format == Format::Json {
@@ -195,7 +195,7 @@ impl Listing {
         };
         let container = Container { directory, id: c"" };
         let mut state = State::new();
-        let status = look(&container, memory, &mut state, &self.proc)?;
+        let status = look(&container, memory, &mut state, &self.proc, Damage::IsNoState)?;
         let mut view = shown(&state, &container, status);
         view.id = id;
         match self.format {
@@ -273,7 +273,7 @@ pub fn ps(invocation: &Invocation) -> Result<()> {
 /// first one and all that descend from it.
 pub fn for_each_process(state: &State<'_>, status: Status, proc: &Proc, each: &mut dyn FnMut(i32)) -> Result<()> {
     if let Some(cgroup) = state.cgroup
-        && let Some(host) = Host::detect(proc)
+        && let Some(host) = cgroup::host(proc)
         && host.exists(cgroup.as_c_str())
     {
         host.for_each_process(cgroup.as_c_str(), each);

@@ -51,7 +51,7 @@ pub fn update(invocation: &Invocation) -> Result<()> {
         return Err(Error::said("the container has no cgroup"));
     };
     let resources = spec.linux.resources;
-    apply(&host, cgroup.as_c_str(), spec, &resources, Purpose::Update)
+    apply(host, cgroup.as_c_str(), spec, &resources, Purpose::Update)
 }
 
 /// The members of `resources` that the options of runc's `update` are, in the order of the options; those with a quote are

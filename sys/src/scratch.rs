@@ -188,6 +188,19 @@ impl ScratchString {
         CStr::from_bytes_until_nul(self.whole()).unwrap_or_default()
     }
 
+    /// The string for the rest of the program, whose memory is not given back.
+    pub fn leak(self) -> &'static CStr {
+        let string = core::mem::ManuallyDrop::new(self);
+        // SAFETY: as for `whole`; and since this value is never dropped, nobody else is ever given the range.
+        let bytes = unsafe {
+            core::slice::from_raw_parts(
+                SCRATCH.bytes.get().cast::<u8>().add(string.at()),
+                string.len as usize + 1,
+            )
+        };
+        CStr::from_bytes_until_nul(bytes).unwrap_or_default()
+    }
+
     /// For people.
     #[inline(never)]
     pub fn as_str(&self) -> &str {

@@ -41,47 +41,61 @@ fn take_flag(taken: &AtomicBool) {
     assert!(!taken.swap(true, Ordering::Relaxed), "a static buffer was taken twice");
 }
 
-/// Small values that live as long as the program, a fixed number of them.
-pub struct Shelf<T, const N: usize> {
-    used: core::sync::atomic::AtomicUsize,
-    places: UnsafeCell<[core::mem::MaybeUninit<T>; N]>,
+/// A small value that the whole program shares and may change: what a process is about to do when it fails, for example.
+pub struct Register<T: Copy>(UnsafeCell<T>);
+
+// SAFETY: roci and roci-init have one thread, a signal is taken by asking for it and never by a handler, and `get` and `set`
+// copy the value without calling anything: no access can come in the middle of another.
+unsafe impl<T: Copy> Sync for Register<T> {}
+
+impl<T: Copy> Register<T> {
+    /// Holds `value` at first.
+    pub const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    /// A copy of the value.
+    pub fn get(&self) -> T {
+        // SAFETY: no reference to the inside is ever given out, so nothing can be changing it now (see `Sync`).
+        unsafe { *self.0.get() }
+    }
+
+    /// Another value.
+    pub fn set(&self, value: T) {
+        // SAFETY: as in `get`. A `Copy` value has no drop that could look at the old one.
+        unsafe { *self.0.get() = value }
+    }
 }
 
-// SAFETY: a place is written once, by the one `put` that was given its number, and is read only by who has the number.
-unsafe impl<T: Send + Sync, const N: usize> Sync for Shelf<T, N> {}
+/// A value that is made when it is first asked for, and then lives as long as the program.
+pub struct Once<T>(UnsafeCell<Option<T>>);
 
-impl<T, const N: usize> Shelf<T, N> {
-    /// An empty shelf.
+// SAFETY: as for `Register`: there is one thread. That a value is not asked for while it is being made is seen to in
+// `get_or_make`.
+unsafe impl<T> Sync for Once<T> {}
+
+impl<T> Once<T> {
+    /// Nothing yet.
     pub const fn new() -> Self {
-        Self {
-            used: core::sync::atomic::AtomicUsize::new(0),
-            places: UnsafeCell::new([const { core::mem::MaybeUninit::uninit() }; N]),
-        }
+        Self(UnsafeCell::new(None))
     }
 
-    /// Keeps `value` and returns its number. Where the shelf is full the value is lost, and the number is nobody's.
-    pub fn put(&'static self, value: T) -> core::num::NonZeroU32 {
-        let place = self.used.fetch_add(1, Ordering::Relaxed);
-        if place < N {
-            // SAFETY: fetch_add gave this number to this call alone, and it lies inside the array.
-            unsafe { (*self.places.get().cast::<core::mem::MaybeUninit<T>>().add(place)).write(value) };
+    /// The value, made by `make` the first time.
+    pub fn get_or_make(&'static self, make: impl FnOnce() -> T) -> &'static T {
+        // SAFETY: a shared reference, and the only exclusive one, below, lives while there is no value yet and before any
+        // shared one was given out.
+        if let Some(value) = unsafe { &*self.0.get() } {
+            return value;
         }
-        core::num::NonZeroU32::MIN.saturating_add(place.min(N) as u32)
-    }
-
-    /// The value with `number`.
-    pub fn get(&'static self, number: core::num::NonZeroU32) -> Option<&'static T> {
-        let place = number.get() as usize - 1;
-        if place >= N.min(self.used.load(Ordering::Relaxed)) {
-            return None;
-        }
-        // SAFETY: numbers below `used` were written by `put` before it returned them, in this program's one thread, and are
-        // never written again.
-        Some(unsafe { (*self.places.get().cast::<core::mem::MaybeUninit<T>>().add(place)).assume_init_ref() })
+        let made = make();
+        // SAFETY: there was no value, so nobody holds a reference to one; should `make` have come back here and stored
+        // one, that stays, since references to it may exist.
+        let place = unsafe { &mut *self.0.get() };
+        place.get_or_insert(made)
     }
 }
 
-impl<T, const N: usize> Default for Shelf<T, N> {
+impl<T> Default for Once<T> {
     fn default() -> Self {
         Self::new()
     }

@@ -18,6 +18,7 @@ use crate::error::{During, Error, Result};
 use crate::path::{Path, components, open_in};
 use crate::proc::Proc;
 use crate::text::{Digits, cut};
+use crate::undo;
 
 pub mod mount;
 pub mod resources;
@@ -120,6 +121,12 @@ impl Host {
     ///
     /// A cgroup whose last process has just died may be busy for a moment; whatever still runs in it is killed.
     pub fn remove(&self, path: &CStr) -> Result<()> {
+        self.try_remove(path)
+            .during_with(format_args!("remove cgroup {}", path.to_str().unwrap_or("?")))
+    }
+
+    /// The same, for who has another error to tell.
+    pub fn try_remove(&self, path: &CStr) -> core::result::Result<(), Errno> {
         for directory in self.directories(path) {
             let mut attempt = 0;
             loop {
@@ -139,12 +146,7 @@ impl Host {
                         }
                         attempt += 1;
                     }
-                    Err(errno) => {
-                        return Err(Error::new(
-                            crate::error::keep(format_args!("remove cgroup {}", directory.as_str())),
-                            errno,
-                        ));
-                    }
+                    Err(errno) => return Err(errno),
                 }
             }
         }
@@ -298,40 +300,52 @@ fn processes_of(directory: BorrowedFd<'_>, each: &mut dyn FnMut(i32), depth: usi
     }
 }
 
-/// A cgroup that create has made. Unless [`NewCgroup::keep`] is called, it is removed again.
-pub struct NewCgroup<'a> {
-    host: &'a Host,
-    path: Path,
+static HOST: sys::Once<Option<Host>> = sys::Once::new();
+
+/// What the host has, looked at once.
+pub fn host(proc: &Proc) -> Option<&'static Host> {
+    HOST.get_or_make(|| Host::detect(proc)).as_ref()
+}
+
+/// A cgroup that create has made.
+pub struct NewCgroup {
+    host: &'static Host,
+    path: &'static CStr,
     /// `cgroup.procs` of each hierarchy, open for writing, so that the container process joins by itself.
     pub procs: Vec<OwnedFd, HIERARCHIES_MAX>,
     /// Version 2: the directory, for a clone straight into it.
     pub directory: Option<OwnedFd>,
     /// Whether the process was made inside it and need not be moved there.
     entered: Cell<bool>,
-    kept: bool,
 }
 
-impl<'a> NewCgroup<'a> {
-    /// Makes the cgroup in every hierarchy.
-    pub fn make(host: &'a Host, path: Path) -> Result<Self> {
+impl NewCgroup {
+    /// Makes the cgroup in every hierarchy. The inner error is that of who has no right to make one.
+    pub fn make(host: &'static Host, path: Path) -> Result<core::result::Result<Self, Errno>> {
+        let path = path.leak();
+        undo::note(|unfinished| unfinished.cgroup = Some((host, path)));
         let mut new = Self {
             host,
             path,
             procs: Vec::new(),
             directory: None,
             entered: Cell::new(false),
-            kept: false,
         };
-        new.fill()?;
-        Ok(new)
+        Ok(match new.fill()? {
+            Ok(()) => Ok(new),
+            Err(errno) => Err(errno),
+        })
     }
 
-    fn fill(&mut self) -> Result<()> {
+    fn fill(&mut self) -> Result<core::result::Result<(), Errno>> {
         let top = self.host.top.as_fd();
         for (name, _) in self.host.lines() {
-            let directory = self.host.directory(name, self.path.as_c_str());
-            make_directory(top, directory.as_c_str())
-                .during_with(format_args!("make cgroup {}", directory.as_str()))?;
+            let directory = self.host.directory(name, self.path);
+            match make_directory(top, directory.as_c_str()) {
+                Ok(()) => {}
+                Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => return Ok(Err(errno)),
+                Err(errno) => return Err(make_error(directory.as_c_str(), errno)),
+            }
             let is_v2 = self.host.is_v2;
             if is_v2 {
                 enable_controllers(top, directory.as_c_str());
@@ -349,12 +363,12 @@ impl<'a> NewCgroup<'a> {
                 return Err(Error::said("more cgroup hierarchies than roci knows (HIERARCHIES_MAX)"));
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// The path in each hierarchy.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn path(&self) -> &'static CStr {
+        self.path
     }
 
     /// Puts the process into the cgroup: `0` is the caller itself.
@@ -373,20 +387,11 @@ impl<'a> NewCgroup<'a> {
     pub fn set_entered(&self, entered: bool) {
         self.entered.set(entered);
     }
-
-    /// Keeps the cgroup.
-    pub fn keep(mut self) {
-        self.kept = true;
-    }
 }
 
-impl Drop for NewCgroup<'_> {
-    fn drop(&mut self) {
-        if !self.kept {
-            // The first error is the one to report.
-            let _ = self.host.remove(self.path.as_c_str());
-        }
-    }
+/// The error of a cgroup that cannot be made.
+pub fn make_error(path: &CStr, errno: Errno) -> Error {
+    Error::new_with(format_args!("make cgroup {}", path.to_str().unwrap_or("?")), errno)
 }
 
 /// Makes a directory below `top`, with those above it.

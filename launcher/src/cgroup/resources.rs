@@ -14,7 +14,7 @@ use spec_core::resources::{DeviceRule, Resources};
 
 use super::Host;
 use crate::container::write_all;
-use crate::error::{Error, Result, keep};
+use crate::error::{Error, Result};
 use crate::path::Path;
 use crate::text::{Digits, Line, Pieces, cut};
 
@@ -350,7 +350,7 @@ impl Cgroup<'_> {
                 "linux.resources: the host has no cgroup controller {controller} with {file}: the kernel needs CONFIG_{option}"
             ));
         }
-        Error::new(keep(format_args!("linux.resources: write {file}")), errno)
+        Error::new_with(format_args!("linux.resources: write {file}"), errno)
     }
 }
 
