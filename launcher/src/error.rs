@@ -14,6 +14,7 @@ use spec_core::limits::MESSAGE_BYTES_MAX;
 use sys::{Register, Truncating};
 
 use crate::errno;
+use crate::text::Pieces;
 
 /// The usual result. Who returns it may not return.
 pub type Result<T> = core::result::Result<T, Error>;
@@ -143,9 +144,10 @@ fn fail(operation: &str, errno: Errno) -> ! {
     let mut memory = [0; MESSAGE_BYTES_MAX];
     let mut line = Truncating::new(&mut memory);
     write_site(&mut line);
-    let _ = write!(line, "{operation}: {}", errno::Words(errno));
-    if let Some(hint) = hint(operation, errno) {
-        let _ = write!(line, " ({hint})");
+    let _ = write!(line.str(operation).str(": "), "{}", errno::Words(errno));
+    let hint = errno::hint(operation, errno);
+    if !hint.is_empty() {
+        line.str(" (").str(hint).str(")");
     }
     ENDING.get()(Failure::Operation(line.finish()))
 }
@@ -161,14 +163,11 @@ fn write_site(line: &mut Truncating<'_>) {
     if list.is_empty() {
         return;
     }
-    let _ = line.write_str(list);
+    line.str(list);
     if index != NO_INDEX {
-        let _ = write!(line, "[{index}]");
+        line.str("[").number(index as u64).str("]");
     }
-    if !name.is_empty() {
-        let _ = write!(line, " {name}");
-    }
-    let _ = line.write_str(": ");
+    line.str(if name.is_empty() { "" } else { " " }).str(name).str(": ");
 }
 
 /// Adds the operation to a system call's result.
@@ -194,66 +193,6 @@ impl<T> During<T> for rustix::io::Result<T> {
         }
     }
 }
-
-/// What to change on the host, where the operation and the error number tell.
-fn hint(operation: &str, errno: Errno) -> Option<&'static str> {
-    HINTS
-        .iter()
-        .find(|(prefix, known, _)| *known == errno && operation.starts_with(prefix))
-        .map(|(.., hint)| *hint)
-}
-
-const HINTS: &[(&str, Errno, &str)] = &[
-    (
-        "clone",
-        Errno::INVAL,
-        "a namespace type is missing: the kernel needs CONFIG_NAMESPACES with PID_NS, NET_NS, IPC_NS, UTS_NS and, if asked for, USER_NS and TIME_NS",
-    ),
-    (
-        "clone",
-        Errno::NOSPC,
-        "too many namespaces or too deep: see /proc/sys/user/max_*_namespaces",
-    ),
-    ("clone", Errno::USERS, "user namespaces are nested too deep"),
-    (
-        "clone",
-        Errno::PERM,
-        "namespaces need root, or a new user namespace, which /proc/sys/user/max_user_namespaces or kernel.unprivileged_userns_clone may forbid",
-    ),
-    (
-        "clone",
-        Errno::AGAIN,
-        "the limit of processes is reached: RLIMIT_NPROC or a pids cgroup",
-    ),
-    ("mount overlay", Errno::NODEV, "the kernel needs CONFIG_OVERLAY_FS"),
-    ("mount mqueue", Errno::NODEV, "the kernel needs CONFIG_POSIX_MQUEUE"),
-    ("mount devpts", Errno::NODEV, "the kernel needs CONFIG_UNIX98_PTYS"),
-    ("mount cgroup2", Errno::NODEV, "the kernel needs CONFIG_CGROUPS"),
-    ("mount", Errno::NODEV, "the kernel does not have this file system"),
-    (
-        "mount proc",
-        Errno::PERM,
-        "in a user namespace /proc can be mounted only where the host's is not covered by other mounts",
-    ),
-    (
-        "pivot_root",
-        Errno::INVAL,
-        "the root of this mount namespace cannot be left",
-    ),
-    ("set id mapping", Errno::INVAL, "the kernel needs CONFIG_USER_NS"),
-    (
-        "set idmap",
-        Errno::INVAL,
-        "the file system of the source cannot be idmapped, or the kernel is older than 5.12",
-    ),
-    ("set rlimit", Errno::PERM, "raising a hard limit needs CAP_SYS_RESOURCE"),
-    ("set oom score", Errno::ACCESS, "lowering it needs CAP_SYS_RESOURCE"),
-    (
-        "set capabilities",
-        Errno::PERM,
-        "a capability that roci does not have itself cannot be given",
-    ),
-];
 
 #[cfg(test)]
 mod tests {

@@ -185,7 +185,7 @@ fn dispatch(invocation: &Invocation) -> Result<u8> {
         Command::Check => return check::check(invocation),
         Command::Help => {
             let mut out = output::Output::new();
-            let _ = cli::write_help(&mut out, invocation);
+            cli::write_help(&mut out, invocation);
             out.finish()?;
         }
         Command::Version => {

@@ -8,6 +8,7 @@ use spec_core::limits::MESSAGE_BYTES_MAX;
 use sys::{Register, Truncating};
 
 use crate::error::During;
+use crate::text::Pieces;
 use crate::time::Rfc3339;
 
 /// Where lines go, beside stderr.
@@ -45,14 +46,11 @@ pub fn set_places(log: Option<&CStr>, json: bool, verbose: bool) -> crate::error
 pub fn error(command: &str, id: &str, text: &str) {
     let mut memory = [0; MESSAGE_BYTES_MAX];
     let mut line = Truncating::new(&mut memory);
-    let _ = line.write_str("roci: ");
-    for word in [command, id] {
-        if !word.is_empty() {
-            let _ = line.write_str(word);
-            let _ = line.write_str(if word == command && !id.is_empty() { " " } else { ": " });
-        }
-    }
-    let _ = line.write_str(text);
+    line.str("roci: ").str(command);
+    line.str(if command.is_empty() || id.is_empty() { "" } else { " " });
+    line.str(id);
+    line.str(if command.is_empty() && id.is_empty() { "" } else { ": " });
+    line.str(text);
     let text = line.finish();
     to_stderr(text);
     let Places { log, json, .. } = PLACES.get();
@@ -62,11 +60,15 @@ pub fn error(command: &str, id: &str, text: &str) {
     let mut memory = [0; 2 * MESSAGE_BYTES_MAX];
     let mut line = Truncating::new(&mut memory);
     if json {
-        let _ = line.write_str("{\"level\":\"error\",\"msg\":");
+        line.str("{\"level\":\"error\",\"msg\":");
         let _ = spec_core::state::write_json_string(&mut line, text);
-        let _ = writeln!(line, ",\"time\":\"{}\"}}", Rfc3339::now());
+        line.str(",\"time\":\"");
+        let _ = Rfc3339::now().write(&mut line);
+        line.str("\"}\n");
     } else {
-        let _ = writeln!(line, "time=\"{}\" level=error msg=\"{text}\"", Rfc3339::now());
+        line.str("time=\"");
+        let _ = Rfc3339::now().write(&mut line);
+        line.str("\" level=error msg=\"").str(text).str("\"\n");
     }
     // One write, so that lines of concurrent calls do not mix. A log that is full must not hide the error on stderr.
     let _ = rustix::io::write(sys::process::inherited_fd(log), line.finish().as_bytes());
@@ -89,15 +91,13 @@ pub fn step(text: fmt::Arguments<'_>) {
 fn say(prefix: &str, text: fmt::Arguments<'_>) {
     let mut memory = [0; MESSAGE_BYTES_MAX];
     let mut line = Truncating::new(&mut memory);
-    let _ = line.write_str(prefix);
-    let _ = line.write_fmt(text);
+    let _ = line.str(prefix).write_fmt(text);
     to_stderr(line.finish());
 }
 
 fn to_stderr(text: &str) {
     let mut memory = [0; MESSAGE_BYTES_MAX + 1];
     let mut line = Truncating::new(&mut memory);
-    let _ = line.write_str(text);
-    let _ = line.write_str("\n");
+    line.str(text).str("\n");
     let _ = sys::process::write_stderr(line.finish().as_bytes());
 }

@@ -170,27 +170,33 @@ impl<'a> Truncating<'a> {
     /// The text so far.
     pub fn finish(self) -> &'a str {
         let Self { bytes, mut len, cut } = self;
-        if cut && bytes.len() >= MARK.len() {
-            len = len.min(bytes.len() - MARK.len());
+        if cut {
+            len = len.min(bytes.len().saturating_sub(MARK.len()));
             // Step back to the start of a character.
-            while len > 0 && bytes[len] & 0xc0 == 0x80 {
+            while bytes.get(len).is_some_and(|byte| byte & 0xc0 == 0x80) && len > 0 {
                 len -= 1;
             }
-            bytes[len..len + MARK.len()].copy_from_slice(MARK.as_bytes());
-            len += MARK.len();
+            if let Some(place) = bytes.get_mut(len..len + MARK.len()) {
+                place.copy_from_slice(MARK.as_bytes());
+                len += MARK.len();
+            }
         }
         // Only whole `&str`s were copied, and a cut steps back to a character's start, so this is never the default.
-        core::str::from_utf8(&bytes[..len]).unwrap_or_default()
+        core::str::from_utf8(bytes.get(..len).unwrap_or_default()).unwrap_or_default()
     }
 }
 
 impl core::fmt::Write for Truncating<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let room = self.bytes.len() - self.len;
-        let n = text.len().min(room);
-        self.bytes[self.len..self.len + n].copy_from_slice(&text.as_bytes()[..n]);
-        self.len += n;
-        self.cut |= n < text.len();
+        for byte in text.bytes() {
+            match self.bytes.get_mut(self.len) {
+                Some(place) => {
+                    *place = byte;
+                    self.len += 1;
+                }
+                None => self.cut = true,
+            }
+        }
         Ok(())
     }
 }
