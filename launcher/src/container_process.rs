@@ -23,7 +23,7 @@ use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
 use crate::seccomp::Profile;
 use crate::sync::{Kind, Socket, send_fd, tell_over, tell_through};
-use crate::{credentials, devices, hooks, namespaces, rootfs, state};
+use crate::{credentials, devices, hooks, labels, namespaces, placement, rootfs, state};
 
 /// Everything that the process inherits from `create` or `run`.
 pub struct Inheritance<'a> {
@@ -153,11 +153,15 @@ pub fn run(
     );
     enter_working_directory(process)?;
     credentials::set_scheduling(process)?;
-    // Without no_new_privs the kernel takes a filter only from who has CAP_SYS_ADMIN, which the next step may take away. What
-    // comes after this must be allowed by the profile: the peers ask no less of it.
-    let late = process.no_new_privileges;
-    if let Some(profile) = inherited.seccomp.filter(|_| !late) {
-        profile.load()?;
+    if let Some(policy) = &spec.linux.memory_policy {
+        placement::set_memory_policy(policy)?;
+    }
+    labels::set_for_exec(proc, process)?;
+    // CAP_SYS_ADMIN may go with the next step. What comes after this must be allowed by the profile: the peers ask no less of
+    // it.
+    let is_late = |profile: &&Profile| profile.is_late(process.no_new_privileges);
+    if let Some(profile) = inherited.seccomp.filter(|profile| !is_late(profile)) {
+        profile.load(socket)?;
     }
     // With a new user namespace roci has set them, who has the right to raise them.
     if !inherited.namespaces.new_user {
@@ -185,8 +189,8 @@ pub fn run(
         let environment = hooks::DefaultEnvironment::Process;
         hooks::run(spec, "hooks.startContainer", hooks.start_container, state, environment)?;
     }
-    if let Some(profile) = inherited.seccomp.filter(|_| late) {
-        profile.load()?;
+    if let Some(profile) = inherited.seccomp.filter(is_late) {
+        profile.load(socket)?;
     }
     // The socket or the fifo closes in the exec, which tells the other side that it worked.
     become_program(spec, process, path.leak(), handover)

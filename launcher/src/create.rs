@@ -24,7 +24,7 @@ use crate::mounts::{Trees, open_trees};
 use crate::namespaces::Plan;
 use crate::proc::Proc;
 use crate::program::Handover;
-use crate::seccomp::Profile;
+use crate::seccomp::{Profile, send_listener};
 use crate::stage::spawn_staged;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
 use crate::time::Rfc3339;
@@ -192,14 +192,16 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
 
     // 3 to 5. Hooks, while the process makes its mounts; createContainer hooks are its own.
     let own = hooks::DefaultEnvironment::Own(arguments);
-    let master = wait_until_ready(&socket, pid, &mut || {
+    let master = wait_until_ready(&socket, pid, &mut |request| {
         let mut document = Document::new(memory);
         // "Created" is what follows step 2 of the lifecycle.
         state::write_for_hook(&mut document, spec, id, bundle, pid, Status::Created)?;
         let state = document.as_bytes();
+        if let Request::Listener(number) = request {
+            return send_listener(spec, pid, number, state);
+        }
         hooks::run(spec, "hooks.prestart", spec.hooks.prestart, state, own)?;
-        hooks::run(spec, "hooks.createRuntime", spec.hooks.create_runtime, state, own)?;
-        socket.send(Kind::Go, &[]).during("tell the container process to go on")
+        hooks::run(spec, "hooks.createRuntime", spec.hooks.create_runtime, state, own)
     })?;
     report::step(format_args!("container {id_text} made"));
     // Not before, since one of them may leave little room for the descriptors of mounts.
@@ -255,12 +257,19 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     })
 }
 
+/// What the process waits for on its way.
+pub enum Request {
+    /// Hooks of the runtime's namespaces are due.
+    Hooks,
+    /// Its descriptor with this number is for the listener of its seccomp profile.
+    Listener(i32),
+}
+
 /// Hears the process out until everything that can fail has been done; the terminal's master, where it has sent it.
-/// `run_hooks` is called where hooks of the runtime's namespaces are due.
 pub fn wait_until_ready(
     socket: &Socket,
     pid: i32,
-    run_hooks: &mut dyn FnMut() -> Result<()>,
+    serve: &mut dyn FnMut(Request) -> Result<()>,
 ) -> Result<Option<OwnedFd>> {
     let mut master = None;
     loop {
@@ -269,11 +278,18 @@ pub fn wait_until_ready(
         let Some(message) = message else { return Err(died(pid)) };
         match message.kind {
             Kind::Ready => return Ok(master),
-            Kind::Master => master = message.fd,
-            Kind::Hooks => run_hooks()?,
             Kind::Failed => return Err(message.error()),
             Kind::Spawned | Kind::Go => return Err(died(pid)),
+            Kind::Master => {
+                master = message.fd;
+                continue;
+            }
+            Kind::Hooks => serve(Request::Hooks)?,
+            Kind::Listener => serve(Request::Listener(
+                message.payload.try_into().map_or(-1, i32::from_ne_bytes),
+            ))?,
         }
+        socket.send(Kind::Go, &[]).during("tell the process to go on")?;
     }
 }
 

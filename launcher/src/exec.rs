@@ -14,23 +14,24 @@ use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, pidfd_open, set_dumpable_behavior, setsid, umask};
 use spec_core::linux::NamespaceKind;
 use spec_core::process::capability_number;
-use spec_core::state::{State, Status};
+use spec_core::state::{State, Status, Style, write_oci_state};
 use spec_core::{Spec, Text};
 use sys::process::{SpawnOptions, spawn};
 use sys::signal::SignalSet;
 
 use crate::cli::{Invocation, Opt, as_text, number};
 use crate::console::{self, Console};
-use crate::create::{send_pidfd, wait_until_ready, write_pid_file};
+use crate::container::Document;
+use crate::create::{Request, send_pidfd, wait_until_ready, write_pid_file};
 use crate::error::{During, Error, Result};
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
-use crate::seccomp::Profile;
+use crate::seccomp::{Profile, send_listener};
 use crate::stage::spawn_staged;
 use crate::state::{self, Access, Found};
 use crate::sync::{Kind, Socket, pair, send_fd, tell_over};
-use crate::{config, credentials, report, run, sealed, undo};
+use crate::{config, credentials, labels, placement, report, run, sealed, undo};
 
 /// `exec`; the exit status is the program's.
 pub fn exec(invocation: &Invocation) -> Result<u8> {
@@ -148,6 +149,11 @@ fn prepare(
     socket: &Socket,
     pidfd_socket: Option<&OwnedFd>,
 ) -> Result<Option<OwnedFd>> {
+    if let Some(process) = &spec.process {
+        // It lasts while the process is put into its cgroup, whose processors may be others.
+        let initial = process.exec_cpu_affinity_initial;
+        placement::set_affinity(child, "process.execCPUAffinity.initial", initial)?;
+    }
     if let Some(cgroup) = state.cgroup
         && let Some(host) = crate::cgroup_host(invocation, proc)?
     {
@@ -158,7 +164,17 @@ fn prepare(
         credentials::set_rlimits(process, child)?;
     }
     socket.send(Kind::Go, &[]).during("tell the process to go on")?;
-    let master = wait_until_ready(socket, child, &mut || Ok(()))?;
+    let master = wait_until_ready(socket, child, &mut |request| {
+        let Request::Listener(number) = request else {
+            return Ok(());
+        };
+        let mut document = Document::new(state::TEXT.take());
+        let view = state.view();
+        config::format_into(&mut document, |out| {
+            write_oci_state(out, &view, Status::Running, Style::Compact)
+        })?;
+        send_listener(spec, child, number, document.as_bytes())
+    })?;
     if let Some(path) = invocation.value(Opt::PidFile) {
         write_pid_file(path, child)?;
     }
@@ -289,9 +305,11 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
     }
     enter_working_directory(process)?;
     credentials::set_scheduling(process)?;
-    let late = process.no_new_privileges;
-    if let Some(profile) = inheritance.seccomp.as_ref().filter(|_| !late) {
-        profile.load()?;
+    labels::set_for_exec(proc, process)?;
+    placement::set_affinity(0, "process.execCPUAffinity.final", process.exec_cpu_affinity_final)?;
+    let is_late = |profile: &&Profile| profile.is_late(process.no_new_privileges);
+    if let Some(profile) = inheritance.seccomp.as_ref().filter(|profile| !is_late(profile)) {
+        profile.load(socket)?;
     }
     credentials::take(spec, process)?;
     let path = find(spec, process)?;
@@ -302,8 +320,8 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
     )?;
     socket.send(Kind::Ready, &[]).during("say ready")?;
     socket.wait_for_go();
-    if let Some(profile) = inheritance.seccomp.as_ref().filter(|_| late) {
-        profile.load()?;
+    if let Some(profile) = inheritance.seccomp.as_ref().filter(is_late) {
+        profile.load(socket)?;
     }
     become_program(spec, process, path.leak(), &inheritance.handover)
 }

@@ -10,6 +10,9 @@
 //!                        ◀────────── Hooks ─ only where prestart or createRuntime hooks exist; mounts are done
 //!   run the hooks
 //!   ────────────────────────────────── Go ─▶
+//!                        ◀─────── Listener ─ only where the seccomp profile notifies
+//!   take it, send it on
+//!   ────────────────────────────────── Go ─▶
 //!                        ◀──── Master + fd ─ only for a terminal that roci itself relays
 //!                        ◀────────── Ready ─ all but the program's start is done
 //!   write state.json, pid file
@@ -44,6 +47,8 @@ pub enum Kind {
     Spawned = b'P',
     /// The mounts are done; hooks of the runtime's namespaces are due.
     Hooks = b'H',
+    /// The process has a seccomp listener, under the number that follows.
+    Listener = b'L',
     /// The master of the terminal comes along.
     Master = b'M',
     /// Everything that can fail before the program starts has been done.
@@ -175,6 +180,7 @@ impl Socket {
         let kinds = [
             Kind::Spawned,
             Kind::Hooks,
+            Kind::Listener,
             Kind::Master,
             Kind::Ready,
             Kind::Failed,
@@ -214,11 +220,16 @@ impl Socket {
 
 /// Sends `bytes` and exactly one descriptor, as the receivers of console sockets expect.
 pub fn send_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    send_parts(socket, &[bytes, b"", b""], fd)
+}
+
+/// The same with bytes that lie in three places.
+pub fn send_parts(socket: BorrowedFd<'_>, parts: &[&[u8]; 3], fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let fds = [fd];
     if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
         return Err(Errno::NOBUFS);
     }
-    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL).map(drop)
+    sendmsg(socket, &parts.map(IoSlice::new), &mut control, SendFlags::NOSIGNAL).map(drop)
 }
