@@ -6,7 +6,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, openat2, statat};
 use rustix::io::Errno;
 use sys::probe::{Call, call_with_nonsense};
 
-use crate::cgroup::Host;
+use crate::cgroup;
 use crate::cli::{Invocation, Opt};
 use crate::error::Result;
 use crate::output::Output;
@@ -105,7 +105,7 @@ fn probe(proc: &Proc, what: &str) -> bool {
             return statat(proc.as_fd(), path.as_c_str(), AtFlags::empty()).is_ok();
         }
         b'f' => return knows_file_system(proc, name),
-        b'g' => return Host::detect(proc).is_some(),
+        b'g' => return cgroup::host(proc).is_some(),
         b's' => return sys::probe::has_seccomp_filters(),
         b'o' => openat2(CWD, c".", OFlags::PATH, Mode::empty(), ResolveFlags::empty()).map(drop),
         digit => match CALLS.get(usize::from(digit.wrapping_sub(b'0'))) {
