@@ -1,47 +1,22 @@
 //! `check`: what this host's kernel offers, on one screen, and what follows where it lacks something.
 //!
 //! Every probe asks the kernel in the way that roci itself will, and changes nothing.
+//!
+//! The rows are [`Text::Check`], a line each: whether a plain bundle, as `roci spec` writes it, runs without it (`+`) or does
+//! not (`!`); how the kernel is asked, see [`probe`]; its name; the kernel's option, or its age; what roci does without it.
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, openat2, statat};
 use rustix::io::Errno;
 use sys::probe::{Call, call_with_nonsense};
 
-use crate::cgroup::Host;
+use crate::cgroup;
 use crate::cli::{Invocation, Opt};
 use crate::error::Result;
 use crate::output::Output;
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::text::{Pieces, cut};
-
-/// What is asked for, a line each: whether a plain bundle, as `roci spec` writes it, runs without it (`+`) or does not
-/// (`!`); how the kernel is asked, see [`probe`]; its name; the kernel's option, or its age; what roci does without it.
-const ROWS: &str = "\
-!;nmnt;mount namespace;;no container
-!;npid;pid namespace;CONFIG_PID_NS;leave it out of the bundle
-!;nnet;network namespace;CONFIG_NET_NS;leave it out of the bundle
-!;nipc;ipc namespace;CONFIG_IPC_NS;leave it out of the bundle
-!;nuts;uts namespace;CONFIG_UTS_NS;leave it and the hostname out
-+;nuser;user namespace;CONFIG_USER_NS;no containers for plain users
-+;ncgroup;cgroup namespace;CONFIG_CGROUPS;leave it out of the bundle
-+;ntime;time namespace;CONFIG_TIME_NS;leave it out of the bundle
-!;fproc;proc;CONFIG_PROC_FS;no container
-!;ftmpfs;tmpfs;CONFIG_TMPFS;no /dev of its own
-!;fsysfs;sysfs;CONFIG_SYSFS;leave the mount out
-!;fdevpts;devpts;CONFIG_UNIX98_PTYS;no terminals
-!;fmqueue;mqueue;CONFIG_POSIX_MQUEUE;leave the mount out
-+;foverlay;overlay;CONFIG_OVERLAY_FS (or its module);no overlay root file systems
-+;g;cgroups;CONFIG_CGROUPS, mounted on /sys/fs/cgroup;containers run without a cgroup
-+;s;seccomp filters;CONFIG_SECCOMP_FILTER;bundles with a seccomp profile are refused
-+;o;openat2;Linux 5.6;paths are walked one component at a time
-+;0;clone3;Linux 5.3;clone; no time namespaces
-+;1;mount API;Linux 5.2;mount(2) onto /proc/self/fd
-+;2;mount_setattr;Linux 5.12;no recursive options, no idmap
-+;3;pidfd;Linux 5.3;pids and start times
-+;4;close_range;Linux 5.9;each descriptor in /proc/self/fd
-+;5;memfd;Linux 3.17;no hooks
-+;6;keyrings;CONFIG_KEYS;there are none to part
-";
+use crate::texts::Text;
 
 /// The calls that rows name by their place here.
 const CALLS: [Call; 7] = [
@@ -60,9 +35,10 @@ pub fn check(invocation: &Invocation) -> Result<u8> {
     let json = invocation.has(Opt::Json);
     let mut out = Output::new();
     let mut runs = true;
-    let mut rest = ROWS;
+    let rows = Text::Check.get();
+    let mut rest = rows;
     while !rest.is_empty() {
-        let is_first = rest.len() == ROWS.len();
+        let is_first = rest.len() == rows.len();
         let mut row = cut(&mut rest, b'\n');
         let plain = cut(&mut row, b';') == "+";
         let present = probe(&proc, cut(&mut row, b';'));
@@ -105,7 +81,7 @@ fn probe(proc: &Proc, what: &str) -> bool {
             return statat(proc.as_fd(), path.as_c_str(), AtFlags::empty()).is_ok();
         }
         b'f' => return knows_file_system(proc, name),
-        b'g' => return Host::detect(proc).is_some(),
+        b'g' => return cgroup::host(proc).is_some(),
         b's' => return sys::probe::has_seccomp_filters(),
         b'o' => openat2(CWD, c".", OFlags::PATH, Mode::empty(), ResolveFlags::empty()).map(drop),
         digit => match CALLS.get(usize::from(digit.wrapping_sub(b'0'))) {
@@ -136,7 +112,7 @@ mod tests {
 
     #[test]
     fn every_row_is_whole() {
-        for row in ROWS.lines() {
+        for row in Text::Check.get().lines() {
             let fields: std::vec::Vec<_> = row.splitn(5, ';').collect();
             assert_eq!(fields.len(), 5, "{row}");
             assert!(["+", "!"].contains(&fields[0]), "{row}");

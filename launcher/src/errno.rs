@@ -8,6 +8,7 @@ use core::fmt;
 use rustix::io::Errno;
 
 use crate::text::{Digits, cut};
+use crate::texts::Text;
 
 /// Prints an error number as `operation not permitted (EPERM)`.
 pub struct Words(pub Errno);
@@ -37,7 +38,7 @@ pub fn text(errno: Errno) -> &'static str {
 /// The name and the text of `errno`; nothing where it is not in the table.
 #[inline(never)]
 fn row(errno: Errno) -> (&'static str, &'static str) {
-    let mut rest = TEXTS;
+    let mut rest = Text::Errno.get();
     for known in NUMBERS {
         let mut row = cut(&mut rest, b'\n');
         if known == errno {
@@ -50,7 +51,8 @@ fn row(errno: Errno) -> (&'static str, &'static str) {
 /// What to change on the host, where the operation and the error number tell; nothing where they do not.
 pub fn hint(operation: &str, errno: Errno) -> &'static str {
     let (name, _) = row(errno);
-    let mut rest = HINTS;
+    // How the operation begins, the name of the error number, and the hint. The first that fits counts.
+    let mut rest = Text::Hints.get();
     while !rest.is_empty() {
         let mut row = cut(&mut rest, b'\n');
         let start = cut(&mut row, b';');
@@ -61,7 +63,8 @@ pub fn hint(operation: &str, errno: Errno) -> &'static str {
     ""
 }
 
-/// The error numbers, which differ between architectures, in the order of [`TEXTS`].
+/// The error numbers, which differ between architectures, in the order of [`Text::Errno`], which has the
+/// name of each and the text.
 const NUMBERS: [Errno; 46] = [
     Errno::PERM,
     Errno::NOENT,
@@ -111,77 +114,6 @@ const NUMBERS: [Errno; 46] = [
     Errno::DQUOT,
 ];
 
-/// The name of each error number, and the text.
-const TEXTS: &str = "\
-EPERM operation not permitted
-ENOENT no such file or directory
-ESRCH no such process
-EINTR interrupted system call
-EIO input/output error
-ENXIO no such device or address
-E2BIG argument list too long
-ENOEXEC exec format error
-EBADF bad file descriptor
-ECHILD no child processes
-EAGAIN resource temporarily unavailable
-ENOMEM cannot allocate memory
-EACCES permission denied
-EFAULT bad address
-EBUSY device or resource busy
-EEXIST file exists
-EXDEV invalid cross-device link
-ENODEV no such device
-ENOTDIR not a directory
-EISDIR is a directory
-EINVAL invalid argument
-ENFILE too many open files in system
-EMFILE too many open files
-ENOTTY inappropriate ioctl for device
-ETXTBSY text file busy
-EFBIG file too large
-ENOSPC no space left on device
-EROFS read-only file system
-EMLINK too many links
-EPIPE broken pipe
-ERANGE numerical result out of range
-EDEADLK resource deadlock avoided
-ENAMETOOLONG file name too long
-ENOSYS function not implemented
-ENOTEMPTY directory not empty
-ELOOP too many levels of symbolic links
-EOVERFLOW value too large for defined data type
-EUSERS too many users
-ENOTSOCK socket operation on non-socket
-EOPNOTSUPP operation not supported
-EAFNOSUPPORT address family not supported by protocol
-ECONNREFUSED connection refused
-ECONNRESET connection reset by peer
-ETIMEDOUT connection timed out
-ESTALE stale file handle
-EDQUOT disk quota exceeded
-";
-
-/// How the operation begins, the name of the error number, and the hint. The first that fits counts.
-const HINTS: &str = "\
-clone;EINVAL;a namespace type is missing: the kernel needs CONFIG_NAMESPACES with PID_NS, NET_NS, IPC_NS, UTS_NS and, if asked for, USER_NS and TIME_NS
-clone;ENOSPC;too many namespaces or too deep: see /proc/sys/user/max_*_namespaces
-clone;EUSERS;user namespaces are nested too deep
-clone;EPERM;namespaces need root, or a new user namespace, which /proc/sys/user/max_user_namespaces or kernel.unprivileged_userns_clone may forbid
-clone;EAGAIN;the limit of processes is reached: RLIMIT_NPROC or a pids cgroup
-mount overlay;ENODEV;the kernel needs CONFIG_OVERLAY_FS
-mount mqueue;ENODEV;the kernel needs CONFIG_POSIX_MQUEUE
-mount devpts;ENODEV;the kernel needs CONFIG_UNIX98_PTYS
-mount cgroup2;ENODEV;the kernel needs CONFIG_CGROUPS
-mount;ENODEV;the kernel does not have this file system
-mount proc;EPERM;in a user namespace /proc can be mounted only where the host's is not covered by other mounts
-pivot_root;EINVAL;the root of this mount namespace cannot be left
-set id mapping;EINVAL;the kernel needs CONFIG_USER_NS
-set idmap;EINVAL;the file system of the source cannot be idmapped, or the kernel is older than 5.12
-set rlimit;EPERM;raising a hard limit needs CAP_SYS_RESOURCE
-set oom score;EACCES;lowering it needs CAP_SYS_RESOURCE
-set capabilities;EPERM;a capability that roci does not have itself cannot be given
-";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,7 +127,7 @@ mod tests {
 
     #[test]
     fn texts_are_lower_case_because_docker_compares_case() {
-        assert_eq!(TEXTS.lines().count(), NUMBERS.len());
+        assert_eq!(Text::Errno.get().lines().count(), NUMBERS.len());
         for errno in NUMBERS {
             let (name, text) = row(errno);
             assert!(text.starts_with(|c: char| c.is_lowercase()), "{name}");
@@ -206,9 +138,9 @@ mod tests {
 
     #[test]
     fn hints_are_about_known_numbers() {
-        for row in HINTS.lines() {
+        for row in Text::Hints.get().lines() {
             let name = row.split(';').nth(1).unwrap_or_default();
-            assert!(TEXTS.lines().any(|row| row.starts_with(name)), "{row}");
+            assert!(Text::Errno.get().lines().any(|row| row.starts_with(name)), "{row}");
         }
         assert_eq!(
             hint("mount overlay", Errno::NODEV),

@@ -9,71 +9,14 @@ use spec_core::words::Words;
 use crate::error::Result;
 use crate::output::Output;
 use crate::text::{Pieces, cut};
-
-/// What is printed, with a `@` in place of each list.
-const TEMPLATE: &str = concat!(
-    r#"{
-  "ociVersionMin": "1.0.0",
-  "ociVersionMax": "@",
-  "hooks": [
-    "prestart",
-    "createRuntime",
-    "createContainer",
-    "startContainer",
-    "poststart",
-    "poststop"
-  ],
-  "mountOptions": @,
-  "linux": {
-    "namespaces": @,
-    "capabilities": @,
-    "cgroup": {
-      "v1": true,
-      "v2": true,
-      "systemd": false,
-      "systemdUser": false,
-      "rdma": true
-    },
-    "seccomp": {
-      "enabled": true,
-      "actions": @,
-      "operators": @,
-      "archs": @,
-      "knownFlags": @,
-      "supportedFlags": @
-    },
-    "apparmor": {
-      "enabled": false
-    },
-    "selinux": {
-      "enabled": false
-    },
-    "intelRdt": {
-      "enabled": false
-    },
-    "mountExtensions": {
-      "idmap": {
-        "enabled": true
-      }
-    },
-    "netDevices": {
-      "enabled": false
-    }
-  },
-  "annotations": {
-    "io.roci.version": ""#,
-    env!("CARGO_PKG_VERSION"),
-    r#""
-  }
-}
-"#
-);
+use crate::texts::Text;
 
 /// `features`
 pub fn features() -> Result<()> {
     let mut document = Document {
         out: Output::new(),
-        rest: TEMPLATE,
+        // With a `@` in place of each list and of the versions.
+        rest: Text::Features.get(),
         is_first: true,
     };
     document.go_on();
@@ -100,6 +43,8 @@ pub fn features() -> Result<()> {
     document.end("      ");
     document.words("      ", FLAGS);
     document.words("      ", FLAGS);
+    document.out.str(env!("CARGO_PKG_VERSION"));
+    document.go_on();
     document.out.finish()
 }
 

@@ -61,6 +61,7 @@ pub mod path;
 pub mod proc;
 pub mod report;
 pub mod text;
+pub mod texts;
 pub mod time;
 
 use core::fmt::Write;

@@ -8,9 +8,7 @@ use crate::cli::{Invocation, Opt};
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
 use crate::path::Path;
-
-/// What is written. It is what runc and crun write, so that what is said about those holds here.
-const TEMPLATE: &str = include_str!("config.template.json");
+use crate::texts::Text;
 
 /// `spec`
 pub fn spec(invocation: &Invocation) -> Result<()> {
@@ -26,5 +24,6 @@ pub fn spec(invocation: &Invocation) -> Result<()> {
             return Err(Error::new_with(format_args!("create {}", path.as_str()), errno));
         }
     };
-    write_all(file.as_fd(), TEMPLATE.as_bytes()).during("write config.json")
+    // It is what runc and crun write, so that what is said about those holds here.
+    write_all(file.as_fd(), Text::Config.get().as_bytes()).during("write config.json")
 }

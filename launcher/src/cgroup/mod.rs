@@ -11,6 +11,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstatfs, mkdirat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
+use sys::TakeOnce;
 use sys::signal::SIGKILL;
 
 use crate::container::write_all;
@@ -20,6 +21,7 @@ use crate::proc::Proc;
 use crate::text::{Digits, cut};
 use crate::undo;
 
+mod files;
 pub mod mount;
 pub mod resources;
 
@@ -36,32 +38,29 @@ pub struct Host {
     /// Whether that is a cgroup2.
     pub is_v2: bool,
     /// `/proc/self/cgroup`.
-    memory: [u8; 4096],
-    len: usize,
+    text: &'static str,
 }
+
+static TEXT: TakeOnce<[u8; 4096]> = TakeOnce::new([0; 4096]);
 
 impl Host {
     /// Looks at the host; `None` where there are no cgroups to use, which is no error.
-    pub fn detect(proc: &Proc) -> Option<Self> {
+    fn detect(proc: &Proc) -> Option<Self> {
         let top = open_in(CWD, c"/sys/fs/cgroup", DIRECTORY).ok()?;
         let is_v2 = fstatfs(&top).ok()?.f_type as u64 == CGROUP2_MAGIC;
         let file = proc.open_file(c"self/cgroup", OFlags::RDONLY).ok()?;
-        let mut host = Self {
-            top,
-            is_v2,
-            memory: [0; 4096],
-            len: 0,
-        };
-        host.len = rustix::io::read(&file, &mut host.memory).ok()?;
+        let memory = TEXT.take();
+        let n = rustix::io::read(&file, &mut *memory).ok()?;
+        let text = core::str::from_utf8(memory.get(..n)?).ok()?;
+        let host = Self { top, is_v2, text };
         host.lines().next().is_some().then_some(host)
     }
 
     /// Each hierarchy: its directory below `/sys/fs/cgroup`, as in `cpu,cpuacct`, and the cgroup of this process in it.
     /// Version 2 has one, and its directory has no name.
     fn lines(&self) -> Lines<'_> {
-        let bytes = self.memory.get(..self.len).unwrap_or_default();
         Lines {
-            rest: core::str::from_utf8(bytes).unwrap_or_default(),
+            rest: self.text,
             is_v2: self.is_v2,
         }
     }

@@ -9,7 +9,7 @@ use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, Mount};
 use sys::mount::mount as mount_call;
 
-use super::{Host, lists};
+use super::{host, lists};
 use crate::error::{During, Error, Result};
 use crate::mounts::{Surroundings, attach, attach_read_only, make_read_only};
 use crate::path::{Path, open_in};
@@ -21,7 +21,7 @@ use crate::text::cut;
 /// directories of its cgroup, read-only, since a container that shares the host's cgroup namespace could otherwise change
 /// its own limits (CVE-2023-25809).
 pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()> {
-    let Some(host) = Host::detect(around.proc) else {
+    let Some(host) = host(around.proc) else {
         return Err(Error::said(
             "the host has no cgroups at /sys/fs/cgroup: leave this mount out",
         ));

@@ -13,6 +13,7 @@ use spec_core::linux::DeviceKind;
 use spec_core::resources::{DeviceRule, Resources};
 
 use super::Host;
+use super::files::File;
 use crate::container::write_all;
 use crate::error::{Error, Result};
 use crate::path::Path;
@@ -26,78 +27,6 @@ pub enum Purpose {
     /// `update`: 0 means "leave alone" (Docker sends every group), and device rules are not applied.
     Update,
 }
-
-/// The files, in the order of [`FILES`].
-#[derive(Clone, Copy)]
-enum File {
-    MemoryLimit,
-    MemorySwap,
-    MemoryReservation,
-    MemoryKernelTcp,
-    MemorySwappiness,
-    MemoryOomControl,
-    CpuShares,
-    CpuMax,
-    CpuPeriod,
-    CpuQuota,
-    CpuBurst,
-    CpuRealtimePeriod,
-    CpuRealtimeRuntime,
-    CpuIdle,
-    Cpus,
-    Mems,
-    Pids,
-    Weight,
-    WeightBfq,
-    WeightDevice,
-    WeightDeviceBfq,
-    ThrottleReadBps,
-    ThrottleWriteBps,
-    ThrottleReadIops,
-    ThrottleWriteIops,
-    NetworkClass,
-    NetworkPriorities,
-    Rdma,
-    DevicesAllow,
-    DevicesDeny,
-    Freezer,
-}
-
-/// The controller of each file, its name in version 1, and its name in version 2. Where one is missing that version does
-/// not have it.
-const FILES: &str = "\
-memory memory.limit_in_bytes memory.max
-memory memory.memsw.limit_in_bytes memory.swap.max
-memory memory.soft_limit_in_bytes memory.low
-memory memory.kmem.tcp.limit_in_bytes
-memory memory.swappiness
-memory memory.oom_control
-cpu cpu.shares cpu.weight
-cpu  cpu.max
-cpu cpu.cfs_period_us
-cpu cpu.cfs_quota_us
-cpu cpu.cfs_burst_us cpu.max.burst
-cpu cpu.rt_period_us
-cpu cpu.rt_runtime_us
-cpu cpu.idle cpu.idle
-cpuset cpuset.cpus cpuset.cpus
-cpuset cpuset.mems cpuset.mems
-pids pids.max pids.max
-blkio blkio.weight io.weight
-blkio blkio.bfq.weight io.bfq.weight
-blkio blkio.weight_device io.weight
-blkio blkio.bfq.weight_device io.bfq.weight
-blkio blkio.throttle.read_bps_device io.max
-blkio blkio.throttle.write_bps_device io.max
-blkio blkio.throttle.read_iops_device io.max
-blkio blkio.throttle.write_iops_device io.max
-net_cls net_cls.classid
-net_prio net_prio.ifpriomap
-rdma rdma.max rdma.max
-devices devices.allow
-devices devices.deny
-freezer freezer.state cgroup.freeze
-";
 
 /// Sets everything that `resources` asks for.
 ///
@@ -206,7 +135,7 @@ pub fn set_frozen(host: &Host, path: &CStr, frozen: bool) -> Result<()> {
 /// Whether the cgroup is frozen, or being frozen.
 pub fn is_frozen(host: &Host, path: &CStr) -> bool {
     let mut memory = [0; 32];
-    let (controller, name) = Cgroup { host, path }.names(File::Freezer);
+    let (controller, name) = File::Freezer.names(host);
     // FROZEN, FREEZING, or 1.
     matches!(
         read(host, path, controller, name, &mut memory).as_bytes(),
@@ -230,18 +159,6 @@ struct Cgroup<'a> {
 }
 
 impl Cgroup<'_> {
-    /// The controller of `file` and its name on this host.
-    fn names(&self, file: File) -> (&'static str, &'static str) {
-        let mut rest = FILES;
-        for _ in 0..file as u8 {
-            cut(&mut rest, b'\n');
-        }
-        let mut row = cut(&mut rest, b'\n');
-        let controller = cut(&mut row, b' ');
-        let one = cut(&mut row, b' ');
-        (controller, if self.host.is_v2 { row } else { one })
-    }
-
     /// Opens `file`.
     ///
     /// # Errors
@@ -257,7 +174,7 @@ impl Cgroup<'_> {
 
     #[inline(never)]
     fn try_set(&self, file: File, value: &str) -> core::result::Result<(), Errno> {
-        let (controller, name) = self.names(file);
+        let (controller, name) = file.names(self.host);
         write_all(self.open(controller, name, OFlags::WRONLY)?.as_fd(), value.as_bytes())
     }
 
@@ -331,7 +248,7 @@ impl Cgroup<'_> {
         match result {
             Ok(()) => Ok(()),
             Err(errno) => {
-                let (controller, name) = self.names(file);
+                let (controller, name) = file.names(self.host);
                 Err(self.error(controller, name, errno))
             }
         }
@@ -519,7 +436,7 @@ fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resource
     // A list that forbids nothing forbids none of these either.
     if forbids {
         // One call for each, as the file takes them.
-        let (controller, name) = cgroup.names(File::DevicesAllow);
+        let (controller, name) = File::DevicesAllow.names(cgroup.host);
         let result = cgroup.open(controller, name, OFlags::WRONLY).and_then(|file| {
             let mut rest = ALWAYS;
             while !rest.is_empty() {
@@ -589,15 +506,6 @@ mod tests {
             access,
         };
         assert_eq!(device_rule(&tty).text(), Ok("c 136:* rm"));
-    }
-
-    #[test]
-    fn every_file_has_its_row() {
-        let row = |file: File| FILES.lines().nth(file as usize);
-        assert_eq!(row(File::MemoryLimit), Some("memory memory.limit_in_bytes memory.max"));
-        assert_eq!(row(File::CpuMax), Some("cpu  cpu.max"));
-        assert_eq!(row(File::Pids), Some("pids pids.max pids.max"));
-        assert_eq!(row(File::Freezer), FILES.lines().last());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::Invocation;
 use crate::output::Output;
 use crate::text::{Pieces, cut};
+use crate::texts::Text;
 
 /// The commands, in the order of [`COMMANDS`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,25 +47,25 @@ pub enum Command {
     Version,
 }
 
-/// A line for each command: the letter that stands for it in [`OPTIONS`], its name, the words that it takes, and what it
-/// does.
+/// A line for each command: the letter that stands for it in [`OPTIONS`], its name, and the words that it takes.
+/// What it does stands in [`Text::Commands`].
 const COMMANDS: &str = "\
-C;create;ID [BUNDLE];make a container; its program waits for start
-T;start;ID;let the program of a created container run
-R;run;ID [BUNDLE];create, start, wait for the program's end, delete
-X;exec;ID PROGRAM [ARG...];run another program in a running container
-A;state;ID;print the state of a container as JSON
-L;list;;list the containers
-P;ps;ID;list the processes of a container
-K;kill;ID [SIGNAL];send a signal (TERM) to the container's first process
-Z;pause;ID;stop all processes of a container for a while
-M;resume;ID;let them go on
-U;update;ID;change the limits of a container
-E;events;ID;print what a container uses, as JSON
-D;delete;ID;remove a stopped container and what create made for it
-S;spec;;write a config.json to begin with
-F;features;;print what this executable supports, as the specification defines it
-H;check;;print what this host's kernel offers, and what follows where it does not
+C;create;ID [BUNDLE]
+T;start;ID
+R;run;ID [BUNDLE]
+X;exec;ID PROGRAM [ARG...]
+A;state;ID
+L;list;
+P;ps;ID
+K;kill;ID [SIGNAL]
+Z;pause;ID
+M;resume;ID
+U;update;ID
+E;events;ID
+D;delete;ID
+S;spec;
+F;features;
+H;check;
 ";
 
 /// A command, as help shows it.
@@ -75,7 +76,6 @@ pub(super) struct CommandRow {
     pub(super) letter: &'static str,
     pub(super) name: &'static str,
     synopsis: &'static str,
-    summary: &'static str,
 }
 
 /// The commands that have a row.
@@ -123,8 +123,7 @@ impl Iterator for Commands {
             command,
             letter: cut(&mut row, b';'),
             name: cut(&mut row, b';'),
-            synopsis: cut(&mut row, b';'),
-            summary: row,
+            synopsis: row,
         })
     }
 }
@@ -238,59 +237,60 @@ pub enum Opt {
 }
 
 /// A line for each option: the letters of the commands that take it (none for the global options), its short name, its
-/// long one, the name of its value (none for a switch), and what it does or, for an ignored one, why it changes nothing.
+/// long one, and the name of its value (none for a switch). What it does or, for an ignored one, why it changes nothing
+/// stands in [`Text::Options`].
 const OPTIONS: &str = "\
-;;root;DIR;where the state of containers is kept (/run/roci)
-;;log;FILE;append the line of a failed call to FILE as well
-;;log-format;text|json;how that line is written
-;v;verbose;;say on stderr what was done, a line a step
-;;cgroup-manager;cgroupfs|disabled;disabled: leave cgroups alone
-;;systemd-cgroup;;not supported: refused with a clear error
-;;debug;;ignored: there is no debug log; see --verbose
-;;rootless;WHEN;ignored: roci looks for itself whether it is root
-;;criu;PATH;ignored: containers cannot be checkpointed
-;h;help;;print this, or with a command its options
-;;version;;print the versions of roci and of the specification
-CRS;b;bundle;DIR;the bundle (the current directory)
-CRX;;pid-file;FILE;write the process id there, without a newline
-CRX;;console-socket;SOCKET;send the terminal's master there
-CRX;;pidfd-socket;SOCKET;send a pidfd of the process there
-CRX;;preserve-fds;N;pass descriptors 3 to N+2 on
-CR;;no-new-keyring;;keep the caller's session keyring
-CR;;init;;run roci-init as PID 1, which starts the program and reaps
-CR;;no-pivot;;ignored: pivot_root works here on ramdisks too
-RX;;no-subreaper;;ignored: no subreaper is made
-RX;d;detach;;do not wait for the program's end
-R;;keep;;do not delete the container at its end
-X;p;process;FILE;the process object to run, as in config.json
-X;;cwd;DIR;its working directory
-X;e;env;NAME=VALUE;add to its environment; may be repeated
-X;u;user;UID[:GID];as whom, in numbers
-X;g;additional-gids;GID;one more group; may be repeated
-X;t;tty;;give it a terminal
-X;c;cap;CAP;one more capability; may be repeated
-X;;no-new-privs;;it can gain no privileges
-X;;ignore-paused;;ignored: a paused container is no error
-K;a;all;;send the signal to every process of the container
-D;f;force;;kill it first; no error where there is none
-LP;f;format;table|json;how to print
-L;q;quiet;;print ids only
-U;r;resources;FILE|-;the resources object to apply, or - for stdin
-U;;memory;BYTES;limit of memory
-U;;memory-reservation;BYTES;soft limit of memory
-U;;memory-swap;BYTES;limit of memory and swap together
-U;;cpu-share;N;share of the processors
-U;;cpu-quota;USEC;processor time in a period
-U;;cpu-period;USEC;the period
-U;;cpu-burst;USEC;time that may be saved up
-U;;cpu-idle;0|1;run only when nobody else wants to
-U;;cpuset-cpus;LIST;which processors
-U;;cpuset-mems;LIST;which memory nodes
-U;;pids-limit;N;limit of processes
-U;;blkio-weight;N;share of the disks
-E;;stats;;print once
-H;;json;;print as JSON
-S;;rootless;;ignored: written for root
+;;root;DIR
+;;log;FILE
+;;log-format;text|json
+;v;verbose;
+;;cgroup-manager;cgroupfs|disabled
+;;systemd-cgroup;
+;;debug;
+;;rootless;WHEN
+;;criu;PATH
+;h;help;
+;;version;
+CRS;b;bundle;DIR
+CRX;;pid-file;FILE
+CRX;;console-socket;SOCKET
+CRX;;pidfd-socket;SOCKET
+CRX;;preserve-fds;N
+CR;;no-new-keyring;
+CR;;init;
+CR;;no-pivot;
+RX;;no-subreaper;
+RX;d;detach;
+R;;keep;
+X;p;process;FILE
+X;;cwd;DIR
+X;e;env;NAME=VALUE
+X;u;user;UID[:GID]
+X;g;additional-gids;GID
+X;t;tty;
+X;c;cap;CAP
+X;;no-new-privs;
+X;;ignore-paused;
+K;a;all;
+D;f;force;
+LP;f;format;table|json
+L;q;quiet;
+U;r;resources;FILE|-
+U;;memory;BYTES
+U;;memory-reservation;BYTES
+U;;memory-swap;BYTES
+U;;cpu-share;N
+U;;cpu-quota;USEC
+U;;cpu-period;USEC
+U;;cpu-burst;USEC
+U;;cpu-idle;0|1
+U;;cpuset-cpus;LIST
+U;;cpuset-mems;LIST
+U;;pids-limit;N
+U;;blkio-weight;N
+E;;stats;
+H;;json;
+S;;rootless;
 ";
 
 /// An option.
@@ -304,7 +304,6 @@ pub(super) struct OptionRow {
     pub(super) long: &'static str,
     /// The name of the value; empty for a switch.
     pub(super) value: &'static str,
-    help: &'static str,
 }
 
 /// The rows of [`OPTIONS`].
@@ -337,20 +336,25 @@ impl Iterator for Options {
             commands: cut(&mut row, b';'),
             short: cut(&mut row, b';'),
             long: cut(&mut row, b';'),
-            value: cut(&mut row, b';'),
-            help: row,
+            value: row,
         })
     }
 }
 
 /// Prints the help of one command or the overview.
 pub fn write_help(out: &mut Output, invocation: &Invocation) {
-    match commands().find(|row| Some(row.command) == invocation.topic) {
-        Some(row) => {
-            out.str("roci ").str(row.name).str(" [OPTION...]");
-            out.str(if row.synopsis.is_empty() { "" } else { " " });
-            out.str(row.synopsis).str("\n\n").str(row.summary).str("\n\n");
-            write_options(out, row.letter);
+    let mut summaries = Text::Commands.get();
+    match invocation.topic {
+        Some(topic) => {
+            for row in commands() {
+                let summary = cut(&mut summaries, b'\n');
+                if row.command == topic {
+                    out.str("roci ").str(row.name).str(" [OPTION...]");
+                    out.str(if row.synopsis.is_empty() { "" } else { " " });
+                    out.str(row.synopsis).str("\n\n").str(summary).str("\n\n");
+                    write_options(out, row.letter);
+                }
+            }
             out.str("\nOptions that stand before the command: see roci --help.\n");
         }
         None => {
@@ -360,18 +364,20 @@ pub fn write_help(out: &mut Output, invocation: &Invocation) {
             ));
             for row in commands() {
                 out.str("  ").column(row.name, 9);
-                out.str(row.summary).str("\n");
+                out.str(cut(&mut summaries, b'\n')).str("\n");
             }
             out.str("\nOptions:\n");
             write_options(out, "");
-            out.str(crate::exit::TABLE);
+            out.str("\n").str(Text::Exit.get());
         }
     }
 }
 
 /// Prints the options of the command with this letter, or the global ones.
 fn write_options(out: &mut Output, letter: &str) {
+    let mut texts = Text::Options.get();
     for row in options() {
+        let text = cut(&mut texts, b'\n');
         let mut commands = row.commands.bytes();
         let belongs = match letter.bytes().next() {
             Some(letter) => commands.any(|command| command == letter),
@@ -388,7 +394,7 @@ fn write_options(out: &mut Output, letter: &str) {
         let gap = if row.value.is_empty() { "" } else { " " };
         out.str(" --").str(row.long).str(gap);
         out.column(row.value, 26_usize.saturating_sub(row.long.len() + gap.len()));
-        out.str(" ").str(row.help).str("\n");
+        out.str(" ").str(text).str("\n");
     }
 }
 
@@ -400,16 +406,16 @@ mod tests {
     fn every_row_is_whole_and_in_its_place() {
         for (index, row) in commands().enumerate() {
             assert_eq!(row.command as usize, index, "{}", row.name);
-            assert!(!row.summary.is_empty(), "{}", row.name);
         }
         assert_eq!(commands().count(), COMMANDS.lines().count());
+        assert_eq!(commands().count(), Text::Commands.get().lines().count());
+        assert_eq!(options().count(), Text::Options.get().lines().count());
         let place = |long| options().position(|row| row.long == long);
         assert_eq!(place("root"), Some(Opt::Root as usize));
         assert_eq!(place("additional-gids"), Some(Opt::AdditionalGids as usize));
         assert_eq!(place("blkio-weight"), Some(Opt::BlkioWeight as usize));
         assert_eq!(options().count(), Opt::SpecRootless as usize + 1);
         for row in options() {
-            assert!(!row.help.is_empty(), "{}", row.long);
             for letter in row.commands.chars() {
                 assert!(commands().any(|row| row.letter.contains(letter)), "{}", row.long);
             }
