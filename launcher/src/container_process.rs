@@ -23,6 +23,7 @@ use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
 use crate::seccomp::Profile;
 use crate::sync::{Kind, Socket, send_fd, tell_over, tell_through};
+use crate::text::parse_number;
 use crate::{credentials, devices, hooks, labels, namespaces, placement, rootfs, state};
 
 /// Everything that the process inherits from `create` or `run`.
@@ -308,8 +309,8 @@ fn hook_state<'m>(
     let mut link = [core::mem::MaybeUninit::uninit(); 16];
     let pid = rustix::fs::readlinkat_raw(inherited.proc.as_fd(), c"self", &mut link)
         .ok()
-        .and_then(|(name, _)| core::str::from_utf8(name).ok()?.parse().ok())
-        .unwrap_or(0);
+        .and_then(|(name, _)| parse_number(core::str::from_utf8(name).ok()?))
+        .unwrap_or(0) as i32;
     let mut document = Document::new(memory);
     state::write_for_hook(
         &mut document,

@@ -390,9 +390,10 @@ fn text_of(word: &'static CStr) -> Option<Text<'static>> {
 /// (CVE-2016-3697, CVE-2026-30892).
 fn parse_user(text: &str) -> Option<(u32, u32)> {
     let id = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         // The largest number means "no id" to the kernel.
-        text.parse::<u32>().ok().filter(|id| digits && *id != u32::MAX)
+        u32::try_from(crate::text::parse_number(text)?)
+            .ok()
+            .filter(|id| *id != u32::MAX)
     };
     match text.split_once(':') {
         None => Some((id(text)?, 0)),

@@ -228,7 +228,7 @@ fn inherited_fds(invocation: &Invocation) -> Result<InheritedFds> {
         invocation
             .arguments()
             .variable(name)
-            .and_then(|value| value.to_str().ok()?.parse::<u32>().ok())
+            .and_then(|value| u32::try_from(text::parse_number(value.to_str().ok()?)?).ok())
     };
     let mine = variable("LISTEN_PID").is_some_and(|pid| pid == rustix::process::getpid().as_raw_nonzero().get() as u32);
     let listen = if mine { variable("LISTEN_FDS").unwrap_or(0) } else { 0 };

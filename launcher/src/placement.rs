@@ -42,7 +42,8 @@ fn parse(list: &str) -> core::result::Result<Places, Errno> {
     let mut places = [0; PLACES_MAX / WORD_BITS];
     for part in list.split(',').map(str::trim_ascii).filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let number = |digits: &str| digits.trim_ascii().parse::<usize>().map_err(|_| Errno::INVAL);
+        let number =
+            |digits: &str| crate::text::parse_number(digits.trim_ascii()).map_or(Err(Errno::INVAL), |n| Ok(n as usize));
         let (first, last) = (number(first)?, number(last)?);
         if first > last || last >= PLACES_MAX {
             return Err(Errno::INVAL);

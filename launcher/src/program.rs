@@ -17,6 +17,7 @@ use crate::error::{During, Error, Result, keep_c_str};
 use crate::hooks::{ARGUMENTS, ENVIRONMENT, Strings};
 use crate::path::Path;
 use crate::proc::Proc;
+use crate::text::parse_number;
 
 /// What is searched when the environment has no PATH, as `execvp` has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -175,7 +176,8 @@ fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<
             .file_name()
             .to_str()
             .ok()
-            .and_then(|name| name.parse::<u32>().ok())
+            .and_then(parse_number)
+            .and_then(|fd| u32::try_from(fd).ok())
         else {
             continue;
         };
@@ -216,7 +218,7 @@ fn home_of(uid: u32) -> Result<&'static CStr> {
 fn home_in(passwd: &[u8], uid: u32) -> Option<&str> {
     passwd.split(|&byte| byte == b'\n').find_map(|line| {
         let mut fields = core::str::from_utf8(line).ok()?.split(':').skip(2);
-        let found = fields.next()?.parse::<u32>().ok()? == uid;
+        let found = parse_number(fields.next()?)? == u64::from(uid);
         fields.nth(2).filter(|home| found && !home.is_empty())
     })
 }
