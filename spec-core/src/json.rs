@@ -1,37 +1,42 @@
 //! JSON through serde-json-core, with as little generic code as serde allows.
 //!
-//! Reading code sees a [`Value`]: it asks for the type that it expects, and gets it or has been refused. One seed, one
-//! visitor for objects and one for arrays stand between it and serde, so each of serde's generic functions is compiled
-//! once. serde's errors cannot carry ours; the [`Context`] keeps the first one, and [`Refused`] only says that there is
-//! one.
+//! One [`Reader`] walks the document with the tables of [`crate::schema`]. One seed, one visitor for objects and lists and
+//! one for scalars stand between it and serde, so each of serde's generic functions is compiled once. serde's errors
+//! cannot carry ours; the reader keeps the first one, and [`Refused`] only says that there is one.
 
 use core::{fmt, mem};
 
+use heapless::Vec;
 use serde::de::{DeserializeSeed, Deserializer, Error as SerdeError, MapAccess, SeqAccess, Visitor};
 use static_assertions::const_assert;
 
 use crate::error::{Cause, Error, Step};
 use crate::grammar;
-use crate::limits::{CONFIG_BYTES_MAX, TEXT_BYTES_MAX};
-use crate::value::{Children, Value};
-use crate::words::Words;
+use crate::limits::{CONFIG_BYTES_MAX, MOUNT_OPTIONS_MAX, TEXT_BYTES_MAX};
+use crate::linux::Pair;
+use crate::mounts::{MOUNT_OPTIONS, option_effect};
+use crate::process::{UNKNOWN_CAPABILITY, capability_number};
+use crate::resources::{RDMA_DEVICE, device_access};
+use crate::schema::{Given, Kind, Object, Range, Rule, Target, Vocabulary};
+use crate::text::Text;
 
-/// The context knows what is wrong.
-#[derive(Debug)]
-pub(crate) struct Refused;
+/// The reader knows what is wrong.
+struct Refused;
 
 /// What reading gives.
-pub(crate) type Read<T> = Result<T, Refused>;
+type Read<T> = Result<T, Refused>;
 
 // The text of the error has the number in it.
 const_assert!(CONFIG_BYTES_MAX == 262_144);
 const_assert!(TEXT_BYTES_MAX >= 2 * CONFIG_BYTES_MAX);
 
-/// Reads one document. The arena takes the strings; twice the document's length always suffices.
+/// Reads one document, which is an object of the kind `object`. The arena takes the strings; twice the document's length
+/// always suffices.
 pub(crate) fn read_document<'a>(
     json: &'a [u8],
     arena: &'a mut [u8],
-    children: &mut dyn Children<'a>,
+    object: Object,
+    target: &mut dyn Target<'a>,
 ) -> Result<(), Error<'a>> {
     if json.len() > CONFIG_BYTES_MAX {
         return Err(Error::syntax(
@@ -40,28 +45,35 @@ pub(crate) fn read_document<'a>(
         ));
     }
     grammar::check(json).map_err(|misspelt| Error::syntax(json, misspelt))?;
-    let mut context = Context {
+    let mut reader = Reader {
+        target,
         arena,
         path: [Step::Index(0); STEPS_MAX],
         refused: None,
+        name: "",
+        start: 0,
+        pair: Pair {
+            key: Text::EMPTY,
+            value: Text::EMPTY,
+        },
+        bits: 0,
+        data: Vec::new(),
+    };
+    let place = Place {
+        object,
+        member: 0,
+        kind: Kind::Object(object),
+        depth: 0,
     };
     let mut deserializer = serde_json_core::de::Deserializer::new(json, None);
-    let seed = Seed {
-        children,
-        number: 0,
-        name: "",
-        context: &mut context,
-        depth: 0,
-        null_is_absent: false,
-    };
-    if seed.deserialize(&mut deserializer).is_ok() {
+    if reader.read(place, &mut deserializer).is_ok() {
         return Ok(());
     }
     // Every failure has been noted; the text is for the case that this is not so.
-    let (cause, depth) = context.refused.unwrap_or((Cause::Rule("cannot be read"), 0));
+    let (cause, depth) = reader.refused.unwrap_or((Cause::Rule("cannot be read"), 0));
     Err(Error::new(
         json,
-        context.path.get(..depth).unwrap_or(&context.path),
+        reader.path.get(..depth).unwrap_or(&reader.path),
         cause,
     ))
 }
@@ -69,53 +81,350 @@ pub(crate) fn read_document<'a>(
 /// How deep a path of fields can be. `linux.seccomp.syscalls[1].args[2].op` has seven steps.
 const STEPS_MAX: usize = 8;
 
-/// What all values of a document share.
-pub(crate) struct Context<'a> {
-    /// The part of the arena that is free.
-    pub(crate) arena: &'a mut [u8],
-    /// The way to the value that was read last. What lies behind the depth of a value belongs to its last child.
-    pub(crate) path: [Step<'a>; STEPS_MAX],
-    /// The first mistake, and how many steps from the top it is.
-    pub(crate) refused: Option<(Cause, usize)>,
+/// What a value is, and where it stands.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The object that it goes into, and the number of the member.
+    object: Object,
+    member: usize,
+    kind: Kind,
+    /// How many steps it is from the top.
+    depth: usize,
 }
 
-impl<'a> Context<'a> {
+struct Reader<'r, 'a> {
+    target: &'r mut dyn Target<'a>,
+    /// The part of the arena that is free.
+    arena: &'a mut [u8],
+    /// The way to the value that was read last. What lies behind the depth of a value belongs to its last child.
+    path: [Step<'a>; STEPS_MAX],
+    /// The first mistake, and how many steps from the top it is.
+    refused: Option<(Cause, usize)>,
+    /// The name of the member that is read.
+    name: &'a str,
+    /// Where the members of the object that is read started, if they can have any name.
+    start: usize,
+    /// One of them.
+    pair: Pair<'a>,
+    /// What the list of words that is read has come to so far, or how many mount options there were.
+    bits: u64,
+    /// Mount options that are for the file system.
+    data: Vec<&'a str, MOUNT_OPTIONS_MAX>,
+}
+
+impl<'a> Reader<'_, 'a> {
     /// Notes a mistake of the value that is `depth` steps from the top. Only the first counts.
-    pub(crate) fn refuse(&mut self, depth: usize, cause: Cause) -> Refused {
+    #[cold]
+    #[inline(never)]
+    fn refuse_for(&mut self, depth: usize, cause: Cause) -> Refused {
         if self.refused.is_none() {
             self.refused = Some((cause, depth));
         }
         Refused
     }
 
+    /// The same with a text. One that ends in a space is followed by the value.
+    #[cold]
+    #[inline(never)]
+    fn refuse(&mut self, depth: usize, rule: &'static str) -> Refused {
+        self.refuse_for(depth, Cause::Rule(rule))
+    }
+
+    /// Notes what is wrong with the member `name` of the value that is `depth` steps from the top.
+    #[cold]
+    fn refuse_member(&mut self, depth: usize, name: &'static str, rule: &'static str) -> Refused {
+        if self.refused.is_none() {
+            self.step(depth, Step::Member(name));
+        }
+        self.refuse(depth + 1, rule)
+    }
+
     /// Notes the way to the value that is read next. Steps that are deeper than any field of ours are not kept.
-    pub(crate) fn step(&mut self, depth: usize, step: Step<'a>) {
+    fn step(&mut self, depth: usize, step: Step<'a>) {
         if let Some(place) = self.path.get_mut(depth) {
             *place = step;
         }
     }
 
     /// Takes bytes of the arena, filled by `fill`, which returns how many it has used.
-    pub(crate) fn take(&mut self, fill: &mut dyn FnMut(&mut [u8]) -> Option<usize>) -> Option<&'a str> {
+    fn take(&mut self, depth: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<usize>) -> Read<&'a str> {
         let arena = mem::take(&mut self.arena);
-        let used = fill(arena)?;
-        let (text, rest) = arena.split_at_mut_checked(used)?;
-        self.arena = rest;
-        core::str::from_utf8(text).ok()
+        if let Some(used) = fill(arena)
+            && let Some((text, rest)) = arena.split_at_mut_checked(used)
+            && let Ok(text) = core::str::from_utf8(text)
+        {
+            self.arena = rest;
+            return Ok(text);
+        }
+        Err(self.refuse(depth, ARENA_FULL))
     }
 
     /// The string that the document spells `raw`.
-    pub(crate) fn decode(&mut self, raw: &'a str) -> Option<&'a str> {
-        if raw.contains('\\') {
-            self.take(&mut |arena| decode(raw.as_bytes(), arena))
+    fn decode(&mut self, depth: usize, raw: &'a str) -> Read<&'a str> {
+        if raw.as_bytes().contains(&b'\\') {
+            self.take(depth, &mut |arena| decode(raw.as_bytes(), arena))
         } else {
-            Some(raw)
+            Ok(raw)
         }
+    }
+
+    /// Copies strings into the arena, with commas between them.
+    fn keep(&mut self, depth: usize, parts: &[&str]) -> Read<Text<'a>> {
+        let with_nul = self.take(depth, &mut |arena| {
+            let mut used = 0;
+            for part in parts {
+                // The comma takes the place of the NUL behind the part before.
+                if used > 0 {
+                    *arena.get_mut(used - 1)? = b',';
+                }
+                let end = used + part.len();
+                arena.get_mut(used..end)?.copy_from_slice(part.as_bytes());
+                *arena.get_mut(end)? = 0;
+                used = end + 1;
+            }
+            Some(used)
+        })?;
+        Ok(Text::from_str_with_nul(with_nul).unwrap_or(Text::EMPTY))
+    }
+
+    /// Copies the name of the member that is read, unless it breaks a rule.
+    fn keep_name(&mut self, depth: usize, rule: Rule) -> Read<Text<'a>> {
+        if let Some(broken) = rule.broken_by(self.name) {
+            return Err(self.refuse(depth, broken));
+        }
+        self.keep(depth, &[self.name])
+    }
+
+    /// Reads a value.
+    #[inline(never)]
+    fn read<D: Deserializer<'a>>(&mut self, place: Place, deserializer: D) -> Read<()> {
+        let Place { depth, .. } = place;
+        let given = match place.kind {
+            Kind::Ignored => {
+                return match deserializer.deserialize_ignored_any(Scalar) {
+                    Ok(_) => Ok(()),
+                    Err(_) => Err(Refused),
+                };
+            }
+            Kind::UnknownClock => return Err(self.refuse(depth, "no clock that can have an offset")),
+            Kind::NoFlag => return Err(self.refuse(depth, "no flag is supported: ")),
+            Kind::Object(_) => return self.read_members(place, deserializer),
+            Kind::Entry(Object::NetDevice) => {
+                let key = self.keep_name(depth, Rule::Interface)?;
+                self.pair = Pair { key, value: key };
+                self.read_members(place, deserializer)?;
+                return self.store_pair(depth);
+            }
+            Kind::Entry(object) => {
+                let key = self.keep_name(depth, Rule::Any)?;
+                self.open(object, depth)?;
+                self.target.store(object, RDMA_DEVICE, &Given::text(key));
+                return self.read_members(place, deserializer);
+            }
+            Kind::Pair(rule) => {
+                self.pair.key = self.keep_name(depth, rule)?;
+                self.pair.value = self.read_text(depth, Rule::Any, deserializer)?.text;
+                return self.store_pair(depth);
+            }
+            Kind::Pairs(_) | Kind::Map(_) => {
+                let object = if let Kind::Map(Object::RdmaLimit) = place.kind {
+                    Object::RdmaLimit
+                } else {
+                    Object::Pair
+                };
+                self.target.clear(object);
+                self.start = self.target.start(object);
+                self.read_members(place, deserializer)?;
+                Given::range(self.start, self.target.start(object))
+            }
+            Kind::List(object) => self.read_list(place, object, Kind::Object(object), deserializer)?,
+            Kind::Texts(rule) => self.read_list(place, Object::Text, Kind::Text(rule), deserializer)?,
+            Kind::Ids => self.read_list(place, Object::Id, Kind::Integer(Range::Unsigned32), deserializer)?,
+            Kind::Words(vocabulary) => self.read_bits(place, Kind::Bit(vocabulary), deserializer)?,
+            Kind::Capabilities => self.read_bits(place, Kind::Capability, deserializer)?,
+            Kind::NoFlags => self.read_bits(place, Kind::NoFlag, deserializer)?,
+            Kind::Options => {
+                if let Some(plan) = self.target.plan() {
+                    *plan = Default::default();
+                }
+                self.data.clear();
+                self.read_bits(place, Kind::Option, deserializer)?;
+                if self.data.is_empty() {
+                    return Ok(());
+                }
+                let data = mem::take(&mut self.data);
+                Given::text(self.keep(depth, &data)?)
+            }
+            Kind::Boolean => Given::number(
+                self.scalar(depth, Type::Boolean, "expected true or false, not ", deserializer)?
+                    .number,
+            ),
+            Kind::Integer(range) => {
+                let (kind, expected) = if range.is_signed() {
+                    (Type::Signed, "expected an integer of 64 bits, not ")
+                } else {
+                    (Type::Unsigned, "expected an integer from 0 of 64 bits, not ")
+                };
+                let number = self.scalar(depth, kind, expected, deserializer)?.number;
+                if let Some(broken) = range.broken_by(number) {
+                    return Err(self.refuse(depth, broken));
+                }
+                Given::number(number)
+            }
+            Kind::Text(rule) => self.read_text(depth, rule, deserializer)?,
+            _ => {
+                let word = self.read_word(depth, deserializer)?;
+                Given::number(match place.kind {
+                    Kind::Word(vocabulary) => self.position(depth, vocabulary, word)?,
+                    Kind::OptionalWord(_) if word.is_empty() => u64::MAX,
+                    Kind::OptionalWord(vocabulary) => self.position(depth, vocabulary, word)?,
+                    Kind::Access => match device_access(word) {
+                        Ok(access) => access,
+                        Err(rule) => return Err(self.refuse(depth, rule)),
+                    },
+                    Kind::Bit(vocabulary) => {
+                        self.bits |= 1 << self.position(depth, vocabulary, word)?;
+                        return Ok(());
+                    }
+                    Kind::Capability => {
+                        match capability_number(word) {
+                            Some(number) => self.bits |= 1 << number,
+                            None => {
+                                let unknown = Given::text(self.keep(depth, &[word])?);
+                                self.target.store(place.object, UNKNOWN_CAPABILITY, &unknown);
+                            }
+                        }
+                        return Ok(());
+                    }
+                    _ => return self.read_option(depth, word),
+                })
+            }
+        };
+        if let Object::Text | Object::Id = place.object {
+            self.open(place.object, depth)?;
+        }
+        if place.object == Object::NetDevice {
+            self.pair.value = given.optional_text.unwrap_or(self.pair.value);
+        } else {
+            self.target.store(place.object, place.member, &given);
+        }
+        Ok(())
+    }
+
+    /// Takes a mount option.
+    fn read_option(&mut self, depth: usize, word: &'a str) -> Read<()> {
+        self.bits += 1;
+        let too_many = Cause::Limit("MOUNT_OPTIONS_MAX", MOUNT_OPTIONS_MAX);
+        if self.bits > MOUNT_OPTIONS_MAX as u64 {
+            return Err(self.refuse_for(depth - 1, too_many));
+        }
+        match MOUNT_OPTIONS.position(word).and_then(option_effect) {
+            Some(effect) if self.target.plan().is_none_or(|plan| plan.add(effect)) => Ok(()),
+            Some(_) => Err(self.refuse(depth, "one propagation too many")),
+            None if word.is_empty() => Ok(()),
+            None => self.data.push(word).map_err(|_| self.refuse_for(depth - 1, too_many)),
+        }
+    }
+
+    fn position(&mut self, depth: usize, vocabulary: Vocabulary, word: &str) -> Read<u64> {
+        let (words, unknown) = vocabulary.words();
+        match words.position(word) {
+            Some(position) => Ok(position as u64),
+            None => Err(self.refuse(depth, unknown)),
+        }
+    }
+
+    /// Makes room for an object or an element of a list.
+    fn open(&mut self, object: Object, depth: usize) -> Read<()> {
+        // It is the list that has too many.
+        self.target
+            .open(object)
+            .map_err(|cause| self.refuse_for(depth.saturating_sub(1), cause))
+    }
+
+    fn store_pair(&mut self, depth: usize) -> Read<()> {
+        self.target
+            .store_pair(self.start, self.pair)
+            .map_err(|cause| self.refuse_for(depth.saturating_sub(1), cause))
+    }
+
+    fn read_members<D: Deserializer<'a>>(&mut self, place: Place, deserializer: D) -> Read<()> {
+        match deserializer.deserialize_map(Below { reader: self, place }) {
+            Ok(()) => Ok(()),
+            // A mistake further down has been noted before, and this changes nothing.
+            Err(_) => Err(self.refuse(place.depth, "expected an object, not ")),
+        }
+    }
+
+    fn read_elements<D: Deserializer<'a>>(&mut self, place: Place, deserializer: D) -> Read<()> {
+        match deserializer.deserialize_seq(Below { reader: self, place }) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.refuse(place.depth, "expected an array, not ")),
+        }
+    }
+
+    /// Reads a list of `kind` into the pool of `object`.
+    fn read_list<D: Deserializer<'a>>(
+        &mut self,
+        place: Place,
+        object: Object,
+        kind: Kind,
+        deserializer: D,
+    ) -> Read<Given<'a>> {
+        self.target.clear(object);
+        let start = self.target.start(object);
+        self.read_elements(Place { object, kind, ..place }, deserializer)?;
+        Ok(Given::range(start, self.target.start(object)))
+    }
+
+    /// Reads a list of words.
+    fn read_bits<D: Deserializer<'a>>(&mut self, place: Place, kind: Kind, deserializer: D) -> Read<Given<'a>> {
+        self.bits = 0;
+        self.read_elements(Place { kind, ..place }, deserializer)?;
+        Ok(Given::number(self.bits))
+    }
+
+    /// Reads a string and copies it.
+    fn read_text<D: Deserializer<'a>>(&mut self, depth: usize, rule: Rule, deserializer: D) -> Read<Given<'a>> {
+        let word = self.read_word(depth, deserializer)?;
+        let is_absent = word.is_empty() && rule.is_optional();
+        if !is_absent && let Some(broken) = rule.broken_by(word) {
+            return Err(self.refuse(depth, broken));
+        }
+        let text = self.keep(depth, &[word])?;
+        Ok(Given {
+            optional_text: if is_absent { None } else { Some(text) },
+            ..Given::text(text)
+        })
+    }
+
+    /// Reads a string, borrowed where it has no escapes.
+    fn read_word<D: Deserializer<'a>>(&mut self, depth: usize, deserializer: D) -> Read<&'a str> {
+        let raw = self
+            .scalar(depth, Type::String, "expected a string, not ", deserializer)?
+            .string;
+        self.decode(depth, raw)
+    }
+
+    fn scalar<D: Deserializer<'a>>(
+        &mut self,
+        depth: usize,
+        kind: Type,
+        expected: &'static str,
+        deserializer: D,
+    ) -> Read<Taken<'a>> {
+        let taken = match kind {
+            Type::String => deserializer.deserialize_str(Scalar),
+            Type::Boolean => deserializer.deserialize_bool(Scalar),
+            Type::Unsigned => deserializer.deserialize_u64(Scalar),
+            Type::Signed => deserializer.deserialize_i64(Scalar),
+        };
+        taken.map_err(|_| self.refuse(depth, expected))
     }
 }
 
 /// Cannot happen with an arena that is twice as long as the document.
-pub(crate) const ARENA_FULL: &str = "no room left for strings (TEXT_BYTES_MAX)";
+const ARENA_FULL: &str = "no room left for strings (TEXT_BYTES_MAX)";
 
 /// Resolves the escapes of a string that has passed the grammar, where they are known to be complete.
 fn decode(raw: &[u8], out: &mut [u8]) -> Option<usize> {
@@ -157,48 +466,13 @@ fn code_unit(raw: &[u8], at: usize) -> Option<u32> {
         .try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// Where a [`Value`] comes from: [`Slot`], with its type forgotten.
-pub(crate) trait Source<'a> {
-    fn scalar(&mut self, kind: Type) -> Option<Taken<'a>>;
-    fn object(&mut self, members: Below<'_, 'a>) -> bool;
-    fn array(&mut self, elements: Below<'_, 'a>) -> bool;
-}
-
 /// The types of scalars that can be asked for.
 #[derive(Clone, Copy)]
-pub(crate) enum Type {
+enum Type {
     String,
     Boolean,
     Unsigned,
     Signed,
-}
-
-/// serde's access to one value, until it is used.
-struct Slot<D>(Option<D>);
-
-impl<'a, D: Deserializer<'a>> Source<'a> for Slot<D> {
-    fn scalar(&mut self, kind: Type) -> Option<Taken<'a>> {
-        let deserializer = self.0.take()?;
-        let taken = match kind {
-            Type::String => deserializer.deserialize_str(Scalar),
-            Type::Boolean => deserializer.deserialize_bool(Scalar),
-            Type::Unsigned => deserializer.deserialize_u64(Scalar),
-            Type::Signed => deserializer.deserialize_i64(Scalar),
-        };
-        taken.ok()
-    }
-
-    fn object(&mut self, members: Below<'_, 'a>) -> bool {
-        self.0
-            .take()
-            .is_some_and(|deserializer| deserializer.deserialize_map(members).is_ok())
-    }
-
-    fn array(&mut self, elements: Below<'_, 'a>) -> bool {
-        self.0
-            .take()
-            .is_some_and(|deserializer| deserializer.deserialize_seq(elements).is_ok())
-    }
 }
 
 /// serde asks visitors to say what they expect for error messages that we never show.
@@ -210,130 +484,151 @@ macro_rules! expecting_nothing {
     };
 }
 
-/// Hands one value to the reading code.
-struct Seed<'s, 'a> {
-    children: &'s mut dyn Children<'a>,
-    number: usize,
-    name: &'a str,
-    context: &'s mut Context<'a>,
-    depth: usize,
-    null_is_absent: bool,
+/// Hands one value to the reader. What it gives says whether there was one.
+struct Seed<'s, 'r, 'a> {
+    reader: &'s mut Reader<'r, 'a>,
+    place: Place,
+    /// The number of an element. A member has none, and one that is `null` is passed over: Go's encoders write it for what
+    /// is absent.
+    element: Option<usize>,
 }
 
-impl<'a> Seed<'_, 'a> {
-    fn run<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        let mut slot = Slot(Some(deserializer));
-        let mut value = Value {
-            source: &mut slot,
-            context: self.context,
-            depth: self.depth,
-        };
-        if self.children.child(self.number, self.name, &mut value).is_err() {
-            return Err(D::Error::custom(""));
-        }
-        match slot.0 {
-            Some(unread) => unread.deserialize_ignored_any(Scalar).map(|_| ()),
-            None => Ok(()),
+impl<'a> Seed<'_, '_, 'a> {
+    fn run<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
+        match self.reader.read(self.place, deserializer) {
+            Ok(()) => Ok(true),
+            Err(Refused) => Err(D::Error::custom("")),
         }
     }
 }
 
-impl<'a> DeserializeSeed<'a> for Seed<'_, 'a> {
-    type Value = ();
+impl<'a> DeserializeSeed<'a> for Seed<'_, '_, 'a> {
+    type Value = bool;
 
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.null_is_absent {
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
+        let Some(number) = self.element else {
             return deserializer.deserialize_option(self);
-        }
+        };
         // Until an element is known to be there, the path leads to the one before.
-        self.context.step(self.depth.wrapping_sub(1), Step::Index(self.number));
+        self.reader.step(self.place.depth.wrapping_sub(1), Step::Index(number));
         self.run(deserializer)
     }
 }
 
-impl<'a> Visitor<'a> for Seed<'_, 'a> {
-    type Value = ();
+impl<'a> Visitor<'a> for Seed<'_, '_, 'a> {
+    type Value = bool;
     expecting_nothing!();
 
-    fn visit_none<E>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_none<E>(self) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_some<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn visit_some<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
         self.run(deserializer)
     }
 }
 
 /// Nothing but a number can be followed by something that the reader of numbers has left: a fraction or an exponent.
-const EXPECTED_INTEGER: Cause = Cause::Rule("expected an integer, not ");
+const EXPECTED_INTEGER: &str = "expected an integer, not ";
 
-/// The visitor of an object and of an array.
-pub(crate) struct Below<'s, 'a> {
-    pub(crate) children: &'s mut dyn Children<'a>,
-    pub(crate) names: Words,
-    pub(crate) context: &'s mut Context<'a>,
-    pub(crate) depth: usize,
+/// The visitor of what is an object, and of what is a list, with the kind of its elements.
+struct Below<'s, 'r, 'a> {
+    reader: &'s mut Reader<'r, 'a>,
+    place: Place,
 }
 
-impl<'a> Visitor<'a> for Below<'_, 'a> {
+impl<'a> Below<'_, '_, 'a> {
+    /// What the member `name` of an object is.
+    fn member(&self, object: Object, name: &str) -> (usize, Kind) {
+        match self.place.kind {
+            Kind::Pairs(rule) => (0, Kind::Pair(rule)),
+            Kind::Map(entry) => (0, Kind::Entry(entry)),
+            _ => object.member(name).unwrap_or(match object {
+                // Ignoring a clock that was meant to be shifted would be no service.
+                Object::TimeOffsets => (0, Kind::UnknownClock),
+                _ => (0, Kind::Ignored),
+            }),
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for Below<'_, '_, 'a> {
     type Value = ();
     expecting_nothing!();
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self {
-            children,
-            names,
-            context,
-            depth,
-        } = self;
+        let Place { kind, depth, .. } = self.place;
+        let object = match kind {
+            Kind::Object(object) => {
+                if self.reader.open(object, depth).is_err() {
+                    return Err(A::Error::custom(""));
+                }
+                object
+            }
+            Kind::Entry(object) => object,
+            _ => self.place.object,
+        };
+        let mut seen = 0;
         loop {
             let raw = match map.next_key_seed(Name) {
                 Ok(Some(name)) => name.string,
-                Ok(None) => return Ok(()),
+                Ok(None) => break,
                 Err(error) => {
-                    context.refuse(depth + 1, EXPECTED_INTEGER);
+                    self.reader.refuse(depth + 1, EXPECTED_INTEGER);
                     return Err(error);
                 }
             };
-            context.step(depth, Step::Member(raw));
-            let Some(name) = context.decode(raw) else {
-                context.refuse(depth + 1, Cause::Rule(ARENA_FULL));
+            self.reader.step(depth, Step::Member(raw));
+            let Ok(name) = self.reader.decode(depth + 1, raw) else {
                 return Err(A::Error::custom(""));
             };
-            let number = names.position(name).map_or(0, |position| position + 1);
-            let seed = Seed {
-                children,
-                number,
-                name,
-                context,
+            let (member, kind) = self.member(object, name);
+            self.reader.name = name;
+            let place = Place {
+                object,
+                member,
+                kind,
                 depth: depth + 1,
-                null_is_absent: true,
             };
-            map.next_value_seed(seed)?;
+            let is_there = map.next_value_seed(Seed {
+                reader: &mut *self.reader,
+                place,
+                element: None,
+            })?;
+            // A member that is ignored has no number, and is none that is required.
+            if is_there && !matches!(kind, Kind::Ignored) {
+                seen |= 1 << member;
+            }
         }
+        if let Kind::Object(_) = kind {
+            if let Some(name) = object.missing(seen) {
+                self.reader.refuse_member(depth, name, "missing");
+                return Err(A::Error::custom(""));
+            }
+            if let Err(wrong) = self.reader.target.close(object) {
+                match wrong.member {
+                    Some(name) => self.reader.refuse_member(depth, name, wrong.rule),
+                    None => self.reader.refuse(depth, wrong.rule),
+                };
+                return Err(A::Error::custom(""));
+            }
+        }
+        Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self {
-            children,
-            context,
-            depth,
-            ..
-        } = self;
+        let depth = self.place.depth + 1;
         for number in 0.. {
             let seed = Seed {
-                children,
-                number,
-                name: "",
-                context,
-                depth: depth + 1,
-                null_is_absent: false,
+                reader: &mut *self.reader,
+                place: Place { depth, ..self.place },
+                element: Some(number),
             };
             match seq.next_element_seed(seed) {
-                Ok(Some(())) => {}
+                Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(error) => {
-                    context.refuse(depth + 1, EXPECTED_INTEGER);
+                    self.reader.refuse(depth, EXPECTED_INTEGER);
                     return Err(error);
                 }
             }
@@ -346,9 +641,9 @@ impl<'a> Visitor<'a> for Below<'_, 'a> {
 struct Scalar;
 
 /// What [`Scalar`] has taken, in the member that fits.
-pub(crate) struct Taken<'a> {
-    pub(crate) string: &'a str,
-    pub(crate) number: u64,
+struct Taken<'a> {
+    string: &'a str,
+    number: u64,
 }
 
 impl<'a> Visitor<'a> for Scalar {

@@ -4,13 +4,13 @@ use core::fmt::{self, Write};
 
 use heapless::Vec;
 
-use crate::error::Error;
-use crate::json::{Read, read_document};
+use crate::error::{Cause, Error};
+use crate::json::read_document;
 use crate::limits::{ID_BYTES_MAX, STATE_ANNOTATIONS_MAX};
 use crate::linux::Pair;
+use crate::mounts::MountPlan;
+use crate::schema::{Given, Object, Target, Wrong, members, push};
 use crate::text::Text;
-use crate::value::{Value, members};
-use crate::words::NO_WORDS;
 
 /// The contents of state.json. Every string borrows from the arena that [`parse_state`] was given.
 pub struct State<'a> {
@@ -132,53 +132,52 @@ impl Status {
 /// Reads state.json. `state` has to be fresh; after an error its content is of no use. `arena` takes the strings: twice
 /// the length of `json` is always enough.
 pub fn parse_state<'a>(json: &'a [u8], arena: &'a mut [u8], state: &mut State<'a>) -> Result<(), Error<'a>> {
-    let mut read = |_, _, value: &mut Value<'_, 'a>| read_state(value, state);
-    read_document(json, arena, &mut read)
+    read_document(json, arena, Object::State, state)
 }
 
-fn read_state<'a>(value: &mut Value<'_, 'a>, state: &mut State<'a>) -> Read<()> {
-    let (mut has_version, mut has_id, mut has_bundle) = (None, None, None);
-    members!(value, {
-        "ociVersion" => {
-            state.oci_version = value.some_text()?;
-            has_version = Some(());
-        },
-        "id" => {
-            state.id = value.text()?;
-            if check_id(state.id.as_str()).is_err() {
-                return Err(value.refuse("not a container id: "));
-            }
-            has_id = Some(());
-        },
-        "pid" => state.pid = value.between(0, i32::MAX.into())? as i32,
-        "startTime" => state.start_time = value.unsigned()?,
-        "bundle" => {
-            state.bundle = value.absolute_path()?;
-            has_bundle = Some(());
-        },
-        "rootfs" => state.rootfs = value.text()?,
-        "created" => state.created = value.text()?,
-        "owner" => state.owner = value.text()?,
-        "cgroup" => state.cgroup = value.optional_text()?,
-        "annotations" => read_annotations(value, state)?,
-    })?;
-    value.require("ociVersion", has_version)?;
-    value.require("id", has_id)?;
-    value.require("bundle", has_bundle)
+members! {
+    const STATE, fn store_state(state: State<'a>, given) {
+        "ociVersion": Text(Rule::NotEmpty), required => state.oci_version = given.text,
+        "id": Text(Rule::Id), required => state.id = given.text,
+        "pid": Integer(Range::Pid) => state.pid = given.number as i32,
+        "startTime": Integer(Range::Unsigned64) => state.start_time = given.number,
+        "bundle": Text(Rule::Absolute), required => state.bundle = given.text,
+        "rootfs": Text(Rule::Any) => state.rootfs = given.text,
+        "created": Text(Rule::Any) => state.created = given.text,
+        "owner": Text(Rule::Any) => state.owner = given.text,
+        "cgroup": Text(Rule::Optional) => state.cgroup = given.optional_text,
+        "annotations": Pairs(Rule::Any) => {},
+    }
 }
 
-fn read_annotations<'a>(value: &mut Value<'_, 'a>, state: &mut State<'a>) -> Read<()> {
-    state.annotations.clear();
-    value.object(NO_WORDS, |_, key, value| {
-        let pair = Pair {
-            key: value.keep(&[key])?,
-            value: value.text()?,
-        };
-        state
-            .annotations
-            .push(pair)
-            .map_err(|_| value.refuse_as_too_many("STATE_ANNOTATIONS_MAX", STATE_ANNOTATIONS_MAX))
-    })
+impl<'a> Target<'a> for State<'a> {
+    fn open(&mut self, _: Object) -> Result<(), Cause> {
+        Ok(())
+    }
+
+    fn start(&mut self, _: Object) -> usize {
+        0
+    }
+
+    fn clear(&mut self, _: Object) {
+        self.annotations.clear();
+    }
+
+    fn store(&mut self, _: Object, member: usize, given: &Given<'a>) {
+        store_state(self, member, given);
+    }
+
+    fn store_pair(&mut self, _: usize, pair: Pair<'a>) -> Result<(), Cause> {
+        push(&mut self.annotations, pair, "STATE_ANNOTATIONS_MAX")
+    }
+
+    fn close(&mut self, _: Object) -> Result<(), Wrong> {
+        Ok(())
+    }
+
+    fn plan(&mut self) -> Option<&mut MountPlan<'a>> {
+        None
+    }
 }
 
 /// Writes state.json.
