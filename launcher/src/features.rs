@@ -35,7 +35,7 @@ fn write_features(out: &mut Output) -> core::fmt::Result {
     out.write_str(",\n  \"linux\": {\n    \"namespaces\": ")?;
     write_list(out, "    ", "", NamespaceKind::ALL.into_iter().map(NamespaceKind::name))?;
     out.write_str(",\n    \"capabilities\": ")?;
-    write_list(out, "    ", "CAP_", CAPABILITY_NAMES.into_iter())?;
+    write_list(out, "    ", "CAP_", CAPABILITY_NAMES.iter())?;
     out.write_str(concat!(
         ",\n    \"cgroup\": {\n      \"v1\": true,\n      \"v2\": true,\n      \"systemd\": false,\n      ",
         "\"systemdUser\": false,\n      \"rdma\": true\n    },\n",
@@ -57,7 +57,7 @@ fn write_features(out: &mut Output) -> core::fmt::Result {
         "",
         machine
             .architecture_numbers()
-            .filter_map(|number| ARCHITECTURE_NAMES.get(number).copied()),
+            .filter_map(|number| ARCHITECTURE_NAMES.get(number)),
     )?;
     out.write_str(",\n      \"knownFlags\": ")?;
     write_list(out, "      ", "", FLAGS.iter())?;
