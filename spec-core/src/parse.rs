@@ -12,13 +12,13 @@ use crate::validate::{check_config, check_process_document};
 /// [`TEXT_BYTES_MAX`](crate::limits::TEXT_BYTES_MAX) bytes, or twice the length of `json`, are always enough.
 pub fn parse_config<'a>(json: &'a [u8], arena: &'a mut [u8], spec: &mut Spec<'a>) -> Result<(), Error<'a>> {
     read_document(json, arena, Object::Config, spec)?;
-    check_config(spec).map_err(|broken| broken.in_document(json))
+    check_config(spec, json)
 }
 
 /// Reads and checks the document of `exec --process`, which becomes `spec.process`. Otherwise like [`parse_config`].
 pub fn parse_process<'a>(json: &'a [u8], arena: &'a mut [u8], spec: &mut Spec<'a>) -> Result<(), Error<'a>> {
     read_document(json, arena, Object::Process, spec)?;
-    check_process_document(spec).map_err(|broken| broken.in_document(json))
+    check_process_document(spec, json)
 }
 
 /// Reads and checks the document of `update --resources`, which becomes `spec.linux.resources`. Otherwise like

@@ -210,6 +210,13 @@ pub struct IoPriority {
 pub const SCHEDULER_POLICIES: Words =
     Words::new("SCHED_OTHER SCHED_FIFO SCHED_RR SCHED_BATCH SCHED_ISO SCHED_IDLE SCHED_DEADLINE ");
 
+/// The place of `SCHED_FIFO` among them.
+pub(crate) const SCHED_FIFO: u32 = 1;
+/// The place of `SCHED_RR` among them.
+pub(crate) const SCHED_RR: u32 = 2;
+/// The place of `SCHED_DEADLINE` among them.
+pub(crate) const SCHED_DEADLINE: u32 = 6;
+
 /// The flags of `scheduler`, from the lowest of the kernel's bits on.
 pub const SCHEDULER_FLAGS: Words = Words::new(concat!(
     "SCHED_FLAG_RESET_ON_FORK SCHED_FLAG_RECLAIM SCHED_FLAG_DL_OVERRUN SCHED_FLAG_KEEP_POLICY ",
