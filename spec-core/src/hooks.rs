@@ -56,13 +56,15 @@ pub const HOOK_NAMES: [&str; 6] = [
     "poststop",
 ];
 
-impl Hook<'_> {
-    pub(crate) const EMPTY: Self = Self {
-        path: Text::EMPTY,
-        args: List::EMPTY,
-        env: None,
-        timeout: None,
-    };
+impl<'a> Hook<'a> {
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            path: blank,
+            args: List::EMPTY,
+            env: None,
+            timeout: None,
+        }
+    }
 }
 
 members! {

@@ -130,6 +130,13 @@ impl<'a> Reader<'_, 'a> {
         self.refuse_for(depth, Cause::Rule(rule))
     }
 
+    /// Notes that there can be no such element of the list above.
+    #[cold]
+    #[inline(never)]
+    fn refuse_one_more(&mut self, depth: usize, element: Object) -> Refused {
+        self.refuse_for(depth.saturating_sub(1), element.too_many())
+    }
+
     /// Notes what is wrong with the member `name` of the value that is `depth` steps from the top.
     #[cold]
     fn refuse_member(&mut self, depth: usize, name: &'static str, rule: &'static str) -> Refused {
@@ -314,15 +321,17 @@ impl<'a> Reader<'_, 'a> {
     /// Takes a mount option.
     fn read_option(&mut self, depth: usize, word: &'a str) -> Read<()> {
         self.bits += 1;
-        let too_many = Cause::Limit("MOUNT_OPTIONS_MAX", MOUNT_OPTIONS_MAX);
         if self.bits > MOUNT_OPTIONS_MAX as u64 {
-            return Err(self.refuse_for(depth - 1, too_many));
+            return Err(self.refuse_one_more(depth, Object::Option));
         }
         match MOUNT_OPTIONS.position(word).and_then(option_effect) {
             Some(effect) if self.target.plan().is_none_or(|plan| plan.add(effect)) => Ok(()),
             Some(_) => Err(self.refuse(depth, "one propagation too many")),
             None if word.is_empty() => Ok(()),
-            None => self.data.push(word).map_err(|_| self.refuse_for(depth - 1, too_many)),
+            None => self
+                .data
+                .push(word)
+                .map_err(|_| self.refuse_one_more(depth, Object::Option)),
         }
     }
 
@@ -336,16 +345,17 @@ impl<'a> Reader<'_, 'a> {
 
     /// Makes room for an object or an element of a list.
     fn open(&mut self, object: Object, depth: usize) -> Read<()> {
-        // It is the list that has too many.
-        self.target
-            .open(object)
-            .map_err(|cause| self.refuse_for(depth.saturating_sub(1), cause))
+        match self.target.open(object, Text::EMPTY) {
+            Ok(()) => Ok(()),
+            Err(full) => Err(self.refuse_one_more(depth, full)),
+        }
     }
 
     fn store_pair(&mut self, depth: usize) -> Read<()> {
-        self.target
-            .store_pair(self.start, self.pair)
-            .map_err(|cause| self.refuse_for(depth.saturating_sub(1), cause))
+        match self.target.store_pair(self.start, self.pair) {
+            Ok(()) => Ok(()),
+            Err(full) => Err(self.refuse_one_more(depth, full)),
+        }
     }
 
     fn read_members<D: Deserializer<'a>>(&mut self, place: Place, deserializer: D) -> Read<()> {
@@ -606,9 +616,9 @@ impl<'a> Visitor<'a> for Below<'_, '_, 'a> {
                 return Err(A::Error::custom(""));
             }
             if let Err(wrong) = self.reader.target.close(object) {
-                match wrong.member {
-                    Some(name) => self.reader.refuse_member(depth, name, wrong.rule),
-                    None => self.reader.refuse(depth, wrong.rule),
+                match wrong.member_and_rule() {
+                    ("", rule) => self.reader.refuse(depth, rule),
+                    (name, rule) => self.reader.refuse_member(depth, name, rule),
                 };
                 return Err(A::Error::custom(""));
             }

@@ -423,10 +423,7 @@ impl Linux<'_> {
         if let Some((namespace, before)) = self.namespaces.split_last()
             && before.iter().any(|before| before.kind == namespace.kind)
         {
-            return Err(Wrong {
-                member: None,
-                rule: "a namespace of the same type stands before",
-            });
+            return Err(Wrong::SameNamespace);
         }
         Ok(())
     }
@@ -466,32 +463,30 @@ impl MemoryPolicy<'_> {
     };
 }
 
-impl Device<'_> {
+impl<'a> Device<'a> {
     /// The numbers that no device can have stand for those that are not given.
-    pub(crate) const EMPTY: Self = Self {
-        kind: DeviceKind::Character,
-        path: Text::EMPTY,
-        major: u32::MAX,
-        minor: u32::MAX,
-        file_mode: None,
-        uid: None,
-        gid: None,
-    };
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            kind: DeviceKind::Character,
+            path: blank,
+            major: u32::MAX,
+            minor: u32::MAX,
+            file_mode: None,
+            uid: None,
+            gid: None,
+        }
+    }
 
     /// A fifo has no numbers, the others need them.
     pub(crate) fn close(&mut self) -> Result<(), Wrong> {
         if self.kind == DeviceKind::Fifo {
             (self.major, self.minor) = (0, 0);
         }
-        for (member, number) in [("major", self.major), ("minor", self.minor)] {
-            if number == u32::MAX {
-                return Err(Wrong {
-                    member: Some(member),
-                    rule: "missing",
-                });
-            }
+        match (self.major, self.minor) {
+            (u32::MAX, _) => Err(Wrong::NoMajor),
+            (_, u32::MAX) => Err(Wrong::NoMinor),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -251,24 +251,26 @@ members! {
     }
 }
 
-impl Mount<'_> {
-    pub(crate) const EMPTY: Self = Self {
-        destination: Text::EMPTY,
-        source: None,
-        kind: None,
-        plan: MountPlan {
-            flags: 0,
-            cleared: 0,
-            propagation: [0; PROPAGATIONS_MAX],
-            recursive_set: 0,
-            recursive_clear: 0,
-            idmap: None,
-            tmpcopyup: false,
-            data: None,
-        },
-        uid_mappings: List::EMPTY,
-        gid_mappings: List::EMPTY,
-    };
+impl<'a> Mount<'a> {
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            destination: blank,
+            source: None,
+            kind: None,
+            plan: MountPlan {
+                flags: 0,
+                cleared: 0,
+                propagation: [0; PROPAGATIONS_MAX],
+                recursive_set: 0,
+                recursive_clear: 0,
+                idmap: None,
+                tmpcopyup: false,
+                data: None,
+            },
+            uid_mappings: List::EMPTY,
+            gid_mappings: List::EMPTY,
+        }
+    }
 
     /// Mappings without the word for them can only be meant to be used.
     pub(crate) fn close(&mut self) {

@@ -2,7 +2,6 @@
 
 use heapless::Vec;
 
-use crate::error::Cause;
 use crate::limits::RLIMITS_MAX;
 use crate::schema::{Given, Object, Wrong, members, push};
 use crate::spec::{List, Present};
@@ -49,28 +48,30 @@ pub struct Process<'a> {
     _present: Present,
 }
 
-impl Process<'_> {
+impl<'a> Process<'a> {
     /// Nothing to run.
-    pub(crate) const EMPTY: Self = Self {
-        terminal: false,
-        console_size: None,
-        cwd: Text::EMPTY,
-        args: List::EMPTY,
-        env: List::EMPTY,
-        user: User::NONE,
-        capabilities: Capabilities::NONE,
-        unknown_capability: None,
-        rlimits: Vec::new(),
-        no_new_privileges: false,
-        oom_score_adj: None,
-        apparmor_profile: None,
-        selinux_label: None,
-        scheduler: None,
-        io_priority: None,
-        exec_cpu_affinity_initial: None,
-        exec_cpu_affinity_final: None,
-        _present: Present::Yes,
-    };
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            terminal: false,
+            console_size: None,
+            cwd: blank,
+            args: List::EMPTY,
+            env: List::EMPTY,
+            user: User::NONE,
+            capabilities: Capabilities::NONE,
+            unknown_capability: None,
+            rlimits: Vec::new(),
+            no_new_privileges: false,
+            oom_score_adj: None,
+            apparmor_profile: None,
+            selinux_label: None,
+            scheduler: None,
+            io_priority: None,
+            exec_cpu_affinity_initial: None,
+            exec_cpu_affinity_final: None,
+            _present: Present::Yes,
+        }
+    }
 }
 
 /// `consoleSize`.
@@ -310,7 +311,7 @@ members! {
 
 /// The parts of [`crate::schema::Target`] that are about the objects in `process`.
 impl<'a> Process<'a> {
-    pub(crate) fn open(&mut self, object: Object) -> Result<(), Cause> {
+    pub(crate) fn open(&mut self, object: Object) -> Result<(), Object> {
         match object {
             Object::ConsoleSize => self.console_size = Some(ConsoleSize { height: 0, width: 0 }),
             Object::User => self.user = User::NONE,
@@ -320,7 +321,7 @@ impl<'a> Process<'a> {
             }
             Object::Scheduler => self.scheduler = Some(Scheduler::default()),
             Object::IoPriority => self.io_priority = Some(IoPriority { class: 0, priority: 0 }),
-            Object::Rlimit => return push(&mut self.rlimits, Rlimit::EMPTY, "RLIMITS_MAX"),
+            Object::Rlimit => return push(&mut self.rlimits, Rlimit::EMPTY, object),
             _ => {}
         }
         Ok(())
@@ -361,10 +362,7 @@ impl<'a> Process<'a> {
 
     pub(crate) fn close(&self) -> Result<(), Wrong> {
         if self.args.is_empty() {
-            return Err(Wrong {
-                member: Some("args"),
-                rule: "must name a program",
-            });
+            return Err(Wrong::NoArguments);
         }
         Ok(())
     }
@@ -374,16 +372,10 @@ impl<'a> Process<'a> {
             return Ok(());
         };
         if rlimit.soft > rlimit.hard {
-            return Err(Wrong {
-                member: Some("soft"),
-                rule: "higher than the hard limit: ",
-            });
+            return Err(Wrong::SoftLimit);
         }
         if before.iter().any(|before| before.resource == rlimit.resource) {
-            return Err(Wrong {
-                member: None,
-                rule: "the same resource stands before",
-            });
+            return Err(Wrong::SameResource);
         }
         Ok(())
     }

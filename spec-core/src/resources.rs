@@ -242,11 +242,13 @@ pub struct HugepageLimit<'a> {
     pub limit: u64,
 }
 
-impl HugepageLimit<'_> {
-    pub(crate) const EMPTY: Self = Self {
-        page_size: Text::EMPTY,
-        limit: 0,
-    };
+impl<'a> HugepageLimit<'a> {
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            page_size: blank,
+            limit: 0,
+        }
+    }
 }
 
 /// One element of `network.priorities`.
@@ -258,11 +260,13 @@ pub struct NetworkPriority<'a> {
     pub priority: u32,
 }
 
-impl NetworkPriority<'_> {
-    pub(crate) const EMPTY: Self = Self {
-        name: Text::EMPTY,
-        priority: 0,
-    };
+impl<'a> NetworkPriority<'a> {
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            name: blank,
+            priority: 0,
+        }
+    }
 }
 
 /// One member of `rdma`.
@@ -276,12 +280,14 @@ pub struct RdmaLimit<'a> {
     pub hca_objects: Option<u32>,
 }
 
-impl RdmaLimit<'_> {
-    pub(crate) const EMPTY: Self = Self {
-        device: Text::EMPTY,
-        hca_handles: None,
-        hca_objects: None,
-    };
+impl<'a> RdmaLimit<'a> {
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            device: blank,
+            hca_handles: None,
+            hca_objects: None,
+        }
+    }
 }
 
 members! {

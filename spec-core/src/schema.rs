@@ -12,7 +12,7 @@ use crate::mounts::MountPlan;
 use crate::spec::List;
 use crate::text::Text;
 use crate::words::Words;
-use crate::{hooks, linux, mounts, process, resources, seccomp, spec, state};
+use crate::{hooks, limits, linux, mounts, process, resources, seccomp, spec, state};
 
 /// What the value of a member, or an element of a list, has to be.
 #[derive(Clone, Copy)]
@@ -119,8 +119,11 @@ impl<'a> Given<'a> {
 
 /// What the values of a document go into.
 pub(crate) trait Target<'a> {
-    /// Makes room for an object, or for an element of a list, or says which limit forbids it.
-    fn open(&mut self, object: Object) -> Result<(), Cause>;
+    /// Makes room for an object, or for an element of a list, with `blank` for the strings that it needs. One that is full
+    /// says of what.
+    ///
+    /// A string that is known while the compiler runs would make it keep a copy of each object that has such a string.
+    fn open(&mut self, object: Object, blank: Text<'a>) -> Result<(), Object>;
     /// Empties a list that is not in a pool, before it is read.
     fn clear(&mut self, object: Object);
     /// Where the next element of a list would go.
@@ -128,26 +131,48 @@ pub(crate) trait Target<'a> {
     /// Takes the value of a member of what was opened last.
     fn store(&mut self, object: Object, member: usize, given: &Given<'a>);
     /// Takes a member of an object whose members have any name. Those of the same object go to `start` and behind it.
-    fn store_pair(&mut self, start: usize, pair: Pair<'a>) -> Result<(), Cause>;
+    fn store_pair(&mut self, start: usize, pair: Pair<'a>) -> Result<(), Object>;
     /// Says what is wrong with what was opened last, now that all of its members are known.
     fn close(&mut self, object: Object) -> Result<(), Wrong>;
     /// What the mount options of the last mount ask for.
     fn plan(&mut self) -> Option<&mut MountPlan<'a>>;
 }
 
-/// What is wrong with an object, or with a member of it.
-pub(crate) struct Wrong {
-    pub(crate) member: Option<&'static str>,
-    pub(crate) rule: &'static str,
+/// What can be wrong with an object as a whole.
+macro_rules! wrongs {
+    ($($name:ident: $member:literal, $rule:literal;)*) => {
+        #[derive(Clone, Copy)]
+        pub(crate) enum Wrong {
+            $($name,)*
+        }
+
+        /// The member at fault, or nothing where it is the object, and why.
+        static WRONGS: &[(&str, &str)] = &[$(($member, $rule)),*];
+    };
 }
 
-/// Adds to a pool, or says which limit forbids it.
-pub(crate) fn push<T, const N: usize>(
-    pool: &mut heapless::Vec<T, N>,
-    item: T,
-    limit: &'static str,
-) -> Result<(), Cause> {
-    pool.push(item).map_err(|_| Cause::Limit(limit, N))
+wrongs! {
+    NoArguments: "args", "must name a program";
+    SoftLimit: "soft", "higher than the hard limit: ";
+    SameResource: "", "the same resource stands before";
+    SameNamespace: "", "a namespace of the same type stands before";
+    NoMajor: "major", "missing";
+    NoMinor: "minor", "missing";
+    NoNames: "names", "must name a system call";
+    DefaultErrno: "defaultErrnoRet", "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number";
+    Errno: "errnoRet", "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number";
+}
+
+impl Wrong {
+    /// The member at fault, or nothing where it is the object, and why.
+    pub(crate) fn member_and_rule(self) -> (&'static str, &'static str) {
+        WRONGS.get(self as usize).copied().unwrap_or_default()
+    }
+}
+
+/// Adds to the pool of `object`.
+pub(crate) fn push<T, const N: usize>(pool: &mut heapless::Vec<T, N>, item: T, object: Object) -> Result<(), Object> {
+    pool.push(item).map_err(|_| object)
 }
 
 /// The members of an object, and the function that puts their values into their fields.
@@ -169,6 +194,7 @@ macro_rules! members {
             }),*]
         };
 
+        #[inline(never)]
         pub(crate) fn $store<'a>($place: &mut $type, member: usize, $given: &$crate::schema::Given<'a>) {
             let mut number = 0..;
             $(
@@ -184,63 +210,76 @@ macro_rules! members {
 }
 pub(crate) use members;
 
-/// The kinds of objects, and the pools of what lists have as elements.
+/// The kinds of objects, and of what lists have as elements: those come first, with their limits.
 macro_rules! objects {
-    ($($object:ident => $members:expr,)*) => {
+    ($($element:ident, $limit:ident => $element_members:expr;)* -- $($object:ident => $members:expr;)*) => {
         #[derive(Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Object {
+            $($element,)*
             $($object,)*
         }
 
         /// In the order of the objects.
-        const TABLES: &[&[Member]] = &[$($members),*];
+        const TABLES: &[&[Member]] = &[$($element_members,)* $($members),*];
+
+        /// How many elements there can be.
+        static LIMITS: &[u16] = &[$({
+            const_assert!(limits::$limit <= u16::MAX as usize);
+            limits::$limit as u16
+        }),*];
+
+        /// The names of the limits.
+        const LIMIT_NAMES: Words = Words::new(concat!($(stringify!($limit), " "),*));
     };
 }
 
 objects! {
-    Config => spec::CONFIG,
-    Root => spec::ROOT,
-    Process => process::PROCESS,
-    ConsoleSize => process::CONSOLE_SIZE,
-    User => process::USER,
-    Capabilities => process::CAPABILITIES,
-    Rlimit => process::RLIMIT,
-    Scheduler => process::SCHEDULER,
-    IoPriority => process::IO_PRIORITY,
-    ExecCpuAffinity => process::EXEC_CPU_AFFINITY,
-    Hooks => hooks::HOOKS,
-    Hook => hooks::HOOK,
-    Mount => mounts::MOUNT,
-    Linux => linux::LINUX,
-    Namespace => linux::NAMESPACE,
-    IdMapping => linux::ID_MAPPING,
-    TimeOffsets => linux::TIME_OFFSETS,
-    Monotonic => linux::TIME_OFFSET,
-    Boottime => linux::TIME_OFFSET,
-    Device => linux::DEVICE,
-    NetDevice => linux::NET_DEVICE,
-    IntelRdt => linux::INTEL_RDT,
-    MemoryPolicy => linux::MEMORY_POLICY,
-    Personality => linux::PERSONALITY,
-    Resources => resources::RESOURCES,
-    DeviceRule => resources::DEVICE_RULE,
-    Memory => resources::MEMORY,
-    Cpu => resources::CPU,
-    Pids => resources::PIDS,
-    BlockIo => resources::BLOCK_IO,
-    WeightDevice => resources::WEIGHT_DEVICE,
-    ThrottleDevice => resources::THROTTLE_DEVICE,
-    HugepageLimit => resources::HUGEPAGE_LIMIT,
-    Network => resources::NETWORK,
-    NetworkPriority => resources::NETWORK_PRIORITY,
-    RdmaLimit => resources::RDMA_LIMIT,
-    Seccomp => seccomp::SECCOMP,
-    SeccompRule => seccomp::RULE,
-    SeccompArgument => seccomp::ARGUMENT,
-    State => state::STATE,
-    Text => &[],
-    Id => &[],
-    Pair => &[],
+    Rlimit, RLIMITS_MAX => process::RLIMIT;
+    Hook, HOOKS_MAX => hooks::HOOK;
+    Mount, MOUNTS_MAX => mounts::MOUNT;
+    Namespace, NAMESPACES_MAX => linux::NAMESPACE;
+    IdMapping, ID_MAPPINGS_MAX => linux::ID_MAPPING;
+    Device, DEVICES_MAX => linux::DEVICE;
+    DeviceRule, DEVICE_RULES_MAX => resources::DEVICE_RULE;
+    WeightDevice, BLOCK_DEVICES_MAX => resources::WEIGHT_DEVICE;
+    ThrottleDevice, BLOCK_DEVICES_MAX => resources::THROTTLE_DEVICE;
+    HugepageLimit, HUGEPAGE_LIMITS_MAX => resources::HUGEPAGE_LIMIT;
+    NetworkPriority, NETWORK_PRIORITIES_MAX => resources::NETWORK_PRIORITY;
+    RdmaLimit, RDMA_LIMITS_MAX => resources::RDMA_LIMIT;
+    SeccompRule, SECCOMP_RULES_MAX => seccomp::RULE;
+    SeccompArgument, SECCOMP_ARGUMENTS_MAX => seccomp::ARGUMENT;
+    Text, TEXTS_MAX => &[];
+    Id, IDS_MAX => &[];
+    Pair, PAIRS_MAX => &[];
+    StatePair, STATE_ANNOTATIONS_MAX => &[];
+    Option, MOUNT_OPTIONS_MAX => &[];
+    --
+    Config => spec::CONFIG;
+    Root => spec::ROOT;
+    Process => process::PROCESS;
+    ConsoleSize => process::CONSOLE_SIZE;
+    User => process::USER;
+    Capabilities => process::CAPABILITIES;
+    Scheduler => process::SCHEDULER;
+    IoPriority => process::IO_PRIORITY;
+    ExecCpuAffinity => process::EXEC_CPU_AFFINITY;
+    Hooks => hooks::HOOKS;
+    Linux => linux::LINUX;
+    TimeOffsets => linux::TIME_OFFSETS;
+    Monotonic => linux::TIME_OFFSET;
+    Boottime => linux::TIME_OFFSET;
+    NetDevice => linux::NET_DEVICE;
+    IntelRdt => linux::INTEL_RDT;
+    MemoryPolicy => linux::MEMORY_POLICY;
+    Personality => linux::PERSONALITY;
+    Resources => resources::RESOURCES;
+    Memory => resources::MEMORY;
+    Cpu => resources::CPU;
+    Pids => resources::PIDS;
+    BlockIo => resources::BLOCK_IO;
+    Network => resources::NETWORK;
+    Seccomp => seccomp::SECCOMP;
+    State => state::STATE;
 }
 
 /// The members of an object, packed.
@@ -351,6 +390,16 @@ impl Object {
     pub(crate) fn member(self, name: &str) -> Option<(usize, Kind)> {
         let number = self.names().position(name)?;
         Some((number, KINDS.get(usize::from(self.packed().kinds) + number)?.0))
+    }
+
+    /// What is wrong with one more element.
+    #[cold]
+    pub(crate) fn too_many(self) -> Cause {
+        let number = self as usize;
+        Cause::Limit(
+            LIMIT_NAMES.get(number).unwrap_or_default(),
+            LIMITS.get(number).copied().unwrap_or_default().into(),
+        )
     }
 
     /// The first member that is required and has no bit in `seen`.

@@ -200,13 +200,10 @@ fn action(place: u64) -> Action {
 }
 
 impl Action {
-    /// What is wrong with a number, which is `member`, that goes with it.
-    fn check_errno(self, errno: Option<u32>, member: &'static str) -> Result<(), Wrong> {
+    /// What is `wrong` if there is a number that goes with it.
+    fn check_errno(self, errno: Option<u32>, wrong: Wrong) -> Result<(), Wrong> {
         if errno.is_some() && !matches!(self, Self::Errno | Self::Trace) {
-            return Err(Wrong {
-                member: Some(member),
-                rule: "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number",
-            });
+            return Err(wrong);
         }
         Ok(())
     }
@@ -225,7 +222,7 @@ impl Seccomp<'_> {
     };
 
     pub(crate) fn close(&self) -> Result<(), Wrong> {
-        self.default_action.check_errno(self.default_errno, "defaultErrnoRet")
+        self.default_action.check_errno(self.default_errno, Wrong::DefaultErrno)
     }
 }
 
@@ -239,12 +236,9 @@ impl Rule<'_> {
 
     pub(crate) fn close(&self) -> Result<(), Wrong> {
         if self.names.is_empty() {
-            return Err(Wrong {
-                member: Some("names"),
-                rule: "must name a system call",
-            });
+            return Err(Wrong::NoNames);
         }
-        self.action.check_errno(self.errno, "errnoRet")
+        self.action.check_errno(self.errno, Wrong::Errno)
     }
 }
 

@@ -5,7 +5,6 @@ use core::marker::PhantomData;
 use heapless::Vec;
 use static_assertions::const_assert;
 
-use crate::error::Cause;
 use crate::hooks::{Hook, Hooks};
 use crate::limits::*;
 use crate::linux::{Device, IdMapping, Linux, Pair, TimeOffset};
@@ -268,16 +267,16 @@ members! {
 }
 
 impl<'a> Target<'a> for Spec<'a> {
-    fn open(&mut self, object: Object) -> Result<(), Cause> {
+    fn open(&mut self, object: Object, blank: Text<'a>) -> Result<(), Object> {
         match object {
             Object::Root => {
                 self.root = Some(Root {
-                    path: Text::EMPTY,
+                    path: blank,
                     readonly: false,
                     _present: Present::Yes,
                 });
             }
-            Object::Process => self.process = Some(Process::EMPTY),
+            Object::Process => self.process = Some(Process::new(blank)),
             Object::Hooks => self.hooks = Hooks::NONE,
             Object::Monotonic => self.linux.time_offsets.monotonic = Some(TimeOffset::default()),
             Object::Boottime => self.linux.time_offsets.boottime = Some(TimeOffset::default()),
@@ -286,36 +285,32 @@ impl<'a> Target<'a> for Spec<'a> {
             Object::Personality => self.linux.personality = Some(linux::Personality { domain: 0 }),
             Object::Resources => self.linux.resources = Resources::GIVEN,
             Object::Seccomp => self.linux.seccomp = Some(Seccomp::EMPTY),
-            Object::Mount => return push(&mut self.mounts, Mount::EMPTY, "MOUNTS_MAX"),
+            Object::Mount => return push(&mut self.mounts, Mount::new(blank), object),
             Object::Namespace => {
-                return push(&mut self.linux.namespaces, linux::Namespace::EMPTY, "NAMESPACES_MAX");
+                return push(&mut self.linux.namespaces, linux::Namespace::EMPTY, object);
             }
-            Object::Text => return push(&mut self.texts, Text::EMPTY, "TEXTS_MAX"),
-            Object::Id => return push(&mut self.ids, 0, "IDS_MAX"),
-            Object::IdMapping => return push(&mut self.id_mappings, IdMapping::EMPTY, "ID_MAPPINGS_MAX"),
-            Object::Hook => return push(&mut self.hook_entries, Hook::EMPTY, "HOOKS_MAX"),
-            Object::Device => return push(&mut self.devices, Device::EMPTY, "DEVICES_MAX"),
-            Object::DeviceRule => return push(&mut self.device_rules, DeviceRule::ALL, "DEVICE_RULES_MAX"),
+            Object::Text => return push(&mut self.texts, blank, object),
+            Object::Id => return push(&mut self.ids, 0, object),
+            Object::IdMapping => return push(&mut self.id_mappings, IdMapping::EMPTY, object),
+            Object::Hook => return push(&mut self.hook_entries, Hook::new(blank), object),
+            Object::Device => return push(&mut self.devices, Device::new(blank), object),
+            Object::DeviceRule => return push(&mut self.device_rules, DeviceRule::ALL, object),
             Object::WeightDevice => {
-                return push(&mut self.weight_devices, WeightDevice::EMPTY, "BLOCK_DEVICES_MAX");
+                return push(&mut self.weight_devices, WeightDevice::EMPTY, object);
             }
             Object::ThrottleDevice => {
-                return push(&mut self.throttle_devices, ThrottleDevice::EMPTY, "BLOCK_DEVICES_MAX");
+                return push(&mut self.throttle_devices, ThrottleDevice::EMPTY, object);
             }
             Object::HugepageLimit => {
-                return push(&mut self.hugepage_limits, HugepageLimit::EMPTY, "HUGEPAGE_LIMITS_MAX");
+                return push(&mut self.hugepage_limits, HugepageLimit::new(blank), object);
             }
-            Object::RdmaLimit => return push(&mut self.rdma_limits, RdmaLimit::EMPTY, "RDMA_LIMITS_MAX"),
+            Object::RdmaLimit => return push(&mut self.rdma_limits, RdmaLimit::new(blank), object),
             Object::NetworkPriority => {
-                return push(
-                    &mut self.network_priorities,
-                    NetworkPriority::EMPTY,
-                    "NETWORK_PRIORITIES_MAX",
-                );
+                return push(&mut self.network_priorities, NetworkPriority::new(blank), object);
             }
-            Object::SeccompRule => return push(&mut self.seccomp_rules, Rule::EMPTY, "SECCOMP_RULES_MAX"),
+            Object::SeccompRule => return push(&mut self.seccomp_rules, Rule::EMPTY, object),
             Object::SeccompArgument => {
-                return push(&mut self.seccomp_arguments, Argument::EMPTY, "SECCOMP_ARGUMENTS_MAX");
+                return push(&mut self.seccomp_arguments, Argument::EMPTY, object);
             }
             _ => {
                 if let Some(process) = &mut self.process {
@@ -421,14 +416,14 @@ impl<'a> Target<'a> for Spec<'a> {
     }
 
     /// A name that is there already takes the new value, as it does in Go.
-    fn store_pair(&mut self, start: usize, pair: Pair<'a>) -> Result<(), Cause> {
+    fn store_pair(&mut self, start: usize, pair: Pair<'a>) -> Result<(), Object> {
         let before = self.pairs.get_mut(start..).unwrap_or_default();
         match before.iter_mut().find(|before| before.key == pair.key) {
             Some(before) => {
                 *before = pair;
                 Ok(())
             }
-            None => push(&mut self.pairs, pair, "PAIRS_MAX"),
+            None => push(&mut self.pairs, pair, Object::Pair),
         }
     }
 

@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use heapless::Vec;
 
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::json::read_document;
 use crate::limits::{ID_BYTES_MAX, STATE_ANNOTATIONS_MAX};
 use crate::linux::Pair;
@@ -154,7 +154,7 @@ members! {
 }
 
 impl<'a> Target<'a> for State<'a> {
-    fn open(&mut self, _: Object) -> Result<(), Cause> {
+    fn open(&mut self, _: Object, _: Text<'a>) -> Result<(), Object> {
         Ok(())
     }
 
@@ -170,8 +170,8 @@ impl<'a> Target<'a> for State<'a> {
         store_state(self, member, given);
     }
 
-    fn store_pair(&mut self, _: usize, pair: Pair<'a>) -> Result<(), Cause> {
-        push(&mut self.annotations, pair, "STATE_ANNOTATIONS_MAX")
+    fn store_pair(&mut self, _: usize, pair: Pair<'a>) -> Result<(), Object> {
+        push(&mut self.annotations, pair, Object::StatePair)
     }
 
     fn close(&mut self, _: Object) -> Result<(), Wrong> {
