@@ -1,7 +1,7 @@
 //! JSON through serde-json-core, with as little generic code as serde allows.
 //!
-//! One [`Reader`] walks the document with the tables of [`crate::schema`]. One seed, one visitor for objects and lists and
-//! one for scalars stand between it and serde, so each of serde's generic functions is compiled once. serde's errors
+//! One [`Reader`] walks the document with the tables of [`crate::schema`]. One seed and one visitor stand between it and serde, so
+//! each of serde's generic functions is compiled once. serde's errors
 //! cannot carry ours; the reader keeps the first one, and [`Refused`] only says that there is one.
 
 use core::{fmt, mem};
@@ -17,7 +17,7 @@ use crate::linux::Pair;
 use crate::mounts::{MOUNT_OPTIONS, option_effect};
 use crate::process::{UNKNOWN_CAPABILITY, capability_number};
 use crate::resources::{RDMA_DEVICE, device_access};
-use crate::schema::{Given, Kind, Object, Range, Rule, Target, Vocabulary};
+use crate::schema::{Given, Kind, Object, Range, Rule, Target};
 use crate::text::Text;
 
 /// The reader knows what is wrong.
@@ -56,6 +56,12 @@ pub(crate) fn read_document<'a>(
             key: Text::EMPTY,
             value: Text::EMPTY,
         },
+        raw: "",
+        given: Given {
+            text: Text::EMPTY,
+            optional_text: None,
+            number: 0,
+        },
         bits: 0,
         data: Vec::new(),
     };
@@ -73,7 +79,7 @@ pub(crate) fn read_document<'a>(
     let (cause, depth) = reader.refused.unwrap_or((Cause::Rule("cannot be read"), 0));
     Err(Error::new(
         json,
-        reader.path.get(..depth).unwrap_or(&reader.path),
+        reader.path.get(..usize::from(depth)).unwrap_or(&reader.path),
         cause,
     ))
 }
@@ -86,10 +92,10 @@ const STEPS_MAX: usize = 8;
 struct Place {
     /// The object that it goes into, and the number of the member.
     object: Object,
-    member: usize,
+    member: u8,
     kind: Kind,
     /// How many steps it is from the top.
-    depth: usize,
+    depth: u8,
 }
 
 struct Reader<'r, 'a> {
@@ -99,13 +105,17 @@ struct Reader<'r, 'a> {
     /// The way to the value that was read last. What lies behind the depth of a value belongs to its last child.
     path: [Step<'a>; STEPS_MAX],
     /// The first mistake, and how many steps from the top it is.
-    refused: Option<(Cause, usize)>,
+    refused: Option<(Cause, u8)>,
     /// The name of the member that is read.
     name: &'a str,
     /// Where the members of the object that is read started, if they can have any name.
     start: usize,
     /// One of them.
     pair: Pair<'a>,
+    /// The string that was read last, as it is spelt.
+    raw: &'a str,
+    /// What was read last.
+    given: Given<'a>,
     /// What the list of words that is read has come to so far, or how many mount options there were.
     bits: u64,
     /// Mount options that are for the file system.
@@ -116,7 +126,7 @@ impl<'a> Reader<'_, 'a> {
     /// Notes a mistake of the value that is `depth` steps from the top. Only the first counts.
     #[cold]
     #[inline(never)]
-    fn refuse_for(&mut self, depth: usize, cause: Cause) -> Refused {
+    fn refuse_for(&mut self, depth: u8, cause: Cause) -> Refused {
         if self.refused.is_none() {
             self.refused = Some((cause, depth));
         }
@@ -126,20 +136,20 @@ impl<'a> Reader<'_, 'a> {
     /// The same with a text. One that ends in a space is followed by the value.
     #[cold]
     #[inline(never)]
-    fn refuse(&mut self, depth: usize, rule: &'static str) -> Refused {
+    fn refuse(&mut self, depth: u8, rule: &'static str) -> Refused {
         self.refuse_for(depth, Cause::Rule(rule))
     }
 
     /// Notes that there can be no such element of the list above.
     #[cold]
     #[inline(never)]
-    fn refuse_one_more(&mut self, depth: usize, element: Object) -> Refused {
+    fn refuse_one_more(&mut self, depth: u8, element: Object) -> Refused {
         self.refuse_for(depth.saturating_sub(1), element.too_many())
     }
 
     /// Notes what is wrong with the member `name` of the value that is `depth` steps from the top.
     #[cold]
-    fn refuse_member(&mut self, depth: usize, name: &'static str, rule: &'static str) -> Refused {
+    fn refuse_member(&mut self, depth: u8, name: &'static str, rule: &'static str) -> Refused {
         if self.refused.is_none() {
             self.step(depth, Step::Member(name));
         }
@@ -147,14 +157,14 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// Notes the way to the value that is read next. Steps that are deeper than any field of ours are not kept.
-    fn step(&mut self, depth: usize, step: Step<'a>) {
-        if let Some(place) = self.path.get_mut(depth) {
+    fn step(&mut self, depth: u8, step: Step<'a>) {
+        if let Some(place) = self.path.get_mut(usize::from(depth)) {
             *place = step;
         }
     }
 
     /// Takes bytes of the arena, filled by `fill`, which returns how many it has used.
-    fn take(&mut self, depth: usize, fill: &mut dyn FnMut(&mut [u8]) -> Option<usize>) -> Read<&'a str> {
+    fn take(&mut self, depth: u8, fill: &mut dyn FnMut(&mut [u8]) -> Option<usize>) -> Read<&'a str> {
         let arena = mem::take(&mut self.arena);
         if let Some(used) = fill(arena)
             && let Some((text, rest)) = arena.split_at_mut_checked(used)
@@ -167,7 +177,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// The string that the document spells `raw`.
-    fn decode(&mut self, depth: usize, raw: &'a str) -> Read<&'a str> {
+    fn decode(&mut self, depth: u8, raw: &'a str) -> Read<&'a str> {
         if raw.as_bytes().contains(&b'\\') {
             self.take(depth, &mut |arena| decode(raw.as_bytes(), arena))
         } else {
@@ -176,7 +186,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// Copies strings into the arena, with commas between them.
-    fn keep(&mut self, depth: usize, parts: &[&str]) -> Read<Text<'a>> {
+    fn keep(&mut self, depth: u8, parts: &[&str]) -> Read<Text<'a>> {
         let with_nul = self.take(depth, &mut |arena| {
             let mut used = 0;
             for part in parts {
@@ -195,7 +205,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// Copies the name of the member that is read, unless it breaks a rule.
-    fn keep_name(&mut self, depth: usize, rule: Rule) -> Read<Text<'a>> {
+    fn keep_name(&mut self, depth: u8, rule: Rule) -> Read<Text<'a>> {
         if let Some(broken) = rule.broken_by(self.name) {
             return Err(self.refuse(depth, broken));
         }
@@ -205,13 +215,11 @@ impl<'a> Reader<'_, 'a> {
     /// Reads a value.
     #[inline(never)]
     fn read<D: Deserializer<'a>>(&mut self, place: Place, deserializer: D) -> Read<()> {
-        let Place { depth, .. } = place;
-        let given = match place.kind {
+        let depth = place.depth;
+        match place.kind {
             Kind::Ignored => {
-                return match deserializer.deserialize_ignored_any(Scalar) {
-                    Ok(_) => Ok(()),
-                    Err(_) => Err(Refused),
-                };
+                let below = Below { reader: self, place };
+                return deserializer.deserialize_ignored_any(below).map_err(|_| Refused);
             }
             Kind::UnknownClock => return Err(self.refuse(depth, "no clock that can have an offset")),
             Kind::NoFlag => return Err(self.refuse(depth, "no flag is supported: ")),
@@ -223,14 +231,15 @@ impl<'a> Reader<'_, 'a> {
                 return self.store_pair(depth);
             }
             Kind::Entry(object) => {
-                let key = self.keep_name(depth, Rule::Any)?;
+                self.given.text = self.keep_name(depth, Rule::Any)?;
                 self.open(object, depth)?;
-                self.target.store(object, RDMA_DEVICE, &Given::text(key));
+                self.target.store(object, RDMA_DEVICE, &self.given);
                 return self.read_members(place, deserializer);
             }
             Kind::Pair(rule) => {
                 self.pair.key = self.keep_name(depth, rule)?;
-                self.pair.value = self.read_text(depth, Rule::Any, deserializer)?.text;
+                self.read_text(place, Rule::Any, deserializer)?;
+                self.pair.value = self.given.text;
                 return self.store_pair(depth);
             }
             Kind::Pairs(_) | Kind::Map(_) => {
@@ -242,7 +251,7 @@ impl<'a> Reader<'_, 'a> {
                 self.target.clear(object);
                 self.start = self.target.start(object);
                 self.read_members(place, deserializer)?;
-                Given::range(self.start, self.target.start(object))
+                self.given.number = range(self.start, self.target.start(object));
             }
             Kind::List(object) => self.read_list(place, object, Kind::Object(object), deserializer)?,
             Kind::Texts(rule) => self.read_list(place, Object::Text, Kind::Text(rule), deserializer)?,
@@ -260,66 +269,67 @@ impl<'a> Reader<'_, 'a> {
                     return Ok(());
                 }
                 let data = mem::take(&mut self.data);
-                Given::text(self.keep(depth, &data)?)
+                self.given.optional_text = Some(self.keep(depth, &data)?);
             }
-            Kind::Boolean => Given::number(
-                self.scalar(depth, Type::Boolean, "expected true or false, not ", deserializer)?
-                    .number,
-            ),
+            Kind::Boolean => {
+                self.scalar(place, Type::Boolean, "expected true or false, not ", deserializer)?;
+            }
             Kind::Integer(range) => {
                 let (kind, expected) = if range.is_signed() {
                     (Type::Signed, "expected an integer of 64 bits, not ")
                 } else {
                     (Type::Unsigned, "expected an integer from 0 of 64 bits, not ")
                 };
-                let number = self.scalar(depth, kind, expected, deserializer)?.number;
-                if let Some(broken) = range.broken_by(number) {
+                self.scalar(place, kind, expected, deserializer)?;
+                if let Some(broken) = range.broken_by(self.given.number) {
                     return Err(self.refuse(depth, broken));
                 }
-                Given::number(number)
             }
-            Kind::Text(rule) => self.read_text(depth, rule, deserializer)?,
+            Kind::Text(rule) => self.read_text(place, rule, deserializer)?,
             _ => {
-                let word = self.read_word(depth, deserializer)?;
-                Given::number(match place.kind {
-                    Kind::Word(vocabulary) => self.position(depth, vocabulary, word)?,
+                let word = self.read_word(place, deserializer)?;
+                self.given.number = match place.kind {
                     Kind::OptionalWord(_) if word.is_empty() => u64::MAX,
-                    Kind::OptionalWord(vocabulary) => self.position(depth, vocabulary, word)?,
+                    Kind::OptionalWord(vocabulary) | Kind::Word(vocabulary) | Kind::Bit(vocabulary) => {
+                        let (words, unknown) = vocabulary.words();
+                        match words.position(word) {
+                            Some(position) => position as u64,
+                            None => return Err(self.refuse(depth, unknown)),
+                        }
+                    }
                     Kind::Access => match device_access(word) {
                         Ok(access) => access,
                         Err(rule) => return Err(self.refuse(depth, rule)),
                     },
-                    Kind::Bit(vocabulary) => {
-                        self.bits |= 1 << self.position(depth, vocabulary, word)?;
-                        return Ok(());
-                    }
-                    Kind::Capability => {
-                        match capability_number(word) {
-                            Some(number) => self.bits |= 1 << number,
-                            None => {
-                                let unknown = Given::text(self.keep(depth, &[word])?);
-                                self.target.store(place.object, UNKNOWN_CAPABILITY, &unknown);
-                            }
+                    Kind::Capability => match capability_number(word) {
+                        Some(number) => number.into(),
+                        None => {
+                            self.given.text = self.keep(depth, &[word])?;
+                            self.target.store(place.object, UNKNOWN_CAPABILITY, &self.given);
+                            return Ok(());
                         }
-                        return Ok(());
-                    }
+                    },
                     _ => return self.read_option(depth, word),
-                })
+                };
+                if let Kind::Bit(_) | Kind::Capability = place.kind {
+                    self.bits |= 1 << self.given.number;
+                    return Ok(());
+                }
             }
-        };
+        }
         if let Object::Text | Object::Id = place.object {
             self.open(place.object, depth)?;
         }
         if place.object == Object::NetDevice {
-            self.pair.value = given.optional_text.unwrap_or(self.pair.value);
+            self.pair.value = self.given.optional_text.unwrap_or(self.pair.value);
         } else {
-            self.target.store(place.object, place.member, &given);
+            self.target.store(place.object, place.member.into(), &self.given);
         }
         Ok(())
     }
 
     /// Takes a mount option.
-    fn read_option(&mut self, depth: usize, word: &'a str) -> Read<()> {
+    fn read_option(&mut self, depth: u8, word: &'a str) -> Read<()> {
         self.bits += 1;
         if self.bits > MOUNT_OPTIONS_MAX as u64 {
             return Err(self.refuse_one_more(depth, Object::Option));
@@ -335,23 +345,15 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn position(&mut self, depth: usize, vocabulary: Vocabulary, word: &str) -> Read<u64> {
-        let (words, unknown) = vocabulary.words();
-        match words.position(word) {
-            Some(position) => Ok(position as u64),
-            None => Err(self.refuse(depth, unknown)),
-        }
-    }
-
     /// Makes room for an object or an element of a list.
-    fn open(&mut self, object: Object, depth: usize) -> Read<()> {
+    fn open(&mut self, object: Object, depth: u8) -> Read<()> {
         match self.target.open(object, Text::EMPTY) {
             Ok(()) => Ok(()),
             Err(full) => Err(self.refuse_one_more(depth, full)),
         }
     }
 
-    fn store_pair(&mut self, depth: usize) -> Read<()> {
+    fn store_pair(&mut self, depth: u8) -> Read<()> {
         match self.target.store_pair(self.start, self.pair) {
             Ok(()) => Ok(()),
             Err(full) => Err(self.refuse_one_more(depth, full)),
@@ -380,57 +382,65 @@ impl<'a> Reader<'_, 'a> {
         object: Object,
         kind: Kind,
         deserializer: D,
-    ) -> Read<Given<'a>> {
+    ) -> Read<()> {
         self.target.clear(object);
         let start = self.target.start(object);
         self.read_elements(Place { object, kind, ..place }, deserializer)?;
-        Ok(Given::range(start, self.target.start(object)))
+        self.given.number = range(start, self.target.start(object));
+        Ok(())
     }
 
     /// Reads a list of words.
-    fn read_bits<D: Deserializer<'a>>(&mut self, place: Place, kind: Kind, deserializer: D) -> Read<Given<'a>> {
+    fn read_bits<D: Deserializer<'a>>(&mut self, place: Place, kind: Kind, deserializer: D) -> Read<()> {
         self.bits = 0;
         self.read_elements(Place { kind, ..place }, deserializer)?;
-        Ok(Given::number(self.bits))
+        self.given.number = self.bits;
+        Ok(())
     }
 
     /// Reads a string and copies it.
-    fn read_text<D: Deserializer<'a>>(&mut self, depth: usize, rule: Rule, deserializer: D) -> Read<Given<'a>> {
-        let word = self.read_word(depth, deserializer)?;
+    fn read_text<D: Deserializer<'a>>(&mut self, place: Place, rule: Rule, deserializer: D) -> Read<()> {
+        let depth = place.depth;
+        let word = self.read_word(place, deserializer)?;
         let is_absent = word.is_empty() && rule.is_optional();
         if !is_absent && let Some(broken) = rule.broken_by(word) {
             return Err(self.refuse(depth, broken));
         }
         let text = self.keep(depth, &[word])?;
-        Ok(Given {
-            optional_text: if is_absent { None } else { Some(text) },
-            ..Given::text(text)
-        })
+        self.given.text = text;
+        self.given.optional_text = if is_absent { None } else { Some(text) };
+        Ok(())
     }
 
     /// Reads a string, borrowed where it has no escapes.
-    fn read_word<D: Deserializer<'a>>(&mut self, depth: usize, deserializer: D) -> Read<&'a str> {
-        let raw = self
-            .scalar(depth, Type::String, "expected a string, not ", deserializer)?
-            .string;
-        self.decode(depth, raw)
+    fn read_word<D: Deserializer<'a>>(&mut self, place: Place, deserializer: D) -> Read<&'a str> {
+        self.scalar(place, Type::String, "expected a string, not ", deserializer)?;
+        self.decode(place.depth, self.raw)
     }
 
+    /// Reads a scalar.
     fn scalar<D: Deserializer<'a>>(
         &mut self,
-        depth: usize,
+        place: Place,
         kind: Type,
         expected: &'static str,
         deserializer: D,
-    ) -> Read<Taken<'a>> {
+    ) -> Read<()> {
+        let taker = Below { reader: self, place };
         let taken = match kind {
-            Type::String => deserializer.deserialize_str(Scalar),
-            Type::Boolean => deserializer.deserialize_bool(Scalar),
-            Type::Unsigned => deserializer.deserialize_u64(Scalar),
-            Type::Signed => deserializer.deserialize_i64(Scalar),
+            Type::String => deserializer.deserialize_str(taker),
+            Type::Boolean => deserializer.deserialize_bool(taker),
+            Type::Unsigned => deserializer.deserialize_u64(taker),
+            Type::Signed => deserializer.deserialize_i64(taker),
         };
-        taken.map_err(|_| self.refuse(depth, expected))
+        taken.map_err(|_| self.refuse(place.depth, expected))
     }
+}
+
+/// The elements from `start` to before `end` of a pool, as [`Given::list`] finds them. No pool has more elements than a `u16`
+/// counts.
+fn range(start: usize, end: usize) -> u64 {
+    start as u64 | ((end - start) as u64) << 16
 }
 
 /// Cannot happen with an arena that is twice as long as the document.
@@ -541,7 +551,9 @@ impl<'a> Visitor<'a> for Seed<'_, '_, 'a> {
 /// Nothing but a number can be followed by something that the reader of numbers has left: a fraction or an exponent.
 const EXPECTED_INTEGER: &str = "expected an integer, not ";
 
-/// The visitor of what is an object, and of what is a list, with the kind of its elements.
+/// The visitor of every value: takes a scalar, and goes on below an object or a list, with the kind of its elements.
+///
+/// It is the only one, since serde's functions are compiled once for each.
 struct Below<'s, 'r, 'a> {
     reader: &'s mut Reader<'r, 'a>,
     place: Place,
@@ -549,8 +561,9 @@ struct Below<'s, 'r, 'a> {
 
 impl<'a> Below<'_, '_, 'a> {
     /// What the member `name` of an object is.
-    fn member(&self, object: Object, name: &str) -> (usize, Kind) {
+    fn member(&self, object: Object, name: &str) -> (u8, Kind) {
         match self.place.kind {
+            Kind::Ignored => (0, Kind::Ignored),
             Kind::Pairs(rule) => (0, Kind::Pair(rule)),
             Kind::Map(entry) => (0, Kind::Entry(entry)),
             _ => object.member(name).unwrap_or(match object {
@@ -566,6 +579,29 @@ impl<'a> Visitor<'a> for Below<'_, '_, 'a> {
     type Value = ();
     expecting_nothing!();
 
+    fn visit_borrowed_str<E: SerdeError>(self, string: &'a str) -> Result<(), E> {
+        self.reader.raw = string;
+        Ok(())
+    }
+
+    fn visit_bool<E: SerdeError>(self, value: bool) -> Result<(), E> {
+        self.visit_u64(value.into())
+    }
+
+    fn visit_u64<E: SerdeError>(self, number: u64) -> Result<(), E> {
+        self.reader.given.number = number;
+        Ok(())
+    }
+
+    fn visit_i64<E: SerdeError>(self, number: i64) -> Result<(), E> {
+        self.visit_u64(number as u64)
+    }
+
+    /// Another scalar, which is ignored.
+    fn visit_unit<E: SerdeError>(self) -> Result<(), E> {
+        Ok(())
+    }
+
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
         let Place { kind, depth, .. } = self.place;
         let object = match kind {
@@ -580,14 +616,19 @@ impl<'a> Visitor<'a> for Below<'_, '_, 'a> {
         };
         let mut seen = 0;
         loop {
-            let raw = match map.next_key_seed(Name) {
-                Ok(Some(name)) => name.string,
+            let name = Name(Below {
+                reader: &mut *self.reader,
+                place: self.place,
+            });
+            match map.next_key_seed(name) {
+                Ok(Some(())) => {}
                 Ok(None) => break,
                 Err(error) => {
                     self.reader.refuse(depth + 1, EXPECTED_INTEGER);
                     return Err(error);
                 }
-            };
+            }
+            let raw = self.reader.raw;
             self.reader.step(depth, Step::Member(raw));
             let Ok(name) = self.reader.decode(depth + 1, raw) else {
                 return Err(A::Error::custom(""));
@@ -647,70 +688,13 @@ impl<'a> Visitor<'a> for Below<'_, '_, 'a> {
     }
 }
 
-/// Takes a scalar, or passes over any value: serde's own visitor for that would be a second copy of everything.
-struct Scalar;
-
-/// What [`Scalar`] has taken, in the member that fits.
-struct Taken<'a> {
-    string: &'a str,
-    number: u64,
-}
-
-impl<'a> Visitor<'a> for Scalar {
-    type Value = Taken<'a>;
-    expecting_nothing!();
-
-    fn visit_borrowed_str<E: SerdeError>(self, string: &'a str) -> Result<Taken<'a>, E> {
-        Ok(Taken { string, number: 0 })
-    }
-
-    fn visit_bool<E: SerdeError>(self, value: bool) -> Result<Taken<'a>, E> {
-        self.visit_u64(value.into())
-    }
-
-    fn visit_u64<E: SerdeError>(self, number: u64) -> Result<Taken<'a>, E> {
-        Ok(Taken { string: "", number })
-    }
-
-    fn visit_i64<E: SerdeError>(self, number: i64) -> Result<Taken<'a>, E> {
-        self.visit_u64(number as u64)
-    }
-
-    fn visit_unit<E: SerdeError>(self) -> Result<Taken<'a>, E> {
-        self.visit_u64(0)
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<Taken<'a>, A::Error> {
-        while seq.next_element_seed(Skip)?.is_some() {}
-        self.visit_u64(0)
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Taken<'a>, A::Error> {
-        while map.next_key_seed(Name)?.is_some() {
-            map.next_value_seed(Skip)?;
-        }
-        self.visit_u64(0)
-    }
-}
-
 /// Takes the name of a member as it is spelt.
-struct Name;
+struct Name<'s, 'r, 'a>(Below<'s, 'r, 'a>);
 
-impl<'a> DeserializeSeed<'a> for Name {
-    type Value = Taken<'a>;
+impl<'a> DeserializeSeed<'a> for Name<'_, '_, 'a> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Taken<'a>, D::Error> {
-        deserializer.deserialize_str(Scalar)
-    }
-}
-
-/// Passes over a value.
-struct Skip;
-
-impl<'a> DeserializeSeed<'a> for Skip {
-    type Value = Taken<'a>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Taken<'a>, D::Error> {
-        deserializer.deserialize_ignored_any(Scalar)
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self.0)
     }
 }

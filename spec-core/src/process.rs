@@ -337,7 +337,7 @@ impl<'a> Process<'a> {
             }
             Object::User => store_user(&mut self.user, member, given),
             Object::Capabilities if member == UNKNOWN_CAPABILITY => {
-                self.unknown_capability = self.unknown_capability.or(given.optional_text);
+                self.unknown_capability = self.unknown_capability.or(Some(given.text));
             }
             Object::Capabilities => store_capabilities(&mut self.capabilities, member, given),
             Object::Rlimit => {

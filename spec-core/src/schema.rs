@@ -75,7 +75,7 @@ pub(crate) struct Member {
     pub(crate) required: bool,
 }
 
-/// A value that has been read, in the field that fits.
+/// A value that has been read, in the field that fits. The others have what was read before.
 pub(crate) struct Given<'a> {
     /// A string.
     pub(crate) text: Text<'a>,
@@ -85,29 +85,7 @@ pub(crate) struct Given<'a> {
     pub(crate) number: u64,
 }
 
-impl<'a> Given<'a> {
-    pub(crate) const fn number(number: u64) -> Self {
-        Self {
-            text: Text::EMPTY,
-            optional_text: None,
-            number,
-        }
-    }
-
-    pub(crate) fn text(text: Text<'a>) -> Self {
-        Self {
-            text,
-            optional_text: Some(text),
-            number: 0,
-        }
-    }
-
-    /// The elements from `start` to before `end` of a pool.
-    pub(crate) const fn range(start: usize, end: usize) -> Self {
-        // No pool has more elements than a `u16` counts.
-        Self::number(start as u64 | ((end - start) as u64) << 16)
-    }
-
+impl Given<'_> {
     pub(crate) fn flag(&self) -> bool {
         self.number != 0
     }
@@ -387,9 +365,9 @@ impl Object {
     }
 
     /// The number of the member `name`, and what it is.
-    pub(crate) fn member(self, name: &str) -> Option<(usize, Kind)> {
+    pub(crate) fn member(self, name: &str) -> Option<(u8, Kind)> {
         let number = self.names().position(name)?;
-        Some((number, KINDS.get(usize::from(self.packed().kinds) + number)?.0))
+        Some((number as u8, KINDS.get(usize::from(self.packed().kinds) + number)?.0))
     }
 
     /// What is wrong with one more element.
