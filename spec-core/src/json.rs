@@ -268,8 +268,7 @@ impl<'a> Reader<'_, 'a> {
                 if self.data.is_empty() {
                     return Ok(());
                 }
-                let data = mem::take(&mut self.data);
-                self.given.optional_text = Some(self.keep(depth, &data)?);
+                self.given.optional_text = Some(self.keep_options(depth)?);
             }
             Kind::Boolean => {
                 self.scalar(place, Type::Boolean, "expected true or false, not ", deserializer)?;
@@ -343,6 +342,15 @@ impl<'a> Reader<'_, 'a> {
                 .push(word)
                 .map_err(|_| self.refuse_one_more(depth, Object::Option)),
         }
+    }
+
+    /// Copies the mount options that are for the file system.
+    ///
+    /// Inlined, it would make every value that is read need a kilobyte of stack for them.
+    #[inline(never)]
+    fn keep_options(&mut self, depth: u8) -> Read<Text<'a>> {
+        let data = mem::take(&mut self.data);
+        self.keep(depth, &data)
     }
 
     /// Makes room for an object or an element of a list.

@@ -185,19 +185,19 @@ impl<'a> Target<'a> for State<'a> {
 
 /// Writes state.json.
 pub fn write_state(out: &mut dyn Write, state: &StateView<'_>) -> fmt::Result {
-    let mut object = ObjectWriter::open(out, Style::Compact, 0)?;
-    object.string("ociVersion", state.oci_version)?;
-    object.string("id", state.id)?;
-    object.number("pid", state.pid.max(0) as u64)?;
-    object.number("startTime", state.start_time)?;
-    object.string("bundle", state.bundle)?;
-    object.string("rootfs", state.rootfs)?;
-    object.string("created", state.created)?;
-    object.string("owner", state.owner)?;
+    let mut object = ObjectWriter::open(out, Style::Compact, 0);
+    object.string("ociVersion", state.oci_version);
+    object.string("id", state.id);
+    object.number("pid", state.pid.max(0) as u64);
+    object.number("startTime", state.start_time);
+    object.string("bundle", state.bundle);
+    object.string("rootfs", state.rootfs);
+    object.string("created", state.created);
+    object.string("owner", state.owner);
     if let Some(cgroup) = state.cgroup {
-        object.string("cgroup", cgroup)?;
+        object.string("cgroup", cgroup);
     }
-    object.pairs("annotations", state.annotations)?;
+    object.pairs("annotations", state.annotations);
     object.close()
 }
 
@@ -207,22 +207,17 @@ pub fn write_state(out: &mut dyn Write, state: &StateView<'_>) -> fmt::Result {
 /// The pid of a container that has stopped is 0.
 pub fn write_oci_state(out: &mut dyn Write, state: &StateView<'_>, status: Status, style: Style) -> fmt::Result {
     let pid = if status == Status::Stopped { 0 } else { state.pid.max(0) };
-    let mut object = ObjectWriter::open(out, style, 0)?;
-    object.string("ociVersion", state.oci_version)?;
-    object.string("id", state.id)?;
-    object.number("pid", pid as u64)?;
-    object.string("status", status.name())?;
-    object.string("bundle", state.bundle)?;
+    let mut object = ObjectWriter::open(out, style, 0);
+    object.string("ociVersion", state.oci_version);
+    object.string("id", state.id);
+    object.number("pid", pid as u64);
+    object.string("status", status.name());
+    object.string("bundle", state.bundle);
     // A hook runs before some of it is known.
-    for (name, value) in [("rootfs", state.rootfs), ("created", state.created)] {
-        if !value.is_empty() {
-            object.string(name, value)?;
-        }
-    }
-    object.pairs("annotations", state.annotations)?;
-    if !state.owner.is_empty() {
-        object.string("owner", state.owner)?;
-    }
+    object.known_string("rootfs", state.rootfs);
+    object.known_string("created", state.created);
+    object.pairs("annotations", state.annotations);
+    object.known_string("owner", state.owner);
     object.close()
 }
 
@@ -235,101 +230,123 @@ pub enum Style {
     Pretty,
 }
 
-/// An object that is being written.
+/// An object that is being written. A failure is told at its end.
 struct ObjectWriter<'o> {
     out: &'o mut dyn Write,
     style: Style,
     depth: usize,
     is_empty: bool,
+    result: fmt::Result,
 }
 
 impl<'o> ObjectWriter<'o> {
-    fn open(out: &'o mut dyn Write, style: Style, depth: usize) -> Result<Self, fmt::Error> {
-        out.write_char('{')?;
-        Ok(Self {
+    fn open(out: &'o mut dyn Write, style: Style, depth: usize) -> Self {
+        let mut object = Self {
             out,
             style,
             depth,
             is_empty: true,
-        })
+            result: Ok(()),
+        };
+        object.put("{");
+        object
     }
 
-    fn line(&mut self, depth: usize) -> fmt::Result {
+    fn put(&mut self, text: &str) {
+        self.result = self.result.and(self.out.write_str(text));
+    }
+
+    fn line(&mut self, depth: usize) {
         if self.style == Style::Pretty {
-            self.out.write_char('\n')?;
+            self.put("\n");
             for _ in 0..depth {
-                self.out.write_str("  ")?;
+                self.put("  ");
             }
         }
-        Ok(())
     }
 
-    fn name(&mut self, name: &str) -> fmt::Result {
+    fn name(&mut self, name: &str) {
         if !self.is_empty {
-            self.out.write_char(',')?;
+            self.put(",");
         }
         self.is_empty = false;
-        self.line(self.depth + 1)?;
-        write_json_string(self.out, name)?;
-        self.out.write_str(if self.style == Style::Pretty { ": " } else { ":" })
+        self.line(self.depth + 1);
+        self.quoted(name);
+        self.put(if self.style == Style::Pretty { ": " } else { ":" });
     }
 
-    fn string(&mut self, name: &str, value: &str) -> fmt::Result {
-        self.name(name)?;
-        write_json_string(self.out, value)
+    fn quoted(&mut self, text: &str) {
+        self.result = self.result.and(write_json_string(self.out, text));
     }
 
-    fn number(&mut self, name: &str, value: u64) -> fmt::Result {
-        self.name(name)?;
-        write!(self.out, "{value}")
+    #[inline(never)]
+    fn string(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.quoted(value);
+    }
+
+    /// Nothing at all where the value is empty.
+    #[inline(never)]
+    fn known_string(&mut self, name: &str, value: &str) {
+        if !value.is_empty() {
+            self.string(name, value);
+        }
+    }
+
+    #[inline(never)]
+    fn number(&mut self, name: &str, value: u64) {
+        self.name(name);
+        self.result = self.result.and(write!(self.out, "{value}"));
     }
 
     /// Nothing at all where there are none.
-    fn pairs(&mut self, name: &str, pairs: &[Pair<'_>]) -> fmt::Result {
+    #[inline(never)]
+    fn pairs(&mut self, name: &str, pairs: &[Pair<'_>]) {
         if pairs.is_empty() {
-            return Ok(());
+            return;
         }
-        self.name(name)?;
-        let mut object = ObjectWriter::open(&mut *self.out, self.style, self.depth + 1)?;
+        self.name(name);
+        let mut object = ObjectWriter::open(&mut *self.out, self.style, self.depth + 1);
         for pair in pairs {
-            object.string(pair.key.as_str(), pair.value.as_str())?;
+            object.string(pair.key.as_str(), pair.value.as_str());
         }
-        object.close()
+        let result = object.close();
+        self.result = self.result.and(result);
     }
 
     fn close(mut self) -> fmt::Result {
         if !self.is_empty {
-            self.line(self.depth)?;
+            self.line(self.depth);
         }
-        self.out.write_char('}')
+        self.put("}");
+        self.result
     }
 }
 
 /// Writes a string as JSON, with its quotes.
 pub fn write_json_string(out: &mut dyn Write, text: &str) -> fmt::Result {
-    out.write_char('"')?;
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.write_str("\"")?;
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..b' ' | 0x7f => "\\u00",
+        let letter = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0..b' ' | 0x7f => b'u',
             _ => continue,
         };
         out.write_str(text.get(plain..at).unwrap_or_default())?;
-        out.write_str(escape)?;
-        if escape == "\\u00" {
-            for digit in [byte >> 4, byte & 15] {
-                out.write_char(char::from_digit(digit.into(), 16).unwrap_or_default())?;
-            }
-        }
+        let [high, low] = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+        let escape = [b'\\', letter, b'0', b'0', high, low];
+        let length = if letter == b'u' { escape.len() } else { 2 };
+        let escape = escape.get(..length).unwrap_or_default();
+        out.write_str(core::str::from_utf8(escape).unwrap_or_default())?;
         plain = at + 1;
     }
     out.write_str(text.get(plain..).unwrap_or_default())?;
-    out.write_char('"')
+    out.write_str("\"")
 }
 
 /// Why a text is not a container id.

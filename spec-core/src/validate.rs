@@ -11,62 +11,82 @@ use crate::seccomp::Action;
 use crate::spec::{List, Spec};
 use crate::words::Words;
 
-type Check<'a> = Result<(), Error<'a>>;
+/// `None` is a rule that is broken.
+type Check = Option<()>;
 
 /// Checks config.json.
-pub(crate) fn check_config<'a>(spec: &Spec<'a>, document: &'a [u8]) -> Check<'a> {
-    let checker = Checker { spec, document };
-    checker.check_scheduler(["process scheduler priority ", "process scheduler policy "])?;
-    checker.check_namespaces()?;
-    checker.check_mappings(spec.linux.uid_mappings, UID_MAPPINGS, None)?;
-    checker.check_mappings(spec.linux.gid_mappings, GID_MAPPINGS, None)?;
-    checker.check_mount_mappings()?;
-    checker.check_idmapped_mounts()?;
-    checker.check_late_namespaces()?;
-    checker.check_sysctls()?;
-    checker.check_seccomp_listener()
+pub(crate) fn check_config<'a>(spec: &Spec<'a>, document: &'a [u8]) -> Result<(), Error<'a>> {
+    let mut checker = Checker::new(spec, document);
+    checker.check_config();
+    checker.error.map_or(Ok(()), Err)
 }
 
 /// Checks the document that `exec --process` reads.
-pub(crate) fn check_process_document<'a>(spec: &Spec<'a>, document: &'a [u8]) -> Check<'a> {
-    Checker { spec, document }.check_scheduler(["scheduler priority ", "scheduler policy "])
+pub(crate) fn check_process_document<'a>(spec: &Spec<'a>, document: &'a [u8]) -> Result<(), Error<'a>> {
+    let mut checker = Checker::new(spec, document);
+    checker.check_scheduler(["scheduler priority ", "scheduler policy "]);
+    checker.error.map_or(Ok(()), Err)
 }
 
 /// What is checked, and the document to which an error points.
 struct Checker<'s, 'a> {
     spec: &'s Spec<'a>,
     document: &'a [u8],
+    error: Option<Error<'a>>,
 }
 
 const UID_MAPPINGS: &str = "linux uidMappings ";
 const GID_MAPPINGS: &str = "linux gidMappings ";
 
-impl<'a> Checker<'_, 'a> {
-    /// Points to the field at fault: to the names on the way to it, each with a space behind it, with `#` for an index.
+impl<'s, 'a> Checker<'s, 'a> {
+    fn new(spec: &'s Spec<'a>, document: &'a [u8]) -> Self {
+        Self {
+            spec,
+            document,
+            error: None,
+        }
+    }
+
+    fn check_config(&mut self) -> Check {
+        let spec = self.spec;
+        self.check_scheduler(["process scheduler priority ", "process scheduler policy "])?;
+        self.check_namespaces()?;
+        self.check_mappings(spec.linux.uid_mappings, UID_MAPPINGS, None)?;
+        self.check_mappings(spec.linux.gid_mappings, GID_MAPPINGS, None)?;
+        self.check_mount_mappings()?;
+        self.check_idmapped_mounts()?;
+        self.check_late_namespaces()?;
+        self.check_sysctls()?;
+        self.check_seccomp_listener()
+    }
+
+    /// Points to the field at fault: to the names on the way to it, each with a space behind it, with `#` for an index, and
+    /// from there to what `last` says.
     #[cold]
     #[inline(never)]
-    fn error(&self, place: &'static str, indices: [usize; 2], cause: Cause) -> Error<'a> {
-        let mut indices = indices.into_iter();
+    fn refuse_for(&mut self, place: &'static str, index: usize, last: Option<Step<'a>>, cause: Cause) -> Check {
         let mut error = Error::new(self.document, &[], cause);
-        for name in Words::new(place).iter() {
-            error = error.below(match name {
-                "#" => Step::Index(indices.next().unwrap_or_default()),
-                name => Step::Member(name),
-            });
+        let names = Words::new(place).iter().map(|name| match name {
+            "#" => Step::Index(index),
+            name => Step::Member(name),
+        });
+        for step in names.chain(last) {
+            error = error.below(step);
         }
-        error
+        self.error = Some(error);
+        None
     }
 
     #[cold]
     #[inline(never)]
-    fn refuse(&self, place: &'static str, index: usize, rule: &'static str) -> Check<'a> {
-        Err(self.error(place, [index, 0], Cause::Rule(rule)))
+    fn refuse(&mut self, place: &'static str, index: usize, rule: &'static str) -> Check {
+        self.refuse_for(place, index, None, Cause::Rule(rule))
     }
 
     /// The kernel takes each of these numbers with some policies only, and runc says so before the kernel does.
-    fn check_scheduler(&self, [priority, policy]: [&'static str; 2]) -> Check<'a> {
+    fn check_scheduler(&mut self, [priority, policy]: [&'static str; 2]) -> Check {
         let Some(scheduler) = self.spec.process.as_ref().and_then(|process| process.scheduler) else {
-            return Ok(());
+            return Some(());
         };
         if scheduler.priority != 0 && !matches!(scheduler.policy, SCHED_FIFO | SCHED_RR) {
             return self.refuse(priority, 0, "only SCHED_FIFO and SCHED_RR have a priority");
@@ -74,7 +94,7 @@ impl<'a> Checker<'_, 'a> {
         if scheduler.runtime | scheduler.deadline | scheduler.period != 0 && scheduler.policy != SCHED_DEADLINE {
             return self.refuse(policy, 0, "only SCHED_DEADLINE has a runtime, a deadline and a period");
         }
-        Ok(())
+        Some(())
     }
 
     fn has_namespace(&self, kind: NamespaceKind) -> bool {
@@ -82,14 +102,14 @@ impl<'a> Checker<'_, 'a> {
     }
 
     /// Whether what is given has the namespace that it needs, new or not.
-    fn check_namespace(&self, is_given: bool, place: &'static str, kind: NamespaceKind) -> Check<'a> {
+    fn check_namespace(&mut self, is_given: bool, place: &'static str, kind: NamespaceKind) -> Check {
         if is_given && !self.has_namespace(kind) {
             return self.refuse(place, 0, missing(kind));
         }
-        Ok(())
+        Some(())
     }
 
-    fn check_namespaces(&self) -> Check<'a> {
+    fn check_namespaces(&mut self) -> Check {
         let (spec, linux) = (self.spec, &self.spec.linux);
         let is_readonly = spec.root.as_ref().is_some_and(|root| root.readonly);
         let has_mappings = [!linux.uid_mappings.is_empty(), !linux.gid_mappings.is_empty()];
@@ -102,7 +122,7 @@ impl<'a> Checker<'_, 'a> {
             has_mappings[0],
             has_mappings[1],
         ];
-        const NEEDS: [(&str, NamespaceKind); 7] = [
+        static NEEDS: [(&str, NamespaceKind); 7] = [
             ("hostname ", NamespaceKind::Uts),
             ("domainname ", NamespaceKind::Uts),
             ("linux maskedPaths ", NamespaceKind::Mount),
@@ -111,18 +131,18 @@ impl<'a> Checker<'_, 'a> {
             (UID_MAPPINGS, NamespaceKind::User),
             (GID_MAPPINGS, NamespaceKind::User),
         ];
-        for (is_given, (place, kind)) in given.into_iter().zip(NEEDS) {
-            self.check_namespace(is_given, place, kind)?;
+        for (is_given, (place, kind)) in given.into_iter().zip(&NEEDS) {
+            self.check_namespace(is_given, place, *kind)?;
         }
         for (has_mappings, place) in has_mappings.into_iter().zip([UID_MAPPINGS, GID_MAPPINGS]) {
             if !has_mappings && linux.has_new_namespace(NamespaceKind::User) {
                 return self.refuse(place, 0, "a new user namespace needs mappings");
             }
         }
-        Ok(())
+        Some(())
     }
 
-    fn check_late_namespaces(&self) -> Check<'a> {
+    fn check_late_namespaces(&mut self) -> Check {
         let linux = &self.spec.linux;
         let offsets = &linux.time_offsets;
         let has_offsets = offsets.monotonic.is_some() || offsets.boottime.is_some();
@@ -133,7 +153,7 @@ impl<'a> Checker<'_, 'a> {
         self.check_namespace(has_devices, "linux netDevices ", NamespaceKind::Network)
     }
 
-    fn check_mount_mappings(&self) -> Check<'a> {
+    fn check_mount_mappings(&mut self) -> Check {
         for (index, mount) in self.spec.mounts.iter().enumerate() {
             let (uids, gids) = (mount.uid_mappings, mount.gid_mappings);
             if uids.is_empty() != gids.is_empty() {
@@ -142,17 +162,17 @@ impl<'a> Checker<'_, 'a> {
             self.check_mappings(uids, "mounts # uidMappings ", Some(index))?;
             self.check_mappings(gids, "mounts # gidMappings ", Some(index))?;
         }
-        Ok(())
+        Some(())
     }
 
     /// Checks one map. `mount` is the index in its place, where there is one.
     #[inline(never)]
-    fn check_mappings(&self, list: List<IdMapping>, place: &'static str, mount: Option<usize>) -> Check<'a> {
+    fn check_mappings(&mut self, list: List<IdMapping>, place: &'static str, mount: Option<usize>) -> Check {
         let mappings = self.spec.list(list);
         let above = mount.unwrap_or_default();
         if mappings.len() > ID_MAP_EXTENTS_MAX {
             let cause = Cause::Limit("ID_MAP_EXTENTS_MAX", ID_MAP_EXTENTS_MAX);
-            return Err(self.error(place, [above, 0], cause));
+            return self.refuse_for(place, above, None, cause);
         }
         for (index, mapping) in mappings.iter().enumerate() {
             let rule = if mapping.size == 0 {
@@ -164,14 +184,13 @@ impl<'a> Checker<'_, 'a> {
             } else {
                 continue;
             };
-            let error = self.error(place, [above, 0], Cause::Rule(rule));
-            return Err(error.below(Step::Index(index)));
+            return self.refuse_for(place, above, Some(Step::Index(index)), Cause::Rule(rule));
         }
-        Ok(())
+        Some(())
     }
 
     /// Without mappings of its own a mount takes those of the container.
-    fn check_idmapped_mounts(&self) -> Check<'a> {
+    fn check_idmapped_mounts(&mut self) -> Check {
         let lacks_mappings = |mount: &Mount<'_>| mount.plan.idmap.is_some() && mount.uid_mappings.is_empty();
         match self.spec.mounts.iter().position(lacks_mappings) {
             Some(index) if !self.has_namespace(NamespaceKind::User) => self.refuse(
@@ -179,11 +198,11 @@ impl<'a> Checker<'_, 'a> {
                 index,
                 "an id-mapped mount needs mappings or a user namespace",
             ),
-            _ => Ok(()),
+            _ => Some(()),
         }
     }
 
-    fn check_sysctls(&self) -> Check<'a> {
+    fn check_sysctls(&mut self) -> Check {
         for pair in self.spec.list(self.spec.linux.sysctl) {
             let key = pair.key.as_str();
             let rule = match sysctl_namespace(key) {
@@ -192,15 +211,14 @@ impl<'a> Checker<'_, 'a> {
                 Some(kind) if self.has_namespace(kind) => continue,
                 Some(kind) => missing(kind),
             };
-            let error = self.error("linux sysctl ", [0; 2], Cause::Rule(rule));
-            return Err(error.below(Step::Member(key)));
+            return self.refuse_for("linux sysctl ", 0, Some(Step::Member(key)), Cause::Rule(rule));
         }
-        Ok(())
+        Some(())
     }
 
-    fn check_seccomp_listener(&self) -> Check<'a> {
+    fn check_seccomp_listener(&mut self) -> Check {
         let Some(seccomp) = &self.spec.linux.seccomp else {
-            return Ok(());
+            return Some(());
         };
         let rules = self.spec.list(seccomp.rules);
         let notifies =
@@ -208,7 +226,7 @@ impl<'a> Checker<'_, 'a> {
         if notifies && seccomp.listener_path.is_none() {
             return self.refuse("linux seccomp ", 0, "SCMP_ACT_NOTIFY needs listenerPath");
         }
-        Ok(())
+        Some(())
     }
 }
 
