@@ -6,7 +6,6 @@
 
 use core::{fmt, mem};
 
-use heapless::Vec;
 use serde::de::{DeserializeSeed, Deserializer, Error as SerdeError, MapAccess, SeqAccess, Visitor};
 use static_assertions::const_assert;
 
@@ -63,7 +62,7 @@ pub(crate) fn read_document<'a>(
             number: 0,
         },
         bits: 0,
-        data: Vec::new(),
+        joined: 0,
     };
     let place = Place {
         object,
@@ -118,8 +117,8 @@ struct Reader<'r, 'a> {
     given: Given<'a>,
     /// What the list of words that is read has come to so far, or how many mount options there were.
     bits: u64,
-    /// Mount options that are for the file system.
-    data: Vec<&'a str, MOUNT_OPTIONS_MAX>,
+    /// How many bytes of the free part of the arena are mount options for the file system.
+    joined: usize,
 }
 
 impl<'a> Reader<'_, 'a> {
@@ -185,21 +184,20 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    /// Copies strings into the arena, with commas between them.
-    fn keep(&mut self, depth: u8, parts: &[&str]) -> Read<Text<'a>> {
+    /// Copies a string into the arena.
+    fn keep(&mut self, depth: u8, text: &str) -> Read<Text<'a>> {
+        let (length, free) = (text.len(), &mut *self.arena);
+        if let Some((copy, _)) = free.split_at_mut_checked(length) {
+            copy.copy_from_slice(text.as_bytes());
+        }
+        self.take_text(depth, length)
+    }
+
+    /// Takes a text of that length that has been copied into the arena, with a NUL in place of the byte behind it.
+    fn take_text(&mut self, depth: u8, length: usize) -> Read<Text<'a>> {
         let with_nul = self.take(depth, &mut |arena| {
-            let mut used = 0;
-            for part in parts {
-                // The comma takes the place of the NUL behind the part before.
-                if used > 0 {
-                    *arena.get_mut(used - 1)? = b',';
-                }
-                let end = used + part.len();
-                arena.get_mut(used..end)?.copy_from_slice(part.as_bytes());
-                *arena.get_mut(end)? = 0;
-                used = end + 1;
-            }
-            Some(used)
+            *arena.get_mut(length)? = 0;
+            Some(length + 1)
         })?;
         Ok(Text::from_str_with_nul(with_nul).unwrap_or(Text::EMPTY))
     }
@@ -209,7 +207,7 @@ impl<'a> Reader<'_, 'a> {
         if let Some(broken) = rule.broken_by(self.name) {
             return Err(self.refuse(depth, broken));
         }
-        self.keep(depth, &[self.name])
+        self.keep(depth, self.name)
     }
 
     /// Reads a value.
@@ -263,12 +261,12 @@ impl<'a> Reader<'_, 'a> {
                 if let Some(plan) = self.target.plan() {
                     *plan = Default::default();
                 }
-                self.data.clear();
+                self.joined = 0;
                 self.read_bits(place, Kind::Option, deserializer)?;
-                if self.data.is_empty() {
+                let Some(last) = self.joined.checked_sub(1) else {
                     return Ok(());
-                }
-                self.given.optional_text = Some(self.keep_options(depth)?);
+                };
+                self.given.optional_text = Some(self.take_text(depth, last)?);
             }
             Kind::Boolean => {
                 self.scalar(place, Type::Boolean, "expected true or false, not ", deserializer)?;
@@ -285,6 +283,10 @@ impl<'a> Reader<'_, 'a> {
                 }
             }
             Kind::Text(rule) => self.read_text(place, rule, deserializer)?,
+            Kind::Option => {
+                self.scalar(place, Type::String, EXPECTED_STRING, deserializer)?;
+                return self.read_option(depth);
+            }
             _ => {
                 let word = self.read_word(place, deserializer)?;
                 self.given.number = match place.kind {
@@ -303,12 +305,13 @@ impl<'a> Reader<'_, 'a> {
                     Kind::Capability => match capability_number(word) {
                         Some(number) => number.into(),
                         None => {
-                            self.given.text = self.keep(depth, &[word])?;
+                            self.given.text = self.keep(depth, word)?;
                             self.target.store(place.object, UNKNOWN_CAPABILITY, &self.given);
                             return Ok(());
                         }
                     },
-                    _ => return self.read_option(depth, word),
+                    // The other kinds have been seen above.
+                    _ => return Ok(()),
                 };
                 if let Kind::Bit(_) | Kind::Capability = place.kind {
                     self.bits |= 1 << self.given.number;
@@ -327,30 +330,31 @@ impl<'a> Reader<'_, 'a> {
         Ok(())
     }
 
-    /// Takes a mount option.
-    fn read_option(&mut self, depth: u8, word: &'a str) -> Read<()> {
+    /// Takes a mount option: decodes it where the options for the file system are joined, and leaves it there if it is one.
+    fn read_option(&mut self, depth: u8) -> Read<()> {
         self.bits += 1;
         if self.bits > MOUNT_OPTIONS_MAX as u64 {
             return Err(self.refuse_one_more(depth, Object::Option));
         }
-        match MOUNT_OPTIONS.position(word).and_then(option_effect) {
-            Some(effect) if self.target.plan().is_none_or(|plan| plan.add(effect)) => Ok(()),
-            Some(_) => Err(self.refuse(depth, "one propagation too many")),
-            None if word.is_empty() => Ok(()),
-            None => self
-                .data
-                .push(word)
-                .map_err(|_| self.refuse_one_more(depth, Object::Option)),
+        let raw = self.raw.as_bytes();
+        // Nobody else takes from the arena until the list has been read.
+        let free = self.arena.get_mut(self.joined..).unwrap_or_default();
+        let Some((word, [comma, ..])) = decode(raw, free).and_then(|length| free.split_at_mut_checked(length)) else {
+            return Err(self.refuse(depth, ARENA_FULL));
+        };
+        let place = core::str::from_utf8(word)
+            .ok()
+            .and_then(|word| MOUNT_OPTIONS.position(word));
+        match place.and_then(option_effect) {
+            Some(effect) if self.target.plan().is_none_or(|plan| plan.add(effect)) => {}
+            Some(_) => return Err(self.refuse(depth, "one propagation too many")),
+            None if word.is_empty() => {}
+            None => {
+                *comma = b',';
+                self.joined += word.len() + 1;
+            }
         }
-    }
-
-    /// Copies the mount options that are for the file system.
-    ///
-    /// Inlined, it would make every value that is read need a kilobyte of stack for them.
-    #[inline(never)]
-    fn keep_options(&mut self, depth: u8) -> Read<Text<'a>> {
-        let data = mem::take(&mut self.data);
-        self.keep(depth, &data)
+        Ok(())
     }
 
     /// Makes room for an object or an element of a list.
@@ -414,7 +418,7 @@ impl<'a> Reader<'_, 'a> {
         if !is_absent && let Some(broken) = rule.broken_by(word) {
             return Err(self.refuse(depth, broken));
         }
-        let text = self.keep(depth, &[word])?;
+        let text = self.keep(depth, word)?;
         self.given.text = text;
         self.given.optional_text = if is_absent { None } else { Some(text) };
         Ok(())
@@ -422,7 +426,7 @@ impl<'a> Reader<'_, 'a> {
 
     /// Reads a string, borrowed where it has no escapes.
     fn read_word<D: Deserializer<'a>>(&mut self, place: Place, deserializer: D) -> Read<&'a str> {
-        self.scalar(place, Type::String, "expected a string, not ", deserializer)?;
+        self.scalar(place, Type::String, EXPECTED_STRING, deserializer)?;
         self.decode(place.depth, self.raw)
     }
 
@@ -556,6 +560,7 @@ impl<'a> Visitor<'a> for Seed<'_, '_, 'a> {
     }
 }
 
+const EXPECTED_STRING: &str = "expected a string, not ";
 /// Nothing but a number can be followed by something that the reader of numbers has left: a fraction or an exponent.
 const EXPECTED_INTEGER: &str = "expected an integer, not ";
 

@@ -143,12 +143,13 @@ pub const CAPABILITY_NAMES: Words = Words::new(concat!(
 
 /// The number of the capability `name`, with or without `CAP_`, in any case of letters; `None` where nobody knows it.
 pub fn capability_number(name: &str) -> Option<u8> {
+    let is_it = |known: &str, name: &str| known.bytes().eq(name.bytes().map(|byte| byte.to_ascii_uppercase()));
     let bare = match name.split_at_checked(4) {
-        Some((prefix, bare)) if prefix.eq_ignore_ascii_case("CAP_") => bare,
+        Some((prefix, bare)) if is_it("CAP_", prefix) => bare,
         _ => name,
     };
     CAPABILITY_NAMES
-        .find(|known| known.eq_ignore_ascii_case(bare))
+        .find(|known| is_it(known, bare))
         .map(|number| number as u8)
 }
 

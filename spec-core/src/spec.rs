@@ -354,7 +354,7 @@ impl<'a> Target<'a> for Spec<'a> {
         // What was opened last is the last of its pool.
         macro_rules! last {
             ($pool:expr, $store:path) => {
-                if let Some(last) = $pool.last_mut() {
+                if let [.., last] = $pool.as_mut_slice() {
                     $store(last, member, given);
                 }
             };
