@@ -27,18 +27,14 @@ pub fn features() -> Result<()> {
         document.item("    ", "", kind.name());
     }
     document.end("    ");
-    for name in CAPABILITY_NAMES {
+    for name in CAPABILITY_NAMES.iter() {
         document.item("    ", "CAP_", name);
     }
     document.end("    ");
     document.words("      ", ACTIONS);
     document.words("      ", OPERATORS);
     for number in Machine::HOST.architecture_numbers() {
-        document.item(
-            "      ",
-            "",
-            ARCHITECTURE_NAMES.get(number).copied().unwrap_or_default(),
-        );
+        document.item("      ", "", ARCHITECTURE_NAMES.get(number).unwrap_or_default());
     }
     document.end("      ");
     document.words("      ", FLAGS);
@@ -78,10 +74,7 @@ impl Document {
     #[inline(never)]
     fn words(&mut self, indent: &str, words: Words) {
         for word in words.iter() {
-            // Nobody can be notified: that needs a process that stays.
-            if word != "SCMP_ACT_NOTIFY" {
-                self.item(indent, "", word);
-            }
+            self.item(indent, "", word);
         }
         self.end(indent);
     }

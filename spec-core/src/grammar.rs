@@ -19,6 +19,7 @@ const_assert!(JSON_DEPTH_MAX == 32);
 pub(crate) type Misspelt = (&'static str, usize);
 
 const END: &str = "unexpected end of file";
+const LONE_SURROGATE: &str = "lone surrogate in a string";
 
 /// Whether `json` is one JSON value and nothing else.
 pub(crate) fn check(json: &[u8]) -> Result<(), Misspelt> {
@@ -32,18 +33,21 @@ pub(crate) fn check(json: &[u8]) -> Result<(), Misspelt> {
     let mut scan = Scan {
         json: json.get(..valid).unwrap_or_default(),
         at: 0,
+        message: END,
     };
-    match scan.document() {
-        // What comes first in the document is reported, and the end of the part that is UTF-8 is no end of file.
-        Err((_, at)) if valid < json.len() && at >= valid => Err(("not UTF-8", valid)),
-        Ok(()) if valid < json.len() => Err(("not UTF-8", valid)),
-        result => result,
+    let is_fine = scan.document().is_some();
+    // What comes first in the document is reported, and the end of the part that is UTF-8 is no end of file.
+    if valid < json.len() && (is_fine || scan.at >= valid) {
+        return Err(("not UTF-8", valid));
     }
+    if is_fine { Ok(()) } else { Err((scan.message, scan.at)) }
 }
 
+/// The part of a document that has been found in order. `None` is a mistake at `at`.
 struct Scan<'j> {
     json: &'j [u8],
     at: usize,
+    message: &'static str,
 }
 
 impl Scan<'_> {
@@ -51,15 +55,26 @@ impl Scan<'_> {
         self.json.get(self.at).copied()
     }
 
-    fn fail<T>(&self, message: &'static str) -> Result<T, Misspelt> {
-        Err((if self.at < self.json.len() { message } else { END }, self.at))
+    #[cold]
+    #[inline(never)]
+    fn fail(&mut self, message: &'static str) -> Option<()> {
+        self.message = if self.at < self.json.len() { message } else { END };
+        None
+    }
+
+    /// Fails at a place that has been passed.
+    #[cold]
+    #[inline(never)]
+    fn fail_at(&mut self, at: usize, message: &'static str) -> Option<()> {
+        self.at = at;
+        self.fail(message)
     }
 
     fn space(&mut self) {
         self.at = skip_space(self.json, self.at);
     }
 
-    fn document(&mut self) -> Result<(), Misspelt> {
+    fn document(&mut self) -> Option<()> {
         // Bit n says whether the bracket at depth n is a brace.
         let (mut depth, mut braces) = (0, 0_u64);
         loop {
@@ -91,7 +106,7 @@ impl Scan<'_> {
                 self.space();
                 if depth == 0 {
                     return if self.at == self.json.len() {
-                        Ok(())
+                        Some(())
                     } else {
                         self.fail("expected the end of the file")
                     };
@@ -116,7 +131,8 @@ impl Scan<'_> {
         }
     }
 
-    fn key(&mut self) -> Result<(), Misspelt> {
+    #[inline(never)]
+    fn key(&mut self) -> Option<()> {
         if self.peek() != Some(b'"') {
             return self.fail("expected a name in quotes");
         }
@@ -126,10 +142,10 @@ impl Scan<'_> {
             return self.fail("expected a colon");
         }
         self.at += 1;
-        Ok(())
+        Some(())
     }
 
-    fn scalar(&mut self, first: u8) -> Result<(), Misspelt> {
+    fn scalar(&mut self, first: u8) -> Option<()> {
         match first {
             b'"' => self.string(),
             b'-' | b'0'..=b'9' => self.number(),
@@ -140,52 +156,52 @@ impl Scan<'_> {
         }
     }
 
-    fn literal(&mut self, literal: &[u8]) -> Result<(), Misspelt> {
+    fn literal(&mut self, literal: &[u8]) -> Option<()> {
         for byte in literal {
             if self.peek() != Some(*byte) {
                 return self.fail("expected a value");
             }
             self.at += 1;
         }
-        Ok(())
+        Some(())
     }
 
-    fn number(&mut self) -> Result<(), Misspelt> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        if self.peek() == Some(b'0') {
-            self.at += 1;
-        } else {
-            self.digits()?;
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Ok(())
+    /// Passes over a byte, if it is that one.
+    fn skip(&mut self, byte: u8) -> bool {
+        let is_there = self.peek() == Some(byte);
+        self.at += usize::from(is_there);
+        is_there
     }
 
-    fn digits(&mut self) -> Result<(), Misspelt> {
+    fn number(&mut self) -> Option<()> {
+        self.skip(b'-');
+        if !self.skip(b'0') {
+            self.digits()?;
+        }
+        if self.skip(b'.') {
+            self.digits()?;
+        }
+        if self.skip(b'e') || self.skip(b'E') {
+            let _ = self.skip(b'+') || self.skip(b'-');
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    #[inline(never)]
+    fn digits(&mut self) -> Option<()> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
         if self.at == start {
-            self.fail("expected a digit")
-        } else {
-            Ok(())
+            return self.fail("expected a digit");
         }
+        Some(())
     }
 
-    fn string(&mut self) -> Result<(), Misspelt> {
+    #[inline(never)]
+    fn string(&mut self) -> Option<()> {
         self.at += 1;
         loop {
             match self.peek() {
@@ -196,50 +212,52 @@ impl Scan<'_> {
             }
         }
         self.at += 1;
-        Ok(())
+        Some(())
     }
 
-    fn escape(&mut self) -> Result<(), Misspelt> {
+    fn escape(&mut self) -> Option<()> {
         let start = self.at;
         self.at += 1;
         match self.peek() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
-            Some(b'u') => match self.unit()? {
-                0 => return Err(("NUL in a string", start)),
-                0xd800..=0xdbff => {
+            Some(b'u') => {
+                let unit = self.unit()?;
+                if unit == 0 {
+                    return self.fail_at(start, "NUL in a string");
+                }
+                if let 0xd800..=0xdfff = unit {
                     let pair = self.json.get(self.at..).unwrap_or_default();
-                    if pair.is_empty() || pair == b"\\" {
-                        self.at = self.json.len();
-                        return self.fail(END);
+                    if unit < 0xdc00 && (pair.is_empty() || pair == b"\\") {
+                        return self.fail_at(self.json.len(), END);
                     }
-                    if !pair.starts_with(b"\\u") {
-                        return Err(("lone surrogate in a string", start));
+                    if unit >= 0xdc00 || !pair.starts_with(b"\\u") {
+                        return self.fail_at(start, LONE_SURROGATE);
                     }
                     self.at += 1;
                     if !matches!(self.unit()?, 0xdc00..=0xdfff) {
-                        return Err(("lone surrogate in a string", start));
+                        return self.fail_at(start, LONE_SURROGATE);
                     }
                 }
-                0xdc00..=0xdfff => return Err(("lone surrogate in a string", start)),
-                _ => {}
-            },
+            }
             _ => return self.fail("unknown escape in a string"),
         }
-        Ok(())
+        Some(())
     }
 
     /// The four digits behind `u`.
-    fn unit(&mut self) -> Result<u32, Misspelt> {
+    #[inline(never)]
+    fn unit(&mut self) -> Option<u32> {
         self.at += 1;
         let mut unit = 0;
         for _ in 0..4 {
             let Some(digit) = self.peek().and_then(|byte| char::from(byte).to_digit(16)) else {
-                return self.fail("expected a hexadecimal digit");
+                self.fail("expected a hexadecimal digit")?;
+                return None;
             };
             unit = unit << 4 | digit;
             self.at += 1;
         }
-        Ok(unit)
+        Some(unit)
     }
 }
 

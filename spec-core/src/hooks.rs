@@ -1,9 +1,8 @@
 //! `hooks`: programs run at six points of the container's life.
 
-use crate::json::Read;
-use crate::spec::{List, Spec, read_list, read_texts};
+use crate::schema::members;
+use crate::spec::List;
 use crate::text::Text;
-use crate::value::{Value, members};
 
 /// The six lists of hooks, in the order in which they are run.
 #[derive(Clone, Copy, Default)]
@@ -57,41 +56,34 @@ pub const HOOK_NAMES: [&str; 6] = [
     "poststop",
 ];
 
-/// Reads `hooks`.
-pub(crate) fn read_hooks<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Hooks<'a>> {
-    let hooks = &mut Hooks::default();
-    members!(value, hooks, {
-        "prestart" => hooks.prestart = read_list(value, spec, read_hook)?,
-        "createRuntime" => hooks.create_runtime = read_list(value, spec, read_hook)?,
-        "createContainer" => hooks.create_container = read_list(value, spec, read_hook)?,
-        "startContainer" => hooks.start_container = read_list(value, spec, read_hook)?,
-        "poststart" => hooks.poststart = read_list(value, spec, read_hook)?,
-        "poststop" => hooks.poststop = read_list(value, spec, read_hook)?,
-    })?;
-    Ok(*hooks)
+impl<'a> Hook<'a> {
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            path: blank,
+            args: List::EMPTY,
+            env: None,
+            timeout: None,
+        }
+    }
 }
 
-fn read_hook<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Hook<'a>> {
-    let hook = &mut Hook {
-        path: Text::EMPTY,
-        args: List::EMPTY,
-        env: None,
-        timeout: None,
-    };
-    members!(value, hook, {
-        "path" => hook.path = value.absolute_path()?,
-        "args" => hook.args = read_texts(value, spec)?,
-        "env" => hook.env = Some(read_texts(value, spec)?),
-        "timeout" => hook.timeout = Some(read_timeout(value)?),
-    })?;
-    value.require("path", (!hook.path.is_empty()).then_some(()))?;
-    Ok(*hook)
+members! {
+    const HOOKS, fn store_hooks(hooks: Hooks<'a>, given) {
+        "prestart": List(Object::Hook) => hooks.prestart = given.list(),
+        "createRuntime": List(Object::Hook) => hooks.create_runtime = given.list(),
+        "createContainer": List(Object::Hook) => hooks.create_container = given.list(),
+        "startContainer": List(Object::Hook) => hooks.start_container = given.list(),
+        "poststart": List(Object::Hook) => hooks.poststart = given.list(),
+        "poststop": List(Object::Hook) => hooks.poststop = given.list(),
+    }
 }
 
-fn read_timeout<'a>(value: &mut Value<'_, 'a>) -> Read<u32> {
-    match value.unsigned_32()? {
-        0 => Err(value.refuse("must be more than 0")),
-        seconds => Ok(seconds),
+members! {
+    const HOOK, fn store_hook(hook: Hook<'a>, given) {
+        "path": Text(Rule::Absolute), required => hook.path = given.text,
+        "args": Texts(Rule::Any) => hook.args = given.list(),
+        "env": Texts(Rule::Any) => hook.env = Some(given.list()),
+        "timeout": Integer(Range::Seconds) => hook.timeout = Some(given.number as u32),
     }
 }
 

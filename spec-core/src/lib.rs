@@ -21,12 +21,12 @@ pub mod process;
 pub mod resources;
 #[cfg(test)]
 mod samples;
+mod schema;
 pub mod seccomp;
 pub mod spec;
 pub mod state;
 pub mod text;
 mod validate;
-mod value;
 pub mod words;
 
 pub use error::Error;

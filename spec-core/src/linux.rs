@@ -2,15 +2,14 @@
 
 use heapless::Vec;
 
-use crate::json::Read;
 use crate::limits::NAMESPACES_MAX;
 use crate::mounts::{MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
-use crate::resources::{Resources, read_resources};
-use crate::seccomp::{Seccomp, read_seccomp};
-use crate::spec::{List, Pool, Present, Spec, push_pair, read_absolute_paths, read_list, read_pairs, read_texts};
+use crate::resources::Resources;
+use crate::schema::{Kind, Member, Object, Rule, Wrong, members};
+use crate::seccomp::Seccomp;
+use crate::spec::{List, Present};
 use crate::text::Text;
-use crate::value::{Value, members};
-use crate::words::{NO_WORDS, Words};
+use crate::words::Words;
 
 /// `linux`.
 pub struct Linux<'a> {
@@ -134,16 +133,8 @@ impl NamespaceKind {
 
     /// The name that config.json uses.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Time => "time",
-            Self::Mount => "mount",
-            Self::Cgroup => "cgroup",
-            Self::Uts => "uts",
-            Self::Ipc => "ipc",
-            Self::User => "user",
-            Self::Pid => "pid",
-            Self::Network => "network",
-        }
+        let place = Self::ALL.iter().position(|kind| *kind == self);
+        place.and_then(|place| NAMESPACE_NAMES.get(place)).unwrap_or_default()
     }
 
     /// The file name below `/proc/PID/ns`.
@@ -160,6 +151,9 @@ impl NamespaceKind {
         }
     }
 }
+
+/// The names of the kinds, in the order of [`NamespaceKind::ALL`].
+pub(crate) const NAMESPACE_NAMES: Words = Words::new("user pid network ipc uts cgroup time mount ");
 
 /// One element of an id mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,22 +262,15 @@ pub(crate) const MAJOR_MAX: i64 = 0xfff;
 /// The kernel's device numbers have 20 bits for the minor part.
 pub(crate) const MINOR_MAX: i64 = 0xf_ffff;
 
-/// The words of `rootfsPropagation`, as `MS_` bits.
-fn propagation(word: &str) -> Option<u32> {
-    let (word, recursive) = match word.strip_prefix('r') {
-        Some(word) => (word, MS_REC),
-        None => (word, 0),
-    };
-    Some(
-        recursive
-            | match word {
-                "private" => MS_PRIVATE,
-                "shared" => MS_SHARED,
-                "slave" => MS_SLAVE,
-                "unbindable" => MS_UNBINDABLE,
-                _ => return None,
-            },
-    )
+/// The words of `rootfsPropagation`; behind them the same with an "r" for `MS_REC`.
+pub(crate) const PROPAGATIONS: Words =
+    Words::new("private shared slave unbindable rprivate rshared rslave runbindable ");
+
+/// The `MS_` bits of the word at a place; `None` where there is no word.
+fn propagation(place: u64) -> Option<u32> {
+    const BITS: [u32; 4] = [MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE];
+    let recursive = if place & 4 != 0 { MS_REC } else { 0 };
+    (place < 8).then(|| BITS[place as usize % 4] | recursive)
 }
 
 /// The modes of `memoryPolicy`, in the order in which `linux/mempolicy.h` numbers them.
@@ -296,174 +283,169 @@ pub const MEMORY_POLICY_FLAGS: Words = Words::new("MPOL_F_NUMA_BALANCING MPOL_F_
 /// The kernel's bit for the first of them.
 const MEMORY_POLICY_FLAGS_SHIFT: u32 = 13;
 
-/// Reads `linux`.
-pub(crate) fn read_linux<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
-    members!(value, {
-        "namespaces" => read_namespaces(value, spec)?,
-        "uidMappings" => spec.linux.uid_mappings = read_list(value, spec, read_id_mapping)?,
-        "gidMappings" => spec.linux.gid_mappings = read_list(value, spec, read_id_mapping)?,
-        "timeOffsets" => read_time_offsets(value, &mut spec.linux.time_offsets)?,
-        "devices" => spec.linux.devices = read_list(value, spec, read_device)?,
-        "netDevices" => spec.linux.net_devices = read_net_devices(value, spec)?,
-        "cgroupsPath" => spec.linux.cgroups_path = read_cgroups_path(value)?,
-        "resources" => read_resources(value, spec)?,
-        "sysctl" => spec.linux.sysctl = read_pairs(value, spec, |_| None)?,
-        "rootfsPropagation" => spec.linux.rootfs_propagation = read_propagation(value)?,
-        "maskedPaths" => spec.linux.masked_paths = read_absolute_paths(value, spec)?,
-        "readonlyPaths" => spec.linux.readonly_paths = read_absolute_paths(value, spec)?,
-        "mountLabel" => value.text_into(&mut spec.linux.mount_label)?,
-        "seccomp" => spec.linux.seccomp = Some(read_seccomp(value, spec)?),
-        "intelRdt" => spec.linux.intel_rdt = Some(read_intel_rdt(value, spec)?),
-        "memoryPolicy" => spec.linux.memory_policy = Some(read_memory_policy(value)?),
-        "personality" => spec.linux.personality = Some(read_personality(value)?),
-    })
+members! {
+    const LINUX, fn store_linux(linux: Linux<'a>, given) {
+        "namespaces": List(Object::Namespace) => {},
+        "uidMappings": List(Object::IdMapping) => linux.uid_mappings = given.list(),
+        "gidMappings": List(Object::IdMapping) => linux.gid_mappings = given.list(),
+        "timeOffsets": Object(Object::TimeOffsets) => {},
+        "devices": List(Object::Device) => linux.devices = given.list(),
+        "netDevices": Map(Object::NetDevice) => linux.net_devices = given.list(),
+        "cgroupsPath": Text(Rule::CgroupsPath) => linux.cgroups_path = given.optional_text,
+        "resources": Object(Object::Resources) => {},
+        "sysctl": Pairs(Rule::Any) => linux.sysctl = given.list(),
+        "rootfsPropagation": OptionalWord(Vocabulary::Propagation) =>
+            linux.rootfs_propagation = propagation(given.number),
+        "maskedPaths": Texts(Rule::Absolute) => linux.masked_paths = given.list(),
+        "readonlyPaths": Texts(Rule::Absolute) => linux.readonly_paths = given.list(),
+        "mountLabel": Text(Rule::Optional) => linux.mount_label = given.optional_text,
+        "seccomp": Object(Object::Seccomp) => {},
+        "intelRdt": Object(Object::IntelRdt) => {},
+        "memoryPolicy": Object(Object::MemoryPolicy) => {},
+        "personality": Object(Object::Personality) => {},
+    }
 }
 
-fn read_namespaces<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
-    let namespaces = &mut spec.linux.namespaces;
-    namespaces.clear();
-    value.array(|_, _, value| {
-        let namespace = read_namespace(value)?;
-        if namespaces.iter().any(|before| before.kind == namespace.kind) {
-            return Err(value.refuse("a namespace of the same type stands before"));
-        }
-        namespaces
-            .push(namespace)
-            .map_err(|_| value.refuse_as_too_many("NAMESPACES_MAX", NAMESPACES_MAX))
-    })
-}
-
-fn read_namespace<'a>(value: &mut Value<'_, 'a>) -> Read<Namespace<'a>> {
-    let (mut kind, mut path) = (None, None);
-    members!(value, {
-        "type" => {
-            let word = value.word()?;
-            kind = NamespaceKind::ALL.into_iter().find(|kind| kind.name() == word);
-            if kind.is_none() {
-                return Err(value.refuse("unknown namespace type "));
+members! {
+    const NAMESPACE, fn store_namespace(namespace: Namespace<'a>, given) {
+        "type": Word(Vocabulary::Namespace), required => {
+            if let Some(kind) = NamespaceKind::ALL.get(given.number as usize) {
+                namespace.kind = *kind;
             }
         },
-        "path" => path = value.optional_absolute_path()?,
-    })?;
-    Ok(Namespace {
-        kind: value.require("type", kind)?,
-        path,
-    })
-}
-
-/// Reads one extent of `uidMappings` or `gidMappings`, here and in `mounts`.
-pub(crate) fn read_id_mapping<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<IdMapping> {
-    let (mut container_id, mut host_id, mut size) = (None, None, None);
-    members!(value, {
-        "containerID" => value.unsigned_32_into(&mut container_id)?,
-        "hostID" => value.unsigned_32_into(&mut host_id)?,
-        "size" => value.unsigned_32_into(&mut size)?,
-    })?;
-    Ok(IdMapping {
-        container_id: value.require("containerID", container_id)?,
-        host_id: value.require("hostID", host_id)?,
-        size: value.require("size", size)?,
-    })
-}
-
-fn read_time_offsets(value: &mut Value<'_, '_>, offsets: &mut TimeOffsets) -> Read<()> {
-    members!(value, offsets, {
-        "monotonic" => read_time_offset(value, &mut offsets.monotonic)?,
-        "boottime" => read_time_offset(value, &mut offsets.boottime)?,
-        // Ignoring a clock that was meant to be shifted would be no service.
-        _ => Err(value.refuse("no clock that can have an offset")),
-    })
-}
-
-fn read_time_offset(value: &mut Value<'_, '_>, place: &mut Option<TimeOffset>) -> Read<()> {
-    let offset = place.insert(TimeOffset::default());
-    members!(value, offset, {
-        "secs" => offset.secs = value.signed()?,
-        "nanosecs" => offset.nanosecs = value.between(0, 999_999_999)? as u32,
-    })
-}
-
-fn read_device<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<Device<'a>> {
-    let (mut kind, mut path, mut major, mut minor) = (None, None, None, None);
-    let (mut file_mode, mut uid, mut gid) = (None, None, None);
-    members!(value, {
-        "type" => {
-            kind = Some(match value.word()? {
-                "c" | "u" => DeviceKind::Character,
-                "b" => DeviceKind::Block,
-                "p" => DeviceKind::Fifo,
-                _ => return Err(value.refuse("unknown device type ")),
-            });
-        },
-        "path" => path = Some(value.absolute_path()?),
-        "major" => major = Some(value.between(0, MAJOR_MAX)? as u32),
-        "minor" => minor = Some(value.between(0, MINOR_MAX)? as u32),
-        // Clients write the whole `st_mode`, with the type of the file.
-        "fileMode" => file_mode = Some(value.unsigned_32()? & 0o7777),
-        "uid" => value.unsigned_32_into(&mut uid)?,
-        "gid" => value.unsigned_32_into(&mut gid)?,
-    })?;
-    let kind = value.require("type", kind)?;
-    if kind == DeviceKind::Fifo {
-        (major, minor) = (Some(0), Some(0));
+        "path": Text(Rule::OptionalAbsolute) => namespace.path = given.optional_text,
     }
-    Ok(Device {
-        kind,
-        path: value.require("path", path)?,
-        major: value.require("major", major)?,
-        minor: value.require("minor", minor)?,
-        file_mode,
-        uid,
-        gid,
-    })
 }
 
-fn read_net_devices<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<List<Pair<'a>>> {
-    let start = spec.pairs.len();
-    value.object(NO_WORDS, |_, host_name, value| {
-        if !is_interface_name(host_name) {
-            return Err(value.refuse("not the name of a network interface"));
-        }
-        let key = value.keep(&[host_name])?;
-        let mut pair = Pair { key, value: key };
-        members!(value, {
-            "name" => if let Some(name) = value.optional_text()? {
-                if !is_interface_name(name.as_str()) {
-                    return Err(value.refuse("not the name of a network interface: "));
-                }
-                pair.value = name;
-            },
-        })?;
-        push_pair(pair, start, value, spec)
-    })?;
-    Ok(Pair::list_from(start, spec))
+members! {
+    const ID_MAPPING, fn store_id_mapping(mapping: IdMapping, given) {
+        "containerID": Integer(Range::Unsigned32), required => mapping.container_id = given.number as u32,
+        "hostID": Integer(Range::Unsigned32), required => mapping.host_id = given.number as u32,
+        "size": Integer(Range::Unsigned32), required => mapping.size = given.number as u32,
+    }
 }
+
+/// `timeOffsets`. Each clock is an object with a place of its own.
+pub(crate) const TIME_OFFSETS: &[Member] = &[
+    Member {
+        name: "monotonic",
+        kind: Kind::Object(Object::Monotonic),
+        required: false,
+    },
+    Member {
+        name: "boottime",
+        kind: Kind::Object(Object::Boottime),
+        required: false,
+    },
+];
+
+members! {
+    const TIME_OFFSET, fn store_time_offset(offset: TimeOffset, given) {
+        "secs": Integer(Range::Signed64) => offset.secs = given.number as i64,
+        "nanosecs": Integer(Range::Nanoseconds) => offset.nanosecs = given.number as u32,
+    }
+}
+
+/// The words of `type` of a device.
+pub(crate) const DEVICE_KINDS: Words = Words::new("c b p u ");
+
+members! {
+    const DEVICE, fn store_device(device: Device<'a>, given) {
+        "type": Word(Vocabulary::Device), required => {
+            device.kind = match given.number {
+                1 => DeviceKind::Block,
+                2 => DeviceKind::Fifo,
+                _ => DeviceKind::Character,
+            };
+        },
+        "path": Text(Rule::Absolute), required => device.path = given.text,
+        "major": Integer(Range::Major) => device.major = given.number as u32,
+        "minor": Integer(Range::Minor) => device.minor = given.number as u32,
+        // Clients write the whole `st_mode`, with the type of the file.
+        "fileMode": Integer(Range::Unsigned32) => device.file_mode = Some(given.number as u32 & 0o7777),
+        "uid": Integer(Range::Unsigned32) => device.uid = Some(given.number as u32),
+        "gid": Integer(Range::Unsigned32) => device.gid = Some(given.number as u32),
+    }
+}
+
+/// An element of `netDevices`, which becomes a [`Pair`].
+pub(crate) const NET_DEVICE: &[Member] = &[Member {
+    name: "name",
+    kind: Kind::Text(Rule::NewInterface),
+    required: false,
+}];
 
 /// What the kernel takes as the name of an interface (`dev_valid_name`), or as a template for one.
-fn is_interface_name(name: &str) -> bool {
+pub(crate) fn is_interface_name(name: &str) -> bool {
     let is_forbidden = |byte: u8| byte == b'/' || byte == b':' || byte == 0x0b || byte.is_ascii_whitespace();
     !matches!(name, "" | "." | "..") && name.len() <= 15 && !name.bytes().any(is_forbidden)
 }
 
-fn read_cgroups_path<'a>(value: &mut Value<'_, 'a>) -> Read<Option<Text<'a>>> {
-    let path = value.optional_text()?;
-    if path.is_some_and(|path| path.as_str().split('/').any(|part| part == "..")) {
-        return Err(value.refuse("must not have a \"..\" component: "));
-    }
-    Ok(path)
-}
-
-fn read_propagation<'a>(value: &mut Value<'_, 'a>) -> Read<Option<u32>> {
-    let word = value.word()?;
-    match propagation(word) {
-        Some(bits) => Ok(Some(bits)),
-        None if word.is_empty() => Ok(None),
-        None => Err(value.refuse("unknown propagation ")),
+members! {
+    const INTEL_RDT, fn store_intel_rdt(rdt: IntelRdt<'a>, given) {
+        "closID": Text(Rule::ClosId) => rdt.clos_id = given.optional_text,
+        "l3CacheSchema": Text(Rule::Optional) => rdt.l3_cache_schema = given.optional_text,
+        "memBwSchema": Text(Rule::Optional) => rdt.mem_bw_schema = given.optional_text,
+        "schemata": Texts(Rule::Any) => rdt.schemata = given.list(),
+        "enableMonitoring": Boolean => rdt.enable_monitoring = given.flag(),
     }
 }
 
-fn read_intel_rdt<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<IntelRdt<'a>> {
-    let rdt = &mut IntelRdt {
+/// Whether `name` names a file in a directory and nothing outside of it.
+pub(crate) fn is_file_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.as_bytes().contains(&b'/')
+}
+
+members! {
+    const MEMORY_POLICY, fn store_memory_policy(policy: MemoryPolicy<'a>, given) {
+        "mode": Word(Vocabulary::MemoryPolicy), required => policy.mode = given.number as u32,
+        "flags": Words(Vocabulary::MemoryPolicyFlag) =>
+            policy.flags = (given.number as u32) << MEMORY_POLICY_FLAGS_SHIFT,
+        "nodes": Text(Rule::Optional) => policy.nodes = given.optional_text,
+    }
+}
+
+/// The words for `PER_LINUX`, which is 0, and `PER_LINUX32`.
+pub(crate) const PERSONALITIES: Words = Words::new("LINUX LINUX32 ");
+/// `PER_LINUX32` of `linux/personality.h`.
+const PER_LINUX32: u32 = 8;
+
+members! {
+    const PERSONALITY, fn store_personality(personality: Personality, given) {
+        "domain": Word(Vocabulary::Domain), required => personality.domain = given.number as u32 * PER_LINUX32,
+        "flags": NoFlags => {},
+    }
+}
+
+impl Linux<'_> {
+    /// Whether the last namespace may stand where it does.
+    pub(crate) fn close_namespace(&self) -> Result<(), Wrong> {
+        if let Some((namespace, before)) = self.namespaces.split_last()
+            && before.iter().any(|before| before.kind == namespace.kind)
+        {
+            return Err(Wrong::SameNamespace);
+        }
+        Ok(())
+    }
+}
+
+impl Namespace<'_> {
+    pub(crate) const EMPTY: Self = Self {
+        kind: NamespaceKind::User,
+        path: None,
+    };
+}
+
+impl IdMapping {
+    pub(crate) const EMPTY: Self = Self {
+        container_id: 0,
+        host_id: 0,
+        size: 0,
+    };
+}
+
+impl IntelRdt<'_> {
+    pub(crate) const EMPTY: Self = Self {
         clos_id: None,
         l3_cache_schema: None,
         mem_bw_schema: None,
@@ -471,54 +453,41 @@ fn read_intel_rdt<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<In
         enable_monitoring: false,
         _present: Present::Yes,
     };
-    members!(value, rdt, {
-        "closID" => {
-            rdt.clos_id = value.optional_text()?;
-            if rdt.clos_id.is_some_and(|id| !is_file_name(id.as_str())) {
-                return Err(value.refuse("must be a plain file name: "));
-            }
-        },
-        "l3CacheSchema" => value.text_into(&mut rdt.l3_cache_schema)?,
-        "memBwSchema" => value.text_into(&mut rdt.mem_bw_schema)?,
-        "schemata" => rdt.schemata = read_texts(value, spec)?,
-        "enableMonitoring" => value.boolean_into(&mut rdt.enable_monitoring)?,
-    })?;
-    Ok(*rdt)
 }
 
-/// Whether `name` names a file in a directory and nothing outside of it.
-pub(crate) fn is_file_name(name: &str) -> bool {
-    !matches!(name, "" | "." | "..") && !name.contains('/')
+impl MemoryPolicy<'_> {
+    pub(crate) const EMPTY: Self = Self {
+        mode: 0,
+        flags: 0,
+        nodes: None,
+    };
 }
 
-fn read_memory_policy<'a>(value: &mut Value<'_, 'a>) -> Read<MemoryPolicy<'a>> {
-    let (mut mode, mut flags, mut nodes) = (None, 0, None);
-    members!(value, {
-        "mode" => mode = Some(value.one_of(MEMORY_POLICY_MODES, "unknown memory policy ")? as u32),
-        "flags" => flags = value.any_of(MEMORY_POLICY_FLAGS, "unknown flag ")? << MEMORY_POLICY_FLAGS_SHIFT,
-        "nodes" => value.text_into(&mut nodes)?,
-    })?;
-    Ok(MemoryPolicy {
-        mode: value.require("mode", mode)?,
-        flags,
-        nodes,
-    })
-}
+impl<'a> Device<'a> {
+    /// The numbers that no device can have stand for those that are not given.
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            kind: DeviceKind::Character,
+            path: blank,
+            major: u32::MAX,
+            minor: u32::MAX,
+            file_mode: None,
+            uid: None,
+            gid: None,
+        }
+    }
 
-/// The words for `PER_LINUX`, which is 0, and `PER_LINUX32`.
-const PERSONALITIES: Words = Words::new("LINUX LINUX32 ");
-/// `PER_LINUX32` of `linux/personality.h`.
-const PER_LINUX32: u32 = 8;
-
-fn read_personality<'a>(value: &mut Value<'_, 'a>) -> Read<Personality> {
-    let mut domain = None;
-    members!(value, {
-        "domain" => domain = Some(value.one_of(PERSONALITIES, "unknown domain ")? as u32 * PER_LINUX32),
-        "flags" => value.array(|_, _, value| Err(value.refuse("no flag is supported: ")))?,
-    })?;
-    Ok(Personality {
-        domain: value.require("domain", domain)?,
-    })
+    /// A fifo has no numbers, the others need them.
+    pub(crate) fn close(&mut self) -> Result<(), Wrong> {
+        if self.kind == DeviceKind::Fifo {
+            (self.major, self.minor) = (0, 0);
+        }
+        match (self.major, self.minor) {
+            (u32::MAX, _) => Err(Wrong::NoMajor),
+            (_, u32::MAX) => Err(Wrong::NoMinor),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

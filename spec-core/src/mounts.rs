@@ -1,13 +1,9 @@
 //! `mounts[]`: the words of the options become flags here, before anything is mounted.
 
-use heapless::Vec;
-
-use crate::json::Read;
-use crate::limits::{MOUNT_OPTIONS_MAX, MOUNTS_MAX};
-use crate::linux::{IdMapping, read_id_mapping};
-use crate::spec::{List, Spec, read_list};
+use crate::linux::IdMapping;
+use crate::schema::members;
+use crate::spec::List;
 use crate::text::Text;
-use crate::value::{Value, members};
 use crate::words::Words;
 
 /// One element of `mounts`.
@@ -138,7 +134,7 @@ pub const MOUNT_ATTR_NOSYMFOLLOW: u32 = 0x20_0000;
 
 /// What one option does.
 #[derive(Clone, Copy)]
-enum Effect {
+pub(crate) enum Effect {
     /// Nothing.
     Nothing,
     /// Sets `MS_` flags.
@@ -238,70 +234,55 @@ options! {
     "unbindable" => Propagate(MS_UNBINDABLE),
 }
 
-/// Reads `mounts`.
-pub(crate) fn read_mounts<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
-    spec.mounts.clear();
-    value.array(|_, _, value| {
-        let mount = read_mount(value, spec)?;
-        spec.mounts
-            .push(mount)
-            .map_err(|_| value.refuse_as_too_many("MOUNTS_MAX", MOUNTS_MAX))
-    })
+/// What the option at a place in [`MOUNT_OPTIONS`] does.
+pub(crate) fn option_effect(place: usize) -> Option<Effect> {
+    EFFECTS.get(place).copied()
 }
 
-fn read_mount<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Mount<'a>> {
-    let mount = &mut Mount {
-        destination: Text::EMPTY,
-        source: None,
-        kind: None,
-        plan: MountPlan::default(),
-        uid_mappings: List::EMPTY,
-        gid_mappings: List::EMPTY,
-    };
-    members!(value, mount, {
-        "destination" => mount.destination = value.some_text()?,
-        "source" => value.text_into(&mut mount.source)?,
-        "type" => value.text_into(&mut mount.kind)?,
-        "options" => mount.plan = read_options(value)?,
-        "uidMappings" => mount.uid_mappings = read_list(value, spec, read_id_mapping)?,
-        "gidMappings" => mount.gid_mappings = read_list(value, spec, read_id_mapping)?,
-    })?;
-    value.require("destination", (!mount.destination.is_empty()).then_some(()))?;
-    if !mount.uid_mappings.is_empty() && mount.plan.idmap.is_none() {
-        // Mappings without the word for them: they can only be meant to be used.
-        mount.plan.idmap = Some(Idmap::Single);
+members! {
+    const MOUNT, fn store_mount(mount: Mount<'a>, given) {
+        "destination": Text(Rule::NotEmpty), required => mount.destination = given.text,
+        "source": Text(Rule::Optional) => mount.source = given.optional_text,
+        "type": Text(Rule::Optional) => mount.kind = given.optional_text,
+        // What has a meaning here is in the plan already.
+        "options": Options => mount.plan.data = given.optional_text,
+        "uidMappings": List(Object::IdMapping) => mount.uid_mappings = given.list(),
+        "gidMappings": List(Object::IdMapping) => mount.gid_mappings = given.list(),
     }
-    Ok(*mount)
 }
 
-fn read_options<'a>(value: &mut Value<'_, 'a>) -> Read<MountPlan<'a>> {
-    let mut plan = MountPlan::default();
-    let mut data: Vec<&str, MOUNT_OPTIONS_MAX> = Vec::new();
-    let mut count = 0;
-    value.array(|_, _, value| {
-        let word = value.word()?;
-        count += 1;
-        if count > MOUNT_OPTIONS_MAX {
-            return Err(value.refuse_as_too_many("MOUNT_OPTIONS_MAX", MOUNT_OPTIONS_MAX));
+impl<'a> Mount<'a> {
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            destination: blank,
+            source: None,
+            kind: None,
+            plan: MountPlan {
+                flags: 0,
+                cleared: 0,
+                propagation: [0; PROPAGATIONS_MAX],
+                recursive_set: 0,
+                recursive_clear: 0,
+                idmap: None,
+                tmpcopyup: false,
+                data: None,
+            },
+            uid_mappings: List::EMPTY,
+            gid_mappings: List::EMPTY,
         }
-        match MOUNT_OPTIONS.position(word).and_then(|position| EFFECTS.get(position)) {
-            Some(effect) if plan.add(*effect) => Ok(()),
-            Some(_) => Err(value.refuse("one propagation too many")),
-            None if word.is_empty() => Ok(()),
-            None => data
-                .push(word)
-                .map_err(|_| value.refuse_as_too_many("MOUNT_OPTIONS_MAX", MOUNT_OPTIONS_MAX)),
-        }
-    })?;
-    if !data.is_empty() {
-        plan.data = Some(value.keep(&data)?);
     }
-    Ok(plan)
+
+    /// Mappings without the word for them can only be meant to be used.
+    pub(crate) fn close(&mut self) {
+        if !self.uid_mappings.is_empty() && self.plan.idmap.is_none() {
+            self.plan.idmap = Some(Idmap::Single);
+        }
+    }
 }
 
 impl MountPlan<'_> {
     /// Adds what an option asks for. `false` where the plan has no room for it.
-    fn add(&mut self, effect: Effect) -> bool {
+    pub(crate) fn add(&mut self, effect: Effect) -> bool {
         match effect {
             Effect::Nothing => {}
             Effect::Set(flags) => {

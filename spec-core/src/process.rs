@@ -2,11 +2,10 @@
 
 use heapless::Vec;
 
-use crate::json::Read;
 use crate::limits::RLIMITS_MAX;
-use crate::spec::{List, Present, Spec, read_list, read_texts};
+use crate::schema::{Given, Object, Wrong, members, push};
+use crate::spec::{List, Present};
 use crate::text::Text;
-use crate::value::{Value, members};
 use crate::words::Words;
 
 /// `process`. Also the document that `exec --process` reads.
@@ -49,39 +48,30 @@ pub struct Process<'a> {
     _present: Present,
 }
 
-impl Process<'_> {
+impl<'a> Process<'a> {
     /// Nothing to run.
-    pub(crate) const EMPTY: Self = Self {
-        terminal: false,
-        console_size: None,
-        cwd: Text::EMPTY,
-        args: List::EMPTY,
-        env: List::EMPTY,
-        user: User {
-            uid: 0,
-            gid: 0,
-            umask: None,
-            additional_gids: List::EMPTY,
-        },
-        capabilities: Capabilities {
-            bounding: 0,
-            effective: 0,
-            permitted: 0,
-            inheritable: 0,
-            ambient: 0,
-        },
-        unknown_capability: None,
-        rlimits: Vec::new(),
-        no_new_privileges: false,
-        oom_score_adj: None,
-        apparmor_profile: None,
-        selinux_label: None,
-        scheduler: None,
-        io_priority: None,
-        exec_cpu_affinity_initial: None,
-        exec_cpu_affinity_final: None,
-        _present: Present::Yes,
-    };
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            terminal: false,
+            console_size: None,
+            cwd: blank,
+            args: List::EMPTY,
+            env: List::EMPTY,
+            user: User::NONE,
+            capabilities: Capabilities::NONE,
+            unknown_capability: None,
+            rlimits: Vec::new(),
+            no_new_privileges: false,
+            oom_score_adj: None,
+            apparmor_profile: None,
+            selinux_label: None,
+            scheduler: None,
+            io_priority: None,
+            exec_cpu_affinity_initial: None,
+            exec_cpu_affinity_final: None,
+            _present: Present::Yes,
+        }
+    }
 }
 
 /// `consoleSize`.
@@ -106,6 +96,16 @@ pub struct User {
     pub additional_gids: List<u32>,
 }
 
+impl User {
+    /// Root, as who does not say anything gets it.
+    const NONE: Self = Self {
+        uid: 0,
+        gid: 0,
+        umask: None,
+        additional_gids: List::EMPTY,
+    };
+}
+
 /// `capabilities`: bit n of a set is the capability with number n of `linux/capability.h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
@@ -121,60 +121,35 @@ pub struct Capabilities {
     pub ambient: u64,
 }
 
+impl Capabilities {
+    /// Empty sets.
+    const NONE: Self = Self {
+        bounding: 0,
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+        ambient: 0,
+    };
+}
+
 /// The capabilities by number: name without `CAP_`, as `linux/capability.h` numbers them.
-pub const CAPABILITY_NAMES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
+pub const CAPABILITY_NAMES: Words = Words::new(concat!(
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE ",
+    "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT ",
+    "SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE ",
+    "AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ ",
+    "PERFMON BPF CHECKPOINT_RESTORE ",
+));
 
 /// The number of the capability `name`, with or without `CAP_`, in any case of letters; `None` where nobody knows it.
 pub fn capability_number(name: &str) -> Option<u8> {
-    let bare = match name.get(..4) {
-        Some(prefix) if prefix.eq_ignore_ascii_case("CAP_") => &name[4..],
+    let is_it = |known: &str, name: &str| known.bytes().eq(name.bytes().map(|byte| byte.to_ascii_uppercase()));
+    let bare = match name.split_at_checked(4) {
+        Some((prefix, bare)) if is_it("CAP_", prefix) => bare,
         _ => name,
     };
     CAPABILITY_NAMES
-        .iter()
-        .position(|known| known.eq_ignore_ascii_case(bare))
+        .find(|known| is_it(known, bare))
         .map(|number| number as u8)
 }
 
@@ -190,25 +165,20 @@ pub struct Rlimit {
     pub hard: u64,
 }
 
+impl Rlimit {
+    const EMPTY: Self = Self {
+        resource: 0,
+        soft: 0,
+        hard: 0,
+    };
+}
+
 /// The resources by number of `asm-generic/resource.h`.
-pub const RLIMIT_NAMES: [&str; 16] = [
-    "RLIMIT_CPU",
-    "RLIMIT_FSIZE",
-    "RLIMIT_DATA",
-    "RLIMIT_STACK",
-    "RLIMIT_CORE",
-    "RLIMIT_RSS",
-    "RLIMIT_NPROC",
-    "RLIMIT_NOFILE",
-    "RLIMIT_MEMLOCK",
-    "RLIMIT_AS",
-    "RLIMIT_LOCKS",
-    "RLIMIT_SIGPENDING",
-    "RLIMIT_MSGQUEUE",
-    "RLIMIT_NICE",
-    "RLIMIT_RTPRIO",
-    "RLIMIT_RTTIME",
-];
+pub const RLIMIT_NAMES: Words = Words::new(concat!(
+    "RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE ",
+    "RLIMIT_MEMLOCK RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO ",
+    "RLIMIT_RTTIME ",
+));
 
 /// `scheduler`, for `sched_setattr`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -242,6 +212,13 @@ pub struct IoPriority {
 pub const SCHEDULER_POLICIES: Words =
     Words::new("SCHED_OTHER SCHED_FIFO SCHED_RR SCHED_BATCH SCHED_ISO SCHED_IDLE SCHED_DEADLINE ");
 
+/// The place of `SCHED_FIFO` among them.
+pub(crate) const SCHED_FIFO: u32 = 1;
+/// The place of `SCHED_RR` among them.
+pub(crate) const SCHED_RR: u32 = 2;
+/// The place of `SCHED_DEADLINE` among them.
+pub(crate) const SCHED_DEADLINE: u32 = 6;
+
 /// The flags of `scheduler`, from the lowest of the kernel's bits on.
 pub const SCHEDULER_FLAGS: Words = Words::new(concat!(
     "SCHED_FLAG_RESET_ON_FORK SCHED_FLAG_RECLAIM SCHED_FLAG_DL_OVERRUN SCHED_FLAG_KEEP_POLICY ",
@@ -251,152 +228,158 @@ pub const SCHEDULER_FLAGS: Words = Words::new(concat!(
 /// The classes of `ioPriority`, in the order in which `linux/ioprio.h` numbers them, from 1.
 pub const IO_PRIORITY_CLASSES: Words = Words::new("IOPRIO_CLASS_RT IOPRIO_CLASS_BE IOPRIO_CLASS_IDLE ");
 
-/// Reads `process`.
-pub(crate) fn read_process<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Process<'a>> {
-    let mut read = Process::EMPTY;
-    let process = &mut read;
-    members!(value, process, {
-        "terminal" => value.boolean_into(&mut process.terminal)?,
-        "consoleSize" => process.console_size = Some(read_console_size(value)?),
-        "cwd" => process.cwd = value.absolute_path()?,
-        "args" => process.args = read_texts(value, spec)?,
-        "env" => process.env = read_texts(value, spec)?,
-        "user" => process.user = read_user(value, spec)?,
-        "capabilities" => {
-            process.unknown_capability = None;
-            process.capabilities = read_capabilities(value, &mut process.unknown_capability)?;
-        },
-        "rlimits" => read_rlimits(value, process)?,
-        "noNewPrivileges" => value.boolean_into(&mut process.no_new_privileges)?,
-        "oomScoreAdj" => process.oom_score_adj = Some(value.between(-1000, 1000)? as i32),
-        "apparmorProfile" => value.text_into(&mut process.apparmor_profile)?,
-        "selinuxLabel" => value.text_into(&mut process.selinux_label)?,
-        "scheduler" => process.scheduler = Some(read_scheduler(value)?),
-        "ioPriority" => process.io_priority = Some(read_io_priority(value)?),
-        "execCPUAffinity" => read_exec_cpu_affinity(value, process)?,
-    })?;
-    value.require("cwd", (!process.cwd.is_empty()).then_some(()))?;
-    if process.args.is_empty() {
-        return Err(value.refuse_member("args", "must name a program"));
+members! {
+    const PROCESS, fn store_process(process: Process<'a>, given) {
+        "terminal": Boolean => process.terminal = given.flag(),
+        "consoleSize": Object(Object::ConsoleSize) => {},
+        "cwd": Text(Rule::Absolute), required => process.cwd = given.text,
+        "args": Texts(Rule::Any) => process.args = given.list(),
+        "env": Texts(Rule::Any) => process.env = given.list(),
+        "user": Object(Object::User) => {},
+        "capabilities": Object(Object::Capabilities) => {},
+        "rlimits": List(Object::Rlimit) => {},
+        "noNewPrivileges": Boolean => process.no_new_privileges = given.flag(),
+        "oomScoreAdj": Integer(Range::OomScore) => process.oom_score_adj = Some(given.number as i32),
+        "apparmorProfile": Text(Rule::Optional) => process.apparmor_profile = given.optional_text,
+        "selinuxLabel": Text(Rule::Optional) => process.selinux_label = given.optional_text,
+        "scheduler": Object(Object::Scheduler) => {},
+        "ioPriority": Object(Object::IoPriority) => {},
+        "execCPUAffinity": Object(Object::ExecCpuAffinity) => {},
     }
-    Ok(read)
 }
 
-fn read_console_size<'a>(value: &mut Value<'_, 'a>) -> Read<ConsoleSize> {
-    let mut size = ConsoleSize { height: 0, width: 0 };
-    members!(value, {
-        "height" => size.height = value.unsigned_16()?,
-        "width" => size.width = value.unsigned_16()?,
-    })?;
-    Ok(size)
+members! {
+    const CONSOLE_SIZE, fn store_console_size(size: ConsoleSize, given) {
+        "height": Integer(Range::Unsigned16) => size.height = given.number as u16,
+        "width": Integer(Range::Unsigned16) => size.width = given.number as u16,
+    }
 }
 
-fn read_user<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<User> {
-    let user = &mut User::default();
-    members!(value, user, {
-        "uid" => user.uid = value.unsigned_32()?,
-        "gid" => user.gid = value.unsigned_32()?,
-        "umask" => user.umask = Some(value.between(0, 0o7777)? as u32),
-        "additionalGids" => user.additional_gids = read_list(value, spec, |value, _| value.unsigned_32())?,
-    })?;
-    Ok(*user)
+members! {
+    const USER, fn store_user(user: User, given) {
+        "uid": Integer(Range::Unsigned32) => user.uid = given.number as u32,
+        "gid": Integer(Range::Unsigned32) => user.gid = given.number as u32,
+        "umask": Integer(Range::Umask) => user.umask = Some(given.number as u32),
+        "additionalGids": Ids => user.additional_gids = given.list(),
+    }
 }
 
-fn read_capabilities<'a>(value: &mut Value<'_, 'a>, unknown: &mut Option<Text<'a>>) -> Read<Capabilities> {
-    let capabilities = &mut Capabilities::default();
-    members!(value, capabilities, {
-        "bounding" => capabilities.bounding = read_capability_set(value, unknown)?,
-        "effective" => capabilities.effective = read_capability_set(value, unknown)?,
-        "permitted" => capabilities.permitted = read_capability_set(value, unknown)?,
-        "inheritable" => capabilities.inheritable = read_capability_set(value, unknown)?,
-        "ambient" => capabilities.ambient = read_capability_set(value, unknown)?,
-    })?;
-    Ok(*capabilities)
+members! {
+    const CAPABILITIES, fn store_capabilities(capabilities: Capabilities, given) {
+        "bounding": Capabilities => capabilities.bounding = given.number,
+        "effective": Capabilities => capabilities.effective = given.number,
+        "permitted": Capabilities => capabilities.permitted = given.number,
+        "inheritable": Capabilities => capabilities.inheritable = given.number,
+        "ambient": Capabilities => capabilities.ambient = given.number,
+    }
+}
+/// The number of no member: an unknown name in one of the sets.
+pub(crate) const UNKNOWN_CAPABILITY: usize = CAPABILITIES.len();
+
+members! {
+    const RLIMIT, fn store_rlimit(rlimit: Rlimit, given) {
+        "type": Word(Vocabulary::Resource), required => rlimit.resource = given.number as u8,
+        "soft": Integer(Range::Unsigned64), required => rlimit.soft = given.number,
+        "hard": Integer(Range::Unsigned64), required => rlimit.hard = given.number,
+    }
 }
 
-fn read_capability_set<'a>(value: &mut Value<'_, 'a>, unknown: &mut Option<Text<'a>>) -> Read<u64> {
-    let mut set = 0;
-    value.array(|_, _, value| {
-        let name = value.word()?;
-        match capability_number(name) {
-            Some(number) => set |= 1 << number,
-            None if unknown.is_none() => *unknown = Some(value.keep(&[name])?),
-            None => {}
+members! {
+    const SCHEDULER, fn store_scheduler(scheduler: Scheduler, given) {
+        "policy": Word(Vocabulary::Policy), required => scheduler.policy = given.number as u32,
+        "nice": Integer(Range::Nice) => scheduler.nice = given.number as i32,
+        "priority": Integer(Range::Priority) => scheduler.priority = given.number as u32,
+        "flags": Words(Vocabulary::SchedulerFlag) => scheduler.flags = given.number,
+        "runtime": Integer(Range::Unsigned64) => scheduler.runtime = given.number,
+        "deadline": Integer(Range::Unsigned64) => scheduler.deadline = given.number,
+        "period": Integer(Range::Unsigned64) => scheduler.period = given.number,
+    }
+}
+
+members! {
+    const IO_PRIORITY, fn store_io_priority(io: IoPriority, given) {
+        "class": Word(Vocabulary::IoClass), required => io.class = given.number as u8 + 1,
+        "priority": Integer(Range::IoPriority) => io.priority = given.number as u8,
+    }
+}
+
+members! {
+    const EXEC_CPU_AFFINITY, fn store_exec_cpu_affinity(process: Process<'a>, given) {
+        "initial": Text(Rule::Optional) => process.exec_cpu_affinity_initial = given.optional_text,
+        "final": Text(Rule::Optional) => process.exec_cpu_affinity_final = given.optional_text,
+    }
+}
+
+/// The parts of [`crate::schema::Target`] that are about the objects in `process`.
+impl<'a> Process<'a> {
+    pub(crate) fn open(&mut self, object: Object) -> Result<(), Object> {
+        match object {
+            Object::ConsoleSize => self.console_size = Some(ConsoleSize { height: 0, width: 0 }),
+            Object::User => self.user = User::NONE,
+            Object::Capabilities => {
+                self.capabilities = Capabilities::NONE;
+                self.unknown_capability = None;
+            }
+            Object::Scheduler => self.scheduler = Some(Scheduler::default()),
+            Object::IoPriority => self.io_priority = Some(IoPriority { class: 0, priority: 0 }),
+            Object::Rlimit => return push(&mut self.rlimits, Rlimit::EMPTY, object),
+            _ => {}
         }
         Ok(())
-    })?;
-    Ok(set)
-}
-
-fn read_rlimits<'a>(value: &mut Value<'_, 'a>, process: &mut Process<'a>) -> Read<()> {
-    process.rlimits.clear();
-    value.array(|_, _, value| {
-        let rlimit = read_rlimit(value)?;
-        if process.rlimits.iter().any(|before| before.resource == rlimit.resource) {
-            return Err(value.refuse("the same resource stands before"));
-        }
-        process
-            .rlimits
-            .push(rlimit)
-            .map_err(|_| value.refuse_as_too_many("RLIMITS_MAX", RLIMITS_MAX))
-    })
-}
-
-fn read_rlimit<'a>(value: &mut Value<'_, 'a>) -> Read<Rlimit> {
-    let (mut resource, mut soft, mut hard) = (None, None, None);
-    members!(value, {
-        "type" => {
-            let word = value.word()?;
-            let number = RLIMIT_NAMES.iter().position(|known| *known == word);
-            resource = Some(number.ok_or_else(|| value.refuse("unknown resource "))? as u8);
-        },
-        "soft" => value.unsigned_into(&mut soft)?,
-        "hard" => value.unsigned_into(&mut hard)?,
-    })?;
-    let rlimit = Rlimit {
-        resource: value.require("type", resource)?,
-        soft: value.require("soft", soft)?,
-        hard: value.require("hard", hard)?,
-    };
-    if rlimit.soft > rlimit.hard {
-        return Err(value.refuse_member("soft", "higher than the hard limit: "));
     }
-    Ok(rlimit)
-}
 
-fn read_scheduler<'a>(value: &mut Value<'_, 'a>) -> Read<Scheduler> {
-    let scheduler = &mut Scheduler::default();
-    let mut policy = None;
-    members!(value, scheduler, {
-        "policy" => policy = Some(value.one_of(SCHEDULER_POLICIES, "unknown policy ")? as u32),
-        "nice" => scheduler.nice = value.between(-20, 19)? as i32,
-        "priority" => scheduler.priority = value.between(0, 99)? as u32,
-        "flags" => scheduler.flags = value.any_of(SCHEDULER_FLAGS, "unknown flag ")?.into(),
-        "runtime" => scheduler.runtime = value.unsigned()?,
-        "deadline" => scheduler.deadline = value.unsigned()?,
-        "period" => scheduler.period = value.unsigned()?,
-    })?;
-    scheduler.policy = value.require("policy", policy)?;
-    Ok(*scheduler)
-}
+    pub(crate) fn store(&mut self, object: Object, member: usize, given: &Given<'a>) {
+        match object {
+            Object::Process => store_process(self, member, given),
+            Object::ConsoleSize => {
+                if let Some(size) = &mut self.console_size {
+                    store_console_size(size, member, given);
+                }
+            }
+            Object::User => store_user(&mut self.user, member, given),
+            Object::Capabilities if member == UNKNOWN_CAPABILITY => {
+                self.unknown_capability = self.unknown_capability.or(Some(given.text));
+            }
+            Object::Capabilities => store_capabilities(&mut self.capabilities, member, given),
+            Object::Rlimit => {
+                if let Some(last) = self.rlimits.last_mut() {
+                    store_rlimit(last, member, given);
+                }
+            }
+            Object::Scheduler => {
+                if let Some(scheduler) = &mut self.scheduler {
+                    store_scheduler(scheduler, member, given);
+                }
+            }
+            Object::IoPriority => {
+                if let Some(io) = &mut self.io_priority {
+                    store_io_priority(io, member, given);
+                }
+            }
+            Object::ExecCpuAffinity => store_exec_cpu_affinity(self, member, given),
+            _ => {}
+        }
+    }
 
-fn read_io_priority<'a>(value: &mut Value<'_, 'a>) -> Read<IoPriority> {
-    let (mut class, mut priority) = (None, 0);
-    members!(value, {
-        "class" => class = Some(value.one_of(IO_PRIORITY_CLASSES, "unknown class ")? as u8 + 1),
-        "priority" => priority = value.between(0, 7)? as u8,
-    })?;
-    Ok(IoPriority {
-        class: value.require("class", class)?,
-        priority,
-    })
-}
+    pub(crate) fn close(&self) -> Result<(), Wrong> {
+        if self.args.is_empty() {
+            return Err(Wrong::NoArguments);
+        }
+        Ok(())
+    }
 
-fn read_exec_cpu_affinity<'a>(value: &mut Value<'_, 'a>, process: &mut Process<'a>) -> Read<()> {
-    members!(value, process, {
-        "initial" => value.text_into(&mut process.exec_cpu_affinity_initial)?,
-        "final" => value.text_into(&mut process.exec_cpu_affinity_final)?,
-    })
+    pub(crate) fn close_rlimit(&self) -> Result<(), Wrong> {
+        let Some((rlimit, before)) = self.rlimits.split_last() else {
+            return Ok(());
+        };
+        if rlimit.soft > rlimit.hard {
+            return Err(Wrong::SoftLimit);
+        }
+        if before.iter().any(|before| before.resource == rlimit.resource) {
+            return Err(Wrong::SameResource);
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

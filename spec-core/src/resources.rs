@@ -1,11 +1,10 @@
 //! `linux.resources`: what a cgroup limits. Also the document that `update --resources` reads.
 
-use crate::json::Read;
-use crate::linux::{DeviceKind, MAJOR_MAX, MINOR_MAX, Pair, is_file_name};
-use crate::spec::{List, Pool, Spec, read_list, read_pairs};
+use crate::linux::{DeviceKind, Pair};
+use crate::schema::{Given, Member, members};
+use crate::spec::List;
 use crate::text::Text;
-use crate::value::{Value, members};
-use crate::words::NO_WORDS;
+use crate::words::Words;
 
 /// `resources`. A number that is not given is `None`; 0 is a value.
 #[derive(Clone, Copy)]
@@ -79,6 +78,14 @@ impl Resources<'_> {
     };
 }
 
+impl Resources<'_> {
+    /// The empty object, where it stands in the document.
+    pub(crate) const GIVEN: Self = Self {
+        present: true,
+        ..Self::NONE
+    };
+}
+
 /// One element of `devices`. A `None` means all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceRule {
@@ -92,6 +99,21 @@ pub struct DeviceRule {
     pub minor: Option<u32>,
     /// `access`.
     pub access: DeviceAccess,
+}
+
+impl DeviceRule {
+    /// Forbids everything, as a rule does that says nothing.
+    pub(crate) const ALL: Self = Self {
+        allow: false,
+        kind: None,
+        major: None,
+        minor: None,
+        access: DeviceAccess {
+            read: true,
+            write: true,
+            mknod: true,
+        },
+    };
 }
 
 /// `access` of a device rule.
@@ -183,6 +205,15 @@ pub struct WeightDevice {
     pub leaf_weight: Option<u16>,
 }
 
+impl WeightDevice {
+    pub(crate) const EMPTY: Self = Self {
+        major: 0,
+        minor: 0,
+        weight: None,
+        leaf_weight: None,
+    };
+}
+
 /// One element of the four throttle lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThrottleDevice {
@@ -194,6 +225,14 @@ pub struct ThrottleDevice {
     pub rate: u64,
 }
 
+impl ThrottleDevice {
+    pub(crate) const EMPTY: Self = Self {
+        major: 0,
+        minor: 0,
+        rate: 0,
+    };
+}
+
 /// One element of `hugepageLimits`.
 #[derive(Clone, Copy, Debug)]
 pub struct HugepageLimit<'a> {
@@ -203,6 +242,15 @@ pub struct HugepageLimit<'a> {
     pub limit: u64,
 }
 
+impl<'a> HugepageLimit<'a> {
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            page_size: blank,
+            limit: 0,
+        }
+    }
+}
+
 /// One element of `network.priorities`.
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkPriority<'a> {
@@ -210,6 +258,15 @@ pub struct NetworkPriority<'a> {
     pub name: Text<'a>,
     /// `priority`.
     pub priority: u32,
+}
+
+impl<'a> NetworkPriority<'a> {
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            name: blank,
+            priority: 0,
+        }
+    }
 }
 
 /// One member of `rdma`.
@@ -223,250 +280,187 @@ pub struct RdmaLimit<'a> {
     pub hca_objects: Option<u32>,
 }
 
-/// Reads `resources`.
-pub(crate) fn read_resources<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
-    spec.linux.resources = Resources {
-        present: true,
-        ..Resources::NONE
-    };
-    members!(value, {
-        "devices" => spec.linux.resources.devices = read_list(value, spec, read_device_rule)?,
-        "memory" => read_memory(value, &mut spec.linux.resources.memory)?,
-        "cpu" => read_cpu(value, &mut spec.linux.resources.cpu)?,
-        "pids" => read_pids_limit(value, &mut spec.linux.resources.pids_limit)?,
-        "blockIO" => read_block_io(value, spec)?,
-        "hugepageLimits" => spec.linux.resources.hugepage_limits = read_list(value, spec, read_hugepage_limit)?,
-        "network" => read_network(value, spec)?,
-        "rdma" => spec.linux.resources.rdma = read_rdma(value, spec)?,
-        "unified" => spec.linux.resources.unified = read_pairs(value, spec, check_unified_file)?,
-    })
-}
-
-fn read_device_rule<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<DeviceRule> {
-    let access = DeviceAccess {
-        read: true,
-        write: true,
-        mknod: true,
-    };
-    let rule = &mut DeviceRule {
-        allow: false,
-        kind: None,
-        major: None,
-        minor: None,
-        access,
-    };
-    members!(value, rule, {
-        "allow" => value.boolean_into(&mut rule.allow)?,
-        "type" => {
-            rule.kind = match value.word()? {
-                "" | "a" => None,
-                "c" => Some(DeviceKind::Character),
-                "b" => Some(DeviceKind::Block),
-                _ => return Err(value.refuse("unknown device type ")),
-            }
-        },
-        "major" => rule.major = u32::try_from(value.between(-1, MAJOR_MAX)?).ok(),
-        "minor" => rule.minor = u32::try_from(value.between(-1, MINOR_MAX)?).ok(),
-        "access" => rule.access = read_access(value)?,
-    })?;
-    Ok(*rule)
-}
-
-fn read_access<'a>(value: &mut Value<'_, 'a>) -> Read<DeviceAccess> {
-    let letters = match value.word()? {
-        // As if it were absent, which means all of them.
-        "" => "rwm",
-        letters => letters,
-    };
-    let mut access = DeviceAccess::default();
-    for letter in letters.bytes() {
-        let kind = match letter {
-            b'r' => &mut access.read,
-            b'w' => &mut access.write,
-            b'm' => &mut access.mknod,
-            _ => return Err(value.refuse("unknown access ")),
-        };
-        if *kind {
-            return Err(value.refuse("the same letter twice: "));
+impl<'a> RdmaLimit<'a> {
+    pub(crate) const fn new(blank: Text<'a>) -> Self {
+        Self {
+            device: blank,
+            hca_handles: None,
+            hca_objects: None,
         }
-        *kind = true;
     }
-    Ok(access)
 }
 
-fn read_memory(value: &mut Value<'_, '_>, memory: &mut Memory) -> Read<()> {
-    members!(value, memory, {
-        "limit" => read_bytes(value, &mut memory.limit)?,
-        "reservation" => read_bytes(value, &mut memory.reservation)?,
-        "swap" => read_bytes(value, &mut memory.swap)?,
-        "kernel" => read_bytes(value, &mut memory.kernel)?,
-        "kernelTCP" => read_bytes(value, &mut memory.kernel_tcp)?,
-        "swappiness" => {
-            memory.swappiness = match value.unsigned()? {
-                // The -1 of old clients, which stands for the default.
-                u64::MAX => None,
-                101.. => return Err(value.out_of_range()),
-                swappiness => Some(swappiness),
-            }
+members! {
+    const RESOURCES, fn store_resources(resources: Resources<'a>, given) {
+        "devices": List(Object::DeviceRule) => resources.devices = given.list(),
+        "memory": Object(Object::Memory) => {},
+        "cpu": Object(Object::Cpu) => {},
+        "pids": Object(Object::Pids) => {},
+        "blockIO": Object(Object::BlockIo) => {},
+        "hugepageLimits": List(Object::HugepageLimit) => resources.hugepage_limits = given.list(),
+        "network": Object(Object::Network) => {},
+        "rdma": Map(Object::RdmaLimit) => resources.rdma = given.list(),
+        "unified": Pairs(Rule::UnifiedFile) => resources.unified = given.list(),
+    }
+}
+
+/// The words of `type` of a device rule. The last means all of them.
+pub(crate) const RULE_DEVICE_KINDS: Words = Words::new("c b a ");
+
+members! {
+    const DEVICE_RULE, fn store_device_rule(rule: DeviceRule, given) {
+        "allow": Boolean => rule.allow = given.flag(),
+        "type": OptionalWord(Vocabulary::RuleDevice) => {
+            rule.kind = match given.number {
+                0 => Some(DeviceKind::Character),
+                1 => Some(DeviceKind::Block),
+                _ => None,
+            };
         },
-        "disableOOMKiller" => value.boolean_into(&mut memory.disable_oom_killer)?,
-        "useHierarchy" => value.boolean_into(&mut memory.use_hierarchy)?,
-        "checkBeforeUpdate" => value.boolean_into(&mut memory.check_before_update)?,
-    })
-}
-
-fn read_bytes(value: &mut Value<'_, '_>, place: &mut Option<i64>) -> Read<()> {
-    *place = Some(value.between(-1, i64::MAX)?);
-    Ok(())
-}
-
-fn read_cpu<'a>(value: &mut Value<'_, 'a>, cpu: &mut Cpu<'a>) -> Read<()> {
-    members!(value, cpu, {
-        "shares" => value.unsigned_into(&mut cpu.shares)?,
-        "quota" => value.signed_into(&mut cpu.quota)?,
-        "burst" => value.unsigned_into(&mut cpu.burst)?,
-        "period" => value.unsigned_into(&mut cpu.period)?,
-        "realtimeRuntime" => value.signed_into(&mut cpu.realtime_runtime)?,
-        "realtimePeriod" => value.unsigned_into(&mut cpu.realtime_period)?,
-        "cpus" => value.text_into(&mut cpu.cpus)?,
-        "mems" => value.text_into(&mut cpu.mems)?,
-        "idle" => cpu.idle = Some(value.between(0, 1)?),
-    })
-}
-
-fn read_pids_limit(value: &mut Value<'_, '_>, limit: &mut Option<i64>) -> Read<()> {
-    members!(value, {
-        "limit" => value.signed_into(limit)?,
-    })
-}
-
-fn read_block_io<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
-    members!(value, {
-        "weight" => value.unsigned_16_into(&mut spec.linux.resources.block_io.weight)?,
-        "leafWeight" => value.unsigned_16_into(&mut spec.linux.resources.block_io.leaf_weight)?,
-        "weightDevice" => spec.linux.resources.block_io.weight_devices = read_list(value, spec, read_weight_device)?,
-        "throttleReadBpsDevice" => spec.linux.resources.block_io.throttle_read_bps = read_list(value, spec, read_throttle_device)?,
-        "throttleWriteBpsDevice" => spec.linux.resources.block_io.throttle_write_bps = read_list(value, spec, read_throttle_device)?,
-        "throttleReadIOPSDevice" => spec.linux.resources.block_io.throttle_read_iops = read_list(value, spec, read_throttle_device)?,
-        "throttleWriteIOPSDevice" => spec.linux.resources.block_io.throttle_write_iops = read_list(value, spec, read_throttle_device)?,
-    })
-}
-
-/// What all elements of the lists of `blockIO` can have.
-#[derive(Clone, Copy, Default)]
-struct BlockDevice {
-    major: Option<u32>,
-    minor: Option<u32>,
-    rate: Option<u64>,
-    weight: Option<u16>,
-    leaf_weight: Option<u16>,
-}
-
-fn read_block_device<'a>(value: &mut Value<'_, 'a>) -> Read<BlockDevice> {
-    let device = &mut BlockDevice::default();
-    members!(value, device, {
-        "major" => device.major = Some(value.between(0, MAJOR_MAX)? as u32),
-        "minor" => device.minor = Some(value.between(0, MINOR_MAX)? as u32),
-        "rate" => value.unsigned_into(&mut device.rate)?,
-        "weight" => value.unsigned_16_into(&mut device.weight)?,
-        "leafWeight" => value.unsigned_16_into(&mut device.leaf_weight)?,
-    })?;
-    value.require("major", device.major)?;
-    value.require("minor", device.minor)?;
-    Ok(*device)
-}
-
-fn read_weight_device<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<WeightDevice> {
-    let BlockDevice {
-        major,
-        minor,
-        weight,
-        leaf_weight,
-        ..
-    } = read_block_device(value)?;
-    Ok(WeightDevice {
-        major: major.unwrap_or_default(),
-        minor: minor.unwrap_or_default(),
-        weight,
-        leaf_weight,
-    })
-}
-
-fn read_throttle_device<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<ThrottleDevice> {
-    let BlockDevice { major, minor, rate, .. } = read_block_device(value)?;
-    let rate = value.require("rate", rate)?;
-    Ok(ThrottleDevice {
-        major: major.unwrap_or_default(),
-        minor: minor.unwrap_or_default(),
-        rate,
-    })
-}
-
-fn read_hugepage_limit<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<HugepageLimit<'a>> {
-    let (mut page_size, mut limit) = (None, None);
-    members!(value, {
-        "pageSize" => {
-            let size = value.text()?;
-            if !is_page_size(size.as_str()) {
-                return Err(value.refuse("not a page size such as \"2MB\": "));
-            }
-            page_size = Some(size);
+        "major": Integer(Range::AnyMajor) => rule.major = u32::try_from(given.number).ok(),
+        "minor": Integer(Range::AnyMinor) => rule.minor = u32::try_from(given.number).ok(),
+        "access": Access => rule.access = DeviceAccess {
+            read: given.number & 1 != 0,
+            write: given.number & 2 != 0,
+            mknod: given.number & 4 != 0,
         },
-        "limit" => value.unsigned_into(&mut limit)?,
-    })?;
-    Ok(HugepageLimit {
-        page_size: value.require("pageSize", page_size)?,
-        limit: value.require("limit", limit)?,
-    })
+    }
+}
+
+/// The letters of `access`, one bit for each of `rwm`, or what is wrong with them.
+pub(crate) fn device_access(letters: &str) -> Result<u64, &'static str> {
+    if letters.is_empty() {
+        // As if it were absent, which means all of them.
+        return Ok(7);
+    }
+    let mut bits = 0;
+    for letter in letters.bytes() {
+        let bit = match letter {
+            b'r' => 1,
+            b'w' => 2,
+            b'm' => 4,
+            _ => return Err("unknown access "),
+        };
+        if bits & bit != 0 {
+            return Err("the same letter twice: ");
+        }
+        bits |= bit;
+    }
+    Ok(bits)
+}
+
+members! {
+    const MEMORY, fn store_memory(memory: Memory, given) {
+        "limit": Integer(Range::Bytes) => memory.limit = Some(given.number as i64),
+        "reservation": Integer(Range::Bytes) => memory.reservation = Some(given.number as i64),
+        "swap": Integer(Range::Bytes) => memory.swap = Some(given.number as i64),
+        "kernel": Integer(Range::Bytes) => memory.kernel = Some(given.number as i64),
+        "kernelTCP": Integer(Range::Bytes) => memory.kernel_tcp = Some(given.number as i64),
+        "swappiness": Integer(Range::Swappiness) =>
+            memory.swappiness = (given.number != u64::MAX).then_some(given.number),
+        "disableOOMKiller": Boolean => memory.disable_oom_killer = given.flag(),
+        "useHierarchy": Boolean => memory.use_hierarchy = given.flag(),
+        "checkBeforeUpdate": Boolean => memory.check_before_update = given.flag(),
+    }
+}
+
+members! {
+    const CPU, fn store_cpu(cpu: Cpu<'a>, given) {
+        "shares": Integer(Range::Unsigned64) => cpu.shares = Some(given.number),
+        "quota": Integer(Range::Signed64) => cpu.quota = Some(given.number as i64),
+        "burst": Integer(Range::Unsigned64) => cpu.burst = Some(given.number),
+        "period": Integer(Range::Unsigned64) => cpu.period = Some(given.number),
+        "realtimeRuntime": Integer(Range::Signed64) => cpu.realtime_runtime = Some(given.number as i64),
+        "realtimePeriod": Integer(Range::Unsigned64) => cpu.realtime_period = Some(given.number),
+        "cpus": Text(Rule::Optional) => cpu.cpus = given.optional_text,
+        "mems": Text(Rule::Optional) => cpu.mems = given.optional_text,
+        "idle": Integer(Range::Idle) => cpu.idle = Some(given.number as i64),
+    }
+}
+
+members! {
+    const PIDS, fn store_pids(resources: Resources<'a>, given) {
+        "limit": Integer(Range::Signed64) => resources.pids_limit = Some(given.number as i64),
+    }
+}
+
+members! {
+    const BLOCK_IO, fn store_block_io(io: BlockIo, given) {
+        "weight": Integer(Range::Unsigned16) => io.weight = Some(given.number as u16),
+        "leafWeight": Integer(Range::Unsigned16) => io.leaf_weight = Some(given.number as u16),
+        "weightDevice": List(Object::WeightDevice) => io.weight_devices = given.list(),
+        "throttleReadBpsDevice": List(Object::ThrottleDevice) => io.throttle_read_bps = given.list(),
+        "throttleWriteBpsDevice": List(Object::ThrottleDevice) => io.throttle_write_bps = given.list(),
+        "throttleReadIOPSDevice": List(Object::ThrottleDevice) => io.throttle_read_iops = given.list(),
+        "throttleWriteIOPSDevice": List(Object::ThrottleDevice) => io.throttle_write_iops = given.list(),
+    }
+}
+
+// What the lists of `blockIO` have as elements is one object to the specification, with members that are for some of them.
+members! {
+    const WEIGHT_DEVICE, fn store_weight_device(device: WeightDevice, given) {
+        "major": Integer(Range::Major), required => device.major = given.number as u32,
+        "minor": Integer(Range::Minor), required => device.minor = given.number as u32,
+        "rate": Integer(Range::Unsigned64) => {},
+        "weight": Integer(Range::Unsigned16) => device.weight = Some(given.number as u16),
+        "leafWeight": Integer(Range::Unsigned16) => device.leaf_weight = Some(given.number as u16),
+    }
+}
+
+members! {
+    const THROTTLE_DEVICE, fn store_throttle_device(device: ThrottleDevice, given) {
+        "major": Integer(Range::Major), required => device.major = given.number as u32,
+        "minor": Integer(Range::Minor), required => device.minor = given.number as u32,
+        "rate": Integer(Range::Unsigned64), required => device.rate = given.number,
+        "weight": Integer(Range::Unsigned16) => {},
+        "leafWeight": Integer(Range::Unsigned16) => {},
+    }
+}
+
+members! {
+    const HUGEPAGE_LIMIT, fn store_hugepage_limit(limit: HugepageLimit<'a>, given) {
+        "pageSize": Text(Rule::PageSize), required => limit.page_size = given.text,
+        "limit": Integer(Range::Unsigned64), required => limit.limit = given.number,
+    }
 }
 
 /// A number and its unit, as the kernel spells them in the names of its files.
-fn is_page_size(size: &str) -> bool {
-    let number = ["KB", "MB", "GB"]
-        .iter()
-        .find_map(|unit| size.strip_suffix(unit))
-        .unwrap_or_default();
-    !number.is_empty() && !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit())
+pub(crate) fn is_page_size(size: &str) -> bool {
+    match size.as_bytes() {
+        [b'1'..=b'9', digits @ .., b'K' | b'M' | b'G', b'B'] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
-fn read_network<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
-    members!(value, {
-        "classID" => value.unsigned_32_into(&mut spec.linux.resources.network_class_id)?,
-        "priorities" => spec.linux.resources.network_priorities = read_list(value, spec, read_network_priority)?,
-    })
+members! {
+    const NETWORK, fn store_network(resources: Resources<'a>, given) {
+        "classID": Integer(Range::Unsigned32) => resources.network_class_id = Some(given.number as u32),
+        "priorities": List(Object::NetworkPriority) => resources.network_priorities = given.list(),
+    }
 }
 
-fn read_network_priority<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<NetworkPriority<'a>> {
-    let (mut interface, mut priority) = (None, None);
-    members!(value, {
-        "name" => interface = Some(value.some_text()?),
-        "priority" => value.unsigned_32_into(&mut priority)?,
-    })?;
-    Ok(NetworkPriority {
-        name: value.require("name", interface)?,
-        priority: value.require("priority", priority)?,
-    })
+members! {
+    const NETWORK_PRIORITY, fn store_network_priority(priority: NetworkPriority<'a>, given) {
+        "name": Text(Rule::NotEmpty), required => priority.name = given.text,
+        "priority": Integer(Range::Unsigned32), required => priority.priority = given.number as u32,
+    }
 }
 
-fn read_rdma<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<List<RdmaLimit<'a>>> {
-    let start = spec.rdma_limits.len();
-    value.object(NO_WORDS, |_, device, value| {
-        let mut limit = RdmaLimit {
-            device: value.keep(&[device])?,
-            hca_handles: None,
-            hca_objects: None,
-        };
-        members!(value, {
-            "hcaHandles" => value.unsigned_32_into(&mut limit.hca_handles)?,
-            "hcaObjects" => value.unsigned_32_into(&mut limit.hca_objects)?,
-        })?;
-        limit.push(value, spec)
-    })?;
-    Ok(RdmaLimit::list_from(start, spec))
+members! {
+    const RDMA_MEMBERS, fn store_rdma_member(limit: RdmaLimit<'a>, given) {
+        "hcaHandles": Integer(Range::Unsigned32) => limit.hca_handles = Some(given.number as u32),
+        "hcaObjects": Integer(Range::Unsigned32) => limit.hca_objects = Some(given.number as u32),
+    }
 }
+pub(crate) const RDMA_LIMIT: &[Member] = RDMA_MEMBERS;
+/// The number of no member: the name of the device.
+pub(crate) const RDMA_DEVICE: usize = RDMA_LIMIT.len();
 
-fn check_unified_file(name: &str) -> Option<&'static str> {
-    (!is_file_name(name)).then_some("must be a plain file name")
+pub(crate) fn store_rdma_limit<'a>(limit: &mut RdmaLimit<'a>, member: usize, given: &Given<'a>) {
+    if member == RDMA_DEVICE {
+        limit.device = given.text;
+    }
+    store_rdma_member(limit, member, given);
 }
 
 #[cfg(test)]

@@ -9,10 +9,9 @@ pub use compile::{Error, Scratch, compile};
 pub use program::{Filter, Instruction};
 pub use syscalls::Machine;
 
-use crate::json::Read;
-use crate::spec::{List, Present, Spec, read_list, read_texts};
+use crate::schema::{Wrong, members};
+use crate::spec::{List, Present};
 use crate::text::Text;
-use crate::value::{Value, members};
 use crate::words::Words;
 
 /// `seccomp`.
@@ -102,31 +101,13 @@ pub enum Operator {
 }
 
 /// `SCMP_ARCH_` names, by the bit that stands for each in [`Seccomp::architectures`].
-pub const ARCHITECTURE_NAMES: [&str; 23] = [
-    "SCMP_ARCH_X86",
-    "SCMP_ARCH_X86_64",
-    "SCMP_ARCH_X32",
-    "SCMP_ARCH_ARM",
-    "SCMP_ARCH_AARCH64",
-    "SCMP_ARCH_MIPS",
-    "SCMP_ARCH_MIPS64",
-    "SCMP_ARCH_MIPS64N32",
-    "SCMP_ARCH_MIPSEL",
-    "SCMP_ARCH_MIPSEL64",
-    "SCMP_ARCH_MIPSEL64N32",
-    "SCMP_ARCH_PPC",
-    "SCMP_ARCH_PPC64",
-    "SCMP_ARCH_PPC64LE",
-    "SCMP_ARCH_S390",
-    "SCMP_ARCH_S390X",
-    "SCMP_ARCH_PARISC",
-    "SCMP_ARCH_PARISC64",
-    "SCMP_ARCH_RISCV64",
-    "SCMP_ARCH_LOONGARCH64",
-    "SCMP_ARCH_M68K",
-    "SCMP_ARCH_SH",
-    "SCMP_ARCH_SHEB",
-];
+pub const ARCHITECTURE_NAMES: Words = Words::new(concat!(
+    "SCMP_ARCH_X86 SCMP_ARCH_X86_64 SCMP_ARCH_X32 SCMP_ARCH_ARM SCMP_ARCH_AARCH64 SCMP_ARCH_MIPS ",
+    "SCMP_ARCH_MIPS64 SCMP_ARCH_MIPS64N32 SCMP_ARCH_MIPSEL SCMP_ARCH_MIPSEL64 SCMP_ARCH_MIPSEL64N32 ",
+    "SCMP_ARCH_PPC SCMP_ARCH_PPC64 SCMP_ARCH_PPC64LE SCMP_ARCH_S390 SCMP_ARCH_S390X SCMP_ARCH_PARISC ",
+    "SCMP_ARCH_PARISC64 SCMP_ARCH_RISCV64 SCMP_ARCH_LOONGARCH64 SCMP_ARCH_M68K SCMP_ARCH_SH ",
+    "SCMP_ARCH_SHEB ",
+));
 
 /// The names of the actions.
 pub const ACTIONS: Words = Words::new(concat!(
@@ -174,12 +155,62 @@ fn filter_flags(set: u32) -> u32 {
 }
 
 /// The number that goes with an action has 16 bits (`SECCOMP_RET_DATA`).
-const ERRNO_MAX: i64 = 0xffff;
+pub(crate) const ERRNO_MAX: i64 = 0xffff;
 
-/// Reads `seccomp`.
-pub(crate) fn read_seccomp<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Seccomp<'a>> {
-    let mut default_action = None;
-    let seccomp = &mut Seccomp {
+members! {
+    const SECCOMP, fn store_seccomp(seccomp: Seccomp<'a>, given) {
+        "defaultAction": Word(Vocabulary::Action), required => seccomp.default_action = action(given.number),
+        "defaultErrnoRet": Integer(Range::Errno) => seccomp.default_errno = Some(given.number as u32),
+        "architectures": Words(Vocabulary::Architecture) => seccomp.architectures = given.number as u32,
+        "flags": Words(Vocabulary::FilterFlag) => seccomp.flags = filter_flags(given.number as u32),
+        "listenerPath": Text(Rule::OptionalAbsolute) => seccomp.listener_path = given.optional_text,
+        "listenerMetadata": Text(Rule::Optional) => seccomp.listener_metadata = given.optional_text,
+        "syscalls": List(Object::SeccompRule) => seccomp.rules = given.list(),
+    }
+}
+
+members! {
+    const RULE, fn store_rule(rule: Rule<'a>, given) {
+        "names": Texts(Rule::Any) => rule.names = given.list(),
+        "action": Word(Vocabulary::Action), required => rule.action = action(given.number),
+        "errnoRet": Integer(Range::Errno) => rule.errno = Some(given.number as u32),
+        "args": List(Object::SeccompArgument) => rule.arguments = given.list(),
+    }
+}
+
+members! {
+    const ARGUMENT, fn store_argument(argument: Argument, given) {
+        "index": Integer(Range::Argument), required => argument.index = given.number as u8,
+        "value": Integer(Range::Unsigned64), required => argument.value = given.number,
+        "valueTwo": Integer(Range::Unsigned64) => argument.value_two = given.number,
+        "op": Word(Vocabulary::Operator), required => {
+            if let Some(operator) = OPERATORS_MEANT.get(given.number as usize) {
+                argument.operator = *operator;
+            }
+        },
+    }
+}
+
+/// What the word at a place in [`ACTIONS`] stands for. There is one for each.
+fn action(place: u64) -> Action {
+    ACTIONS_MEANT
+        .get(place as usize)
+        .copied()
+        .unwrap_or(Action::KillProcess)
+}
+
+impl Action {
+    /// What is `wrong` if there is a number that goes with it.
+    fn check_errno(self, errno: Option<u32>, wrong: Wrong) -> Result<(), Wrong> {
+        if errno.is_some() && !matches!(self, Self::Errno | Self::Trace) {
+            return Err(wrong);
+        }
+        Ok(())
+    }
+}
+
+impl Seccomp<'_> {
+    pub(crate) const EMPTY: Self = Self {
         default_action: Action::KillThread,
         default_errno: None,
         architectures: 0,
@@ -189,86 +220,35 @@ pub(crate) fn read_seccomp<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -
         rules: List::EMPTY,
         _present: Present::Yes,
     };
-    members!(value, seccomp, {
-        "defaultAction" => default_action = Some(read_action(value)?),
-        "defaultErrnoRet" => seccomp.default_errno = Some(value.between(0, ERRNO_MAX)? as u32),
-        "architectures" => seccomp.architectures = read_architectures(value)?,
-        "flags" => seccomp.flags = filter_flags(value.any_of(FLAGS, "unknown flag ")?),
-        "listenerPath" => seccomp.listener_path = value.optional_absolute_path()?,
-        "listenerMetadata" => value.text_into(&mut seccomp.listener_metadata)?,
-        "syscalls" => seccomp.rules = read_list(value, spec, read_rule)?,
-    })?;
-    seccomp.default_action = value.require("defaultAction", default_action)?;
-    if seccomp.default_errno.is_some() && !seccomp.default_action.takes_errno() {
-        return Err(value.refuse_member("defaultErrnoRet", ERRNO_WITHOUT_USE));
-    }
-    Ok(*seccomp)
-}
 
-const ERRNO_WITHOUT_USE: &str = "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number";
-
-impl Action {
-    fn takes_errno(self) -> bool {
-        matches!(self, Self::Errno | Self::Trace)
+    pub(crate) fn close(&self) -> Result<(), Wrong> {
+        self.default_action.check_errno(self.default_errno, Wrong::DefaultErrno)
     }
 }
 
-fn read_action(value: &mut Value<'_, '_>) -> Read<Action> {
-    let action = value.one_of(ACTIONS, "unknown action ")?;
-    // The table has one for each word.
-    Ok(ACTIONS_MEANT.get(action).copied().unwrap_or(Action::KillProcess))
-}
+impl Rule<'_> {
+    pub(crate) const EMPTY: Self = Self {
+        names: List::EMPTY,
+        action: Action::KillThread,
+        errno: None,
+        arguments: List::EMPTY,
+    };
 
-fn read_architectures<'a>(value: &mut Value<'_, 'a>) -> Read<u32> {
-    let mut architectures = 0;
-    value.array(|_, _, value| {
-        let word = value.word()?;
-        match ARCHITECTURE_NAMES.iter().position(|known| *known == word) {
-            Some(number) => architectures |= 1 << number,
-            None => return Err(value.refuse("unknown architecture ")),
+    pub(crate) fn close(&self) -> Result<(), Wrong> {
+        if self.names.is_empty() {
+            return Err(Wrong::NoNames);
         }
-        Ok(())
-    })?;
-    Ok(architectures)
+        self.action.check_errno(self.errno, Wrong::Errno)
+    }
 }
 
-fn read_rule<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<Rule<'a>> {
-    let (mut names, mut arguments, mut action, mut errno) = (List::EMPTY, List::EMPTY, None, None);
-    members!(value, {
-        "names" => names = read_texts(value, spec)?,
-        "action" => action = Some(read_action(value)?),
-        "errnoRet" => errno = Some(value.between(0, ERRNO_MAX)? as u32),
-        "args" => arguments = read_list(value, spec, read_argument)?,
-    })?;
-    let action = value.require("action", action)?;
-    if names.is_empty() {
-        return Err(value.refuse_member("names", "must name a system call"));
-    }
-    if errno.is_some() && !action.takes_errno() {
-        return Err(value.refuse_member("errnoRet", ERRNO_WITHOUT_USE));
-    }
-    Ok(Rule {
-        names,
-        action,
-        errno,
-        arguments,
-    })
-}
-
-fn read_argument<'a>(value: &mut Value<'_, 'a>, _: &mut Spec<'a>) -> Read<Argument> {
-    let (mut index, mut operand, mut value_two, mut operator) = (None, None, 0, None);
-    members!(value, {
-        "index" => index = Some(value.between(0, 5)? as u8),
-        "value" => value.unsigned_into(&mut operand)?,
-        "valueTwo" => value_two = value.unsigned()?,
-        "op" => operator = OPERATORS_MEANT.get(value.one_of(OPERATORS, "unknown operator ")?).copied(),
-    })?;
-    Ok(Argument {
-        index: value.require("index", index)?,
-        value: value.require("value", operand)?,
-        value_two,
-        operator: value.require("op", operator)?,
-    })
+impl Argument {
+    pub(crate) const EMPTY: Self = Self {
+        index: 0,
+        value: 0,
+        value_two: 0,
+        operator: Operator::Equal,
+    };
 }
 
 #[cfg(test)]

@@ -2,20 +2,21 @@
 
 use core::marker::PhantomData;
 
-use heapless::{Vec, VecView};
+use heapless::Vec;
 use static_assertions::const_assert;
 
-use crate::hooks::{Hook, Hooks, read_hooks};
-use crate::json::Read;
+use crate::hooks::{Hook, Hooks};
 use crate::limits::*;
-use crate::linux::{Device, IdMapping, Linux, Pair, read_linux};
-use crate::mounts::{Mount, read_mounts};
-use crate::process::{Process, read_process};
-use crate::resources::{DeviceRule, HugepageLimit, NetworkPriority, RdmaLimit, ThrottleDevice, WeightDevice};
-use crate::seccomp::{Argument, Rule};
+use crate::linux::{Device, IdMapping, Linux, Pair, TimeOffset};
+use crate::mounts::{Mount, MountPlan};
+use crate::process::Process;
+use crate::resources::{
+    DeviceRule, HugepageLimit, NetworkPriority, RdmaLimit, Resources, ThrottleDevice, WeightDevice,
+};
+use crate::schema::{Given, Object, Target, Wrong, members, push};
+use crate::seccomp::{Argument, Rule, Seccomp};
 use crate::text::Text;
-use crate::value::{Value, members};
-use crate::words::NO_WORDS;
+use crate::{hooks, linux, mounts, resources, seccomp};
 
 /// A list of `T` inside one of the pools of [`Spec`]: where it starts and how long it is. All zero is the empty list.
 pub struct List<T> {
@@ -244,100 +245,216 @@ impl Default for Spec<'_> {
     }
 }
 
-/// A pool that can be filled.
-pub(crate) trait Pool<'a>: Pooled<'a> {
-    /// The pool and the name of its limit.
-    fn pool_mut<'s>(spec: &'s mut Spec<'a>) -> (&'s mut VecView<Self>, &'static str);
-
-    /// Appends to the pool what one array element or object member says.
-    fn push(self, value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
-        let (pool, name) = Self::pool_mut(spec);
-        pool.push(self)
-            .map_err(|_| value.refuse_as_too_many(name, pool.capacity()))
-    }
-
-    /// The list from `start` to the end of the pool.
-    fn list_from(start: usize, spec: &mut Spec<'a>) -> List<Self> {
-        // No pool has more elements than a `u16` counts; see the assertions below.
-        List::new(start as u16, (Self::pool(spec).len() - start) as u16)
+members! {
+    const CONFIG, fn store_config(spec: Spec<'a>, given) {
+        "ociVersion": Text(Rule::Version), required => spec.oci_version = Some(given.text),
+        "root": Object(Object::Root), required => {},
+        "process": Object(Object::Process) => {},
+        "hostname": Text(Rule::Hostname) => spec.hostname = given.optional_text,
+        "domainname": Text(Rule::Hostname) => spec.domainname = given.optional_text,
+        "mounts": List(Object::Mount) => {},
+        "hooks": Object(Object::Hooks) => {},
+        "annotations": Pairs(Rule::Annotation) => spec.annotations = given.list(),
+        "linux": Object(Object::Linux) => {},
     }
 }
 
-/// Reads an array into the pool of its elements.
-pub(crate) fn read_list<'a, T: Pool<'a>>(
-    value: &mut Value<'_, 'a>,
-    spec: &mut Spec<'a>,
-    read: fn(&mut Value<'_, 'a>, &mut Spec<'a>) -> Read<T>,
-) -> Read<List<T>> {
-    let start = T::pool(spec).len();
-    value.array(|_, _, value| read(value, spec)?.push(value, spec))?;
-    Ok(T::list_from(start, spec))
+members! {
+    const ROOT, fn store_root(root: Root<'a>, given) {
+        "path": Text(Rule::NotEmpty), required => root.path = given.text,
+        "readonly": Boolean => root.readonly = given.flag(),
+    }
 }
 
-/// Reads an array of strings.
-pub(crate) fn read_texts<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<List<Text<'a>>> {
-    read_list(value, spec, |value, _| value.text())
-}
-
-/// Reads an array of paths from `/`.
-pub(crate) fn read_absolute_paths<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<List<Text<'a>>> {
-    read_list(value, spec, |value, _| value.absolute_path())
-}
-
-/// Reads an object whose members are all strings; `check` may find something wrong with a name.
-pub(crate) fn read_pairs<'a>(
-    value: &mut Value<'_, 'a>,
-    spec: &mut Spec<'a>,
-    check: fn(&str) -> Option<&'static str>,
-) -> Read<List<Pair<'a>>> {
-    let start = spec.pairs.len();
-    value.object(NO_WORDS, |_, key, value| {
-        if let Some(rule) = check(key) {
-            return Err(value.refuse(rule));
+impl<'a> Target<'a> for Spec<'a> {
+    fn open(&mut self, object: Object, blank: Text<'a>) -> Result<(), Object> {
+        match object {
+            Object::Root => {
+                self.root = Some(Root {
+                    path: blank,
+                    readonly: false,
+                    _present: Present::Yes,
+                });
+            }
+            Object::Process => self.process = Some(Process::new(blank)),
+            Object::Hooks => self.hooks = Hooks::NONE,
+            Object::Monotonic => self.linux.time_offsets.monotonic = Some(TimeOffset::default()),
+            Object::Boottime => self.linux.time_offsets.boottime = Some(TimeOffset::default()),
+            Object::IntelRdt => self.linux.intel_rdt = Some(linux::IntelRdt::EMPTY),
+            Object::MemoryPolicy => self.linux.memory_policy = Some(linux::MemoryPolicy::EMPTY),
+            Object::Personality => self.linux.personality = Some(linux::Personality { domain: 0 }),
+            Object::Resources => self.linux.resources = Resources::GIVEN,
+            Object::Seccomp => self.linux.seccomp = Some(Seccomp::EMPTY),
+            Object::Mount => return push(&mut self.mounts, Mount::new(blank), object),
+            Object::Namespace => {
+                return push(&mut self.linux.namespaces, linux::Namespace::EMPTY, object);
+            }
+            Object::Text => return push(&mut self.texts, blank, object),
+            Object::Id => return push(&mut self.ids, 0, object),
+            Object::IdMapping => return push(&mut self.id_mappings, IdMapping::EMPTY, object),
+            Object::Hook => return push(&mut self.hook_entries, Hook::new(blank), object),
+            Object::Device => return push(&mut self.devices, Device::new(blank), object),
+            Object::DeviceRule => return push(&mut self.device_rules, DeviceRule::ALL, object),
+            Object::WeightDevice => {
+                return push(&mut self.weight_devices, WeightDevice::EMPTY, object);
+            }
+            Object::ThrottleDevice => {
+                return push(&mut self.throttle_devices, ThrottleDevice::EMPTY, object);
+            }
+            Object::HugepageLimit => {
+                return push(&mut self.hugepage_limits, HugepageLimit::new(blank), object);
+            }
+            Object::RdmaLimit => return push(&mut self.rdma_limits, RdmaLimit::new(blank), object),
+            Object::NetworkPriority => {
+                return push(&mut self.network_priorities, NetworkPriority::new(blank), object);
+            }
+            Object::SeccompRule => return push(&mut self.seccomp_rules, Rule::EMPTY, object),
+            Object::SeccompArgument => {
+                return push(&mut self.seccomp_arguments, Argument::EMPTY, object);
+            }
+            _ => {
+                if let Some(process) = &mut self.process {
+                    return process.open(object);
+                }
+            }
         }
-        let pair = Pair {
-            key: value.keep(&[key])?,
-            value: value.text()?,
-        };
-        push_pair(pair, start, value, spec)
-    })?;
-    Ok(Pair::list_from(start, spec))
-}
-
-/// Appends a member to the pairs from `start` on. A name that is there already takes the new value, as it does in Go.
-pub(crate) fn push_pair<'a>(pair: Pair<'a>, start: usize, value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
-    let before = spec.pairs.get_mut(start..).unwrap_or_default();
-    match before.iter_mut().find(|before| before.key == pair.key) {
-        Some(before) => {
-            *before = pair;
-            Ok(())
-        }
-        None => pair.push(value, spec),
+        Ok(())
     }
-}
 
-/// Reads config.json.
-pub(crate) fn read_config<'a>(value: &mut Value<'_, 'a>, spec: &mut Spec<'a>) -> Read<()> {
-    members!(value, {
-        "ociVersion" => spec.oci_version = Some(read_version(value)?),
-        "root" => spec.root = Some(read_root(value)?),
-        "process" => spec.process = Some(read_process(value, spec)?),
-        "hostname" => spec.hostname = read_hostname(value)?,
-        "domainname" => spec.domainname = read_hostname(value)?,
-        "mounts" => read_mounts(value, spec)?,
-        "hooks" => spec.hooks = read_hooks(value, spec)?,
-        "annotations" => spec.annotations = read_pairs(value, spec, check_annotation)?,
-        "linux" => read_linux(value, spec)?,
-    })?;
-    value.require("ociVersion", spec.oci_version)?;
-    value.require("root", spec.root.as_ref())?;
-    Ok(())
+    fn start(&mut self, object: Object) -> usize {
+        match object {
+            Object::Text => self.texts.len(),
+            Object::Pair => self.pairs.len(),
+            Object::Id => self.ids.len(),
+            Object::IdMapping => self.id_mappings.len(),
+            Object::Hook => self.hook_entries.len(),
+            Object::Device => self.devices.len(),
+            Object::DeviceRule => self.device_rules.len(),
+            Object::WeightDevice => self.weight_devices.len(),
+            Object::ThrottleDevice => self.throttle_devices.len(),
+            Object::HugepageLimit => self.hugepage_limits.len(),
+            Object::RdmaLimit => self.rdma_limits.len(),
+            Object::NetworkPriority => self.network_priorities.len(),
+            Object::SeccompRule => self.seccomp_rules.len(),
+            Object::SeccompArgument => self.seccomp_arguments.len(),
+            _ => 0,
+        }
+    }
+
+    fn clear(&mut self, object: Object) {
+        match (object, &mut self.process) {
+            (Object::Mount, _) => self.mounts.clear(),
+            (Object::Namespace, _) => self.linux.namespaces.clear(),
+            (Object::Rlimit, Some(process)) => process.rlimits.clear(),
+            _ => {}
+        }
+    }
+
+    fn store(&mut self, object: Object, member: usize, given: &Given<'a>) {
+        // What was opened last is the last of its pool.
+        macro_rules! last {
+            ($pool:expr, $store:path) => {
+                if let [.., last] = $pool.as_mut_slice() {
+                    $store(last, member, given);
+                }
+            };
+        }
+        macro_rules! present {
+            ($place:expr, $store:path) => {
+                if let Some(present) = &mut $place {
+                    $store(present, member, given);
+                }
+            };
+        }
+        let resources = &mut self.linux.resources;
+        match object {
+            Object::Config => store_config(self, member, given),
+            Object::Root => present!(self.root, store_root),
+            Object::Hooks => hooks::store_hooks(&mut self.hooks, member, given),
+            Object::Hook => last!(self.hook_entries, hooks::store_hook),
+            Object::Mount => last!(self.mounts, mounts::store_mount),
+            Object::Linux => linux::store_linux(&mut self.linux, member, given),
+            Object::Namespace => last!(self.linux.namespaces, linux::store_namespace),
+            Object::IdMapping => last!(self.id_mappings, linux::store_id_mapping),
+            Object::Monotonic => present!(self.linux.time_offsets.monotonic, linux::store_time_offset),
+            Object::Boottime => present!(self.linux.time_offsets.boottime, linux::store_time_offset),
+            Object::Device => last!(self.devices, linux::store_device),
+            Object::IntelRdt => present!(self.linux.intel_rdt, linux::store_intel_rdt),
+            Object::MemoryPolicy => present!(self.linux.memory_policy, linux::store_memory_policy),
+            Object::Personality => present!(self.linux.personality, linux::store_personality),
+            Object::Resources => resources::store_resources(resources, member, given),
+            Object::DeviceRule => last!(self.device_rules, resources::store_device_rule),
+            Object::Memory => resources::store_memory(&mut resources.memory, member, given),
+            Object::Cpu => resources::store_cpu(&mut resources.cpu, member, given),
+            Object::Pids => resources::store_pids(resources, member, given),
+            Object::BlockIo => resources::store_block_io(&mut resources.block_io, member, given),
+            Object::WeightDevice => last!(self.weight_devices, resources::store_weight_device),
+            Object::ThrottleDevice => last!(self.throttle_devices, resources::store_throttle_device),
+            Object::HugepageLimit => last!(self.hugepage_limits, resources::store_hugepage_limit),
+            Object::Network => resources::store_network(resources, member, given),
+            Object::NetworkPriority => last!(self.network_priorities, resources::store_network_priority),
+            Object::RdmaLimit => last!(self.rdma_limits, resources::store_rdma_limit),
+            Object::Seccomp => present!(self.linux.seccomp, seccomp::store_seccomp),
+            Object::SeccompRule => last!(self.seccomp_rules, seccomp::store_rule),
+            Object::SeccompArgument => last!(self.seccomp_arguments, seccomp::store_argument),
+            Object::Text => {
+                if let Some(last) = self.texts.last_mut() {
+                    *last = given.text;
+                }
+            }
+            Object::Id => {
+                if let Some(last) = self.ids.last_mut() {
+                    *last = given.number as u32;
+                }
+            }
+            _ => {
+                if let Some(process) = &mut self.process {
+                    process.store(object, member, given);
+                }
+            }
+        }
+    }
+
+    /// A name that is there already takes the new value, as it does in Go.
+    fn store_pair(&mut self, start: usize, pair: Pair<'a>) -> Result<(), Object> {
+        let before = self.pairs.get_mut(start..).unwrap_or_default();
+        match before.iter_mut().find(|before| before.key == pair.key) {
+            Some(before) => {
+                *before = pair;
+                Ok(())
+            }
+            None => push(&mut self.pairs, pair, Object::Pair),
+        }
+    }
+
+    fn close(&mut self, object: Object) -> Result<(), Wrong> {
+        match (object, &mut self.process) {
+            (Object::Process, Some(process)) => process.close(),
+            (Object::Rlimit, Some(process)) => process.close_rlimit(),
+            (Object::Mount, _) => {
+                if let Some(mount) = self.mounts.last_mut() {
+                    mount.close();
+                }
+                Ok(())
+            }
+            (Object::Namespace, _) => self.linux.close_namespace(),
+            (Object::Device, _) => self.devices.last_mut().map_or(Ok(()), Device::close),
+            (Object::Seccomp, _) => self.linux.seccomp.as_ref().map_or(Ok(()), Seccomp::close),
+            (Object::SeccompRule, _) => self.seccomp_rules.last().map_or(Ok(()), Rule::close),
+            _ => Ok(()),
+        }
+    }
+
+    fn plan(&mut self) -> Option<&mut MountPlan<'a>> {
+        self.mounts.last_mut().map(|mount| &mut mount.plan)
+    }
 }
 
 /// The annotations below `io.roci.` that have a meaning.
 pub const KNOWN_ANNOTATIONS: &[&str] = &["io.roci.init"];
 
-fn check_annotation(key: &str) -> Option<&'static str> {
+/// What is wrong with the name of an annotation.
+pub(crate) fn check_annotation(key: &str) -> Option<&'static str> {
     if key.is_empty() {
         return Some("the name must not be empty");
     }
@@ -345,64 +462,43 @@ fn check_annotation(key: &str) -> Option<&'static str> {
     (key.starts_with("io.roci.") && !KNOWN_ANNOTATIONS.contains(&key)).then_some("unknown annotation")
 }
 
-/// `ociVersion`: any version of the first generation. Newer ones add members that may be ignored.
-fn read_version<'a>(value: &mut Value<'_, 'a>) -> Read<Text<'a>> {
-    let version = value.text()?;
-    match major_version(version.as_str()) {
-        Some("1") => Ok(version),
-        Some(_) => Err(value.refuse("only version 1 is supported: ")),
-        None => Err(value.refuse("not a semantic version: ")),
+/// What is wrong with `ociVersion`, which may be any version of the first generation. Newer ones add members that may be
+/// ignored.
+pub(crate) fn check_version(version: &str) -> Option<&'static str> {
+    match major_version(version.as_bytes()) {
+        Some(b"1") => None,
+        Some(_) => Some("only version 1 is supported: "),
+        None => Some("not a semantic version: "),
     }
 }
 
 /// The first number of a semantic version.
-fn major_version(version: &str) -> Option<&str> {
-    let (core, suffix) = match version.find(['-', '+']) {
+fn major_version(version: &[u8]) -> Option<&[u8]> {
+    let (core, suffix) = match version.iter().position(|byte| matches!(byte, b'-' | b'+')) {
         Some(at) => (version.get(..at)?, version.get(at + 1..)?),
-        None => (version, "0"),
+        None => (version, &b"0"[..]),
     };
-    let mut numbers = core.split('.');
-    let major = numbers.next()?;
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_version = is_number(major) && numbers.next().is_some_and(is_number) && numbers.next().is_some_and(is_number);
-    let is_suffix = |byte: u8| byte.is_ascii_alphanumeric() || b"-+.".contains(&byte);
-    let is_complete = numbers.next().is_none() && !suffix.is_empty() && suffix.bytes().all(is_suffix);
-    (is_version && is_complete).then_some(major)
+    let mut numbers = core.split(|byte| *byte == b'.');
+    let mut number = || {
+        let number = numbers.next()?;
+        (!number.is_empty() && number.iter().all(u8::is_ascii_digit)).then_some(number)
+    };
+    let major = number()?;
+    (number()?, number()?);
+    let is_suffix = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
+    let is_complete = numbers.next().is_none() && !suffix.is_empty() && suffix.iter().all(is_suffix);
+    is_complete.then_some(major)
 }
 
-fn read_root<'a>(value: &mut Value<'_, 'a>) -> Read<Root<'a>> {
-    let (mut path, mut readonly) = (None, false);
-    members!(value, {
-        "path" => path = Some(value.some_text()?),
-        "readonly" => value.boolean_into(&mut readonly)?,
-    })?;
-    Ok(Root {
-        path: value.require("path", path)?,
-        readonly,
-        _present: Present::Yes,
-    })
-}
-
-fn read_hostname<'a>(value: &mut Value<'_, 'a>) -> Read<Option<Text<'a>>> {
-    let name = value.optional_text()?;
-    if name.is_some_and(|name| name.as_str().len() > HOSTNAME_BYTES_MAX) {
-        return Err(value.refuse("longer than 64 bytes (HOSTNAME_BYTES_MAX)"));
-    }
-    Ok(name)
-}
-// The text of the error has the number in it.
-const_assert!(HOSTNAME_BYTES_MAX == 64);
+/// The longest `hostname`; the text of the error has the number in it.
+pub(crate) const HOSTNAME_BYTES_SHOWN: usize = 64;
+const_assert!(HOSTNAME_BYTES_MAX == HOSTNAME_BYTES_SHOWN);
 
 macro_rules! pooled {
     ($($type:ty => $pool:ident, $max:ident);* $(;)?) => {$(
         impl<'a> Pooled<'a> for $type {
             fn pool<'s>(spec: &'s Spec<'a>) -> &'s [Self] where 'a: 's {
                 &spec.$pool
-            }
-        }
-        impl<'a> Pool<'a> for $type {
-            fn pool_mut<'s>(spec: &'s mut Spec<'a>) -> (&'s mut VecView<Self>, &'static str) {
-                (spec.$pool.as_mut_view(), stringify!($max))
             }
         }
         // A list counts in `u16`.

@@ -5,12 +5,12 @@ use core::fmt::{self, Write};
 use heapless::Vec;
 
 use crate::error::Error;
-use crate::json::{Read, read_document};
+use crate::json::read_document;
 use crate::limits::{ID_BYTES_MAX, STATE_ANNOTATIONS_MAX};
 use crate::linux::Pair;
+use crate::mounts::MountPlan;
+use crate::schema::{Given, Object, Target, Wrong, members, push};
 use crate::text::Text;
-use crate::value::{Value, members};
-use crate::words::NO_WORDS;
 
 /// The contents of state.json. Every string borrows from the arena that [`parse_state`] was given.
 pub struct State<'a> {
@@ -38,6 +38,9 @@ pub struct State<'a> {
 
 impl State<'_> {
     /// An empty state.
+    ///
+    /// It has twenty kilobytes, and inlined, each place that makes one would set each field.
+    #[inline(never)]
     pub const fn new() -> Self {
         Self {
             oci_version: Text::EMPTY,
@@ -132,70 +135,69 @@ impl Status {
 /// Reads state.json. `state` has to be fresh; after an error its content is of no use. `arena` takes the strings: twice
 /// the length of `json` is always enough.
 pub fn parse_state<'a>(json: &'a [u8], arena: &'a mut [u8], state: &mut State<'a>) -> Result<(), Error<'a>> {
-    let mut read = |_, _, value: &mut Value<'_, 'a>| read_state(value, state);
-    read_document(json, arena, &mut read)
+    read_document(json, arena, Object::State, state)
 }
 
-fn read_state<'a>(value: &mut Value<'_, 'a>, state: &mut State<'a>) -> Read<()> {
-    let (mut has_version, mut has_id, mut has_bundle) = (None, None, None);
-    members!(value, {
-        "ociVersion" => {
-            state.oci_version = value.some_text()?;
-            has_version = Some(());
-        },
-        "id" => {
-            state.id = value.text()?;
-            if check_id(state.id.as_str()).is_err() {
-                return Err(value.refuse("not a container id: "));
-            }
-            has_id = Some(());
-        },
-        "pid" => state.pid = value.between(0, i32::MAX.into())? as i32,
-        "startTime" => state.start_time = value.unsigned()?,
-        "bundle" => {
-            state.bundle = value.absolute_path()?;
-            has_bundle = Some(());
-        },
-        "rootfs" => state.rootfs = value.text()?,
-        "created" => state.created = value.text()?,
-        "owner" => state.owner = value.text()?,
-        "cgroup" => state.cgroup = value.optional_text()?,
-        "annotations" => read_annotations(value, state)?,
-    })?;
-    value.require("ociVersion", has_version)?;
-    value.require("id", has_id)?;
-    value.require("bundle", has_bundle)
+members! {
+    const STATE, fn store_state(state: State<'a>, given) {
+        "ociVersion": Text(Rule::NotEmpty), required => state.oci_version = given.text,
+        "id": Text(Rule::Id), required => state.id = given.text,
+        "pid": Integer(Range::Pid) => state.pid = given.number as i32,
+        "startTime": Integer(Range::Unsigned64) => state.start_time = given.number,
+        "bundle": Text(Rule::Absolute), required => state.bundle = given.text,
+        "rootfs": Text(Rule::Any) => state.rootfs = given.text,
+        "created": Text(Rule::Any) => state.created = given.text,
+        "owner": Text(Rule::Any) => state.owner = given.text,
+        "cgroup": Text(Rule::Optional) => state.cgroup = given.optional_text,
+        "annotations": Pairs(Rule::Any) => {},
+    }
 }
 
-fn read_annotations<'a>(value: &mut Value<'_, 'a>, state: &mut State<'a>) -> Read<()> {
-    state.annotations.clear();
-    value.object(NO_WORDS, |_, key, value| {
-        let pair = Pair {
-            key: value.keep(&[key])?,
-            value: value.text()?,
-        };
-        state
-            .annotations
-            .push(pair)
-            .map_err(|_| value.refuse_as_too_many("STATE_ANNOTATIONS_MAX", STATE_ANNOTATIONS_MAX))
-    })
+impl<'a> Target<'a> for State<'a> {
+    fn open(&mut self, _: Object, _: Text<'a>) -> Result<(), Object> {
+        Ok(())
+    }
+
+    fn start(&mut self, _: Object) -> usize {
+        0
+    }
+
+    fn clear(&mut self, _: Object) {
+        self.annotations.clear();
+    }
+
+    fn store(&mut self, _: Object, member: usize, given: &Given<'a>) {
+        store_state(self, member, given);
+    }
+
+    fn store_pair(&mut self, _: usize, pair: Pair<'a>) -> Result<(), Object> {
+        push(&mut self.annotations, pair, Object::StatePair)
+    }
+
+    fn close(&mut self, _: Object) -> Result<(), Wrong> {
+        Ok(())
+    }
+
+    fn plan(&mut self) -> Option<&mut MountPlan<'a>> {
+        None
+    }
 }
 
 /// Writes state.json.
 pub fn write_state(out: &mut dyn Write, state: &StateView<'_>) -> fmt::Result {
-    let mut object = ObjectWriter::open(out, Style::Compact, 0)?;
-    object.string("ociVersion", state.oci_version)?;
-    object.string("id", state.id)?;
-    object.number("pid", state.pid.max(0) as u64)?;
-    object.number("startTime", state.start_time)?;
-    object.string("bundle", state.bundle)?;
-    object.string("rootfs", state.rootfs)?;
-    object.string("created", state.created)?;
-    object.string("owner", state.owner)?;
+    let mut object = ObjectWriter::open(out, Style::Compact, 0);
+    object.string("ociVersion", state.oci_version);
+    object.string("id", state.id);
+    object.number("pid", state.pid.max(0) as u64);
+    object.number("startTime", state.start_time);
+    object.string("bundle", state.bundle);
+    object.string("rootfs", state.rootfs);
+    object.string("created", state.created);
+    object.string("owner", state.owner);
     if let Some(cgroup) = state.cgroup {
-        object.string("cgroup", cgroup)?;
+        object.string("cgroup", cgroup);
     }
-    object.pairs("annotations", state.annotations)?;
+    object.pairs("annotations", state.annotations);
     object.close()
 }
 
@@ -205,22 +207,17 @@ pub fn write_state(out: &mut dyn Write, state: &StateView<'_>) -> fmt::Result {
 /// The pid of a container that has stopped is 0.
 pub fn write_oci_state(out: &mut dyn Write, state: &StateView<'_>, status: Status, style: Style) -> fmt::Result {
     let pid = if status == Status::Stopped { 0 } else { state.pid.max(0) };
-    let mut object = ObjectWriter::open(out, style, 0)?;
-    object.string("ociVersion", state.oci_version)?;
-    object.string("id", state.id)?;
-    object.number("pid", pid as u64)?;
-    object.string("status", status.name())?;
-    object.string("bundle", state.bundle)?;
+    let mut object = ObjectWriter::open(out, style, 0);
+    object.string("ociVersion", state.oci_version);
+    object.string("id", state.id);
+    object.number("pid", pid as u64);
+    object.string("status", status.name());
+    object.string("bundle", state.bundle);
     // A hook runs before some of it is known.
-    for (name, value) in [("rootfs", state.rootfs), ("created", state.created)] {
-        if !value.is_empty() {
-            object.string(name, value)?;
-        }
-    }
-    object.pairs("annotations", state.annotations)?;
-    if !state.owner.is_empty() {
-        object.string("owner", state.owner)?;
-    }
+    object.known_string("rootfs", state.rootfs);
+    object.known_string("created", state.created);
+    object.pairs("annotations", state.annotations);
+    object.known_string("owner", state.owner);
     object.close()
 }
 
@@ -233,101 +230,123 @@ pub enum Style {
     Pretty,
 }
 
-/// An object that is being written.
+/// An object that is being written. A failure is told at its end.
 struct ObjectWriter<'o> {
     out: &'o mut dyn Write,
     style: Style,
     depth: usize,
     is_empty: bool,
+    result: fmt::Result,
 }
 
 impl<'o> ObjectWriter<'o> {
-    fn open(out: &'o mut dyn Write, style: Style, depth: usize) -> Result<Self, fmt::Error> {
-        out.write_char('{')?;
-        Ok(Self {
+    fn open(out: &'o mut dyn Write, style: Style, depth: usize) -> Self {
+        let mut object = Self {
             out,
             style,
             depth,
             is_empty: true,
-        })
+            result: Ok(()),
+        };
+        object.put("{");
+        object
     }
 
-    fn line(&mut self, depth: usize) -> fmt::Result {
+    fn put(&mut self, text: &str) {
+        self.result = self.result.and(self.out.write_str(text));
+    }
+
+    fn line(&mut self, depth: usize) {
         if self.style == Style::Pretty {
-            self.out.write_char('\n')?;
+            self.put("\n");
             for _ in 0..depth {
-                self.out.write_str("  ")?;
+                self.put("  ");
             }
         }
-        Ok(())
     }
 
-    fn name(&mut self, name: &str) -> fmt::Result {
+    fn name(&mut self, name: &str) {
         if !self.is_empty {
-            self.out.write_char(',')?;
+            self.put(",");
         }
         self.is_empty = false;
-        self.line(self.depth + 1)?;
-        write_json_string(self.out, name)?;
-        self.out.write_str(if self.style == Style::Pretty { ": " } else { ":" })
+        self.line(self.depth + 1);
+        self.quoted(name);
+        self.put(if self.style == Style::Pretty { ": " } else { ":" });
     }
 
-    fn string(&mut self, name: &str, value: &str) -> fmt::Result {
-        self.name(name)?;
-        write_json_string(self.out, value)
+    fn quoted(&mut self, text: &str) {
+        self.result = self.result.and(write_json_string(self.out, text));
     }
 
-    fn number(&mut self, name: &str, value: u64) -> fmt::Result {
-        self.name(name)?;
-        write!(self.out, "{value}")
+    #[inline(never)]
+    fn string(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.quoted(value);
+    }
+
+    /// Nothing at all where the value is empty.
+    #[inline(never)]
+    fn known_string(&mut self, name: &str, value: &str) {
+        if !value.is_empty() {
+            self.string(name, value);
+        }
+    }
+
+    #[inline(never)]
+    fn number(&mut self, name: &str, value: u64) {
+        self.name(name);
+        self.result = self.result.and(write!(self.out, "{value}"));
     }
 
     /// Nothing at all where there are none.
-    fn pairs(&mut self, name: &str, pairs: &[Pair<'_>]) -> fmt::Result {
+    #[inline(never)]
+    fn pairs(&mut self, name: &str, pairs: &[Pair<'_>]) {
         if pairs.is_empty() {
-            return Ok(());
+            return;
         }
-        self.name(name)?;
-        let mut object = ObjectWriter::open(&mut *self.out, self.style, self.depth + 1)?;
+        self.name(name);
+        let mut object = ObjectWriter::open(&mut *self.out, self.style, self.depth + 1);
         for pair in pairs {
-            object.string(pair.key.as_str(), pair.value.as_str())?;
+            object.string(pair.key.as_str(), pair.value.as_str());
         }
-        object.close()
+        let result = object.close();
+        self.result = self.result.and(result);
     }
 
     fn close(mut self) -> fmt::Result {
         if !self.is_empty {
-            self.line(self.depth)?;
+            self.line(self.depth);
         }
-        self.out.write_char('}')
+        self.put("}");
+        self.result
     }
 }
 
 /// Writes a string as JSON, with its quotes.
 pub fn write_json_string(out: &mut dyn Write, text: &str) -> fmt::Result {
-    out.write_char('"')?;
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.write_str("\"")?;
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..b' ' | 0x7f => "\\u00",
+        let letter = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0..b' ' | 0x7f => b'u',
             _ => continue,
         };
         out.write_str(text.get(plain..at).unwrap_or_default())?;
-        out.write_str(escape)?;
-        if escape == "\\u00" {
-            for digit in [byte >> 4, byte & 15] {
-                out.write_char(char::from_digit(digit.into(), 16).unwrap_or_default())?;
-            }
-        }
+        let [high, low] = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+        let escape = [b'\\', letter, b'0', b'0', high, low];
+        let length = if letter == b'u' { escape.len() } else { 2 };
+        let escape = escape.get(..length).unwrap_or_default();
+        out.write_str(core::str::from_utf8(escape).unwrap_or_default())?;
         plain = at + 1;
     }
     out.write_str(text.get(plain..).unwrap_or_default())?;
-    out.write_char('"')
+    out.write_str("\"")
 }
 
 /// Why a text is not a container id.

@@ -1,317 +1,273 @@
 //! Rules that look at more than one field. Those of a single field stand where the field is read.
 //!
-//! Each rule is a function of its own, runs after the whole document has been read, and names the field that is at fault.
+//! They run after the whole document has been read, and name the field that is at fault.
 
 use crate::error::{Cause, Error, Step};
 use crate::limits::ID_MAP_EXTENTS_MAX;
 use crate::linux::{IdMapping, NamespaceKind};
-use crate::process::{Process, SCHEDULER_POLICIES};
+use crate::mounts::Mount;
+use crate::process::{SCHED_DEADLINE, SCHED_FIFO, SCHED_RR};
 use crate::seccomp::Action;
 use crate::spec::{List, Spec};
+use crate::words::Words;
 
-/// The field at fault, and why.
-pub(crate) struct Broken<'a> {
-    /// The path of the field, with `#` for an index, as in `mounts.#.options`.
-    place: &'static str,
-    /// What the `#` stand for.
-    indices: [usize; 2],
-    /// A name at the end of the path that is not ours.
-    key: Option<&'a str>,
-    cause: Cause,
-}
-
-impl<'a> Broken<'a> {
-    fn new(place: &'static str, rule: &'static str) -> Self {
-        Self {
-            place,
-            indices: [0; 2],
-            key: None,
-            cause: Cause::Rule(rule),
-        }
-    }
-
-    /// The error that points into the document.
-    pub(crate) fn in_document(self, document: &'a [u8]) -> Error<'a> {
-        let mut indices = self.indices.into_iter();
-        let mut error = Error::new(document, &[], self.cause);
-        for name in self.place.split('.') {
-            error = error.below(match name {
-                "#" => Step::Index(indices.next().unwrap_or_default()),
-                name => Step::Member(name),
-            });
-        }
-        match self.key {
-            Some(key) => error.below(Step::Member(key)),
-            None => error,
-        }
-    }
-}
-
-type Check<'a> = Result<(), Broken<'a>>;
-
-/// The rules for config.json, in the order in which they run.
-const RULES: [for<'s, 'a> fn(&'s Spec<'a>) -> Check<'a>; 15] = [
-    check_process,
-    check_hostname,
-    check_domainname,
-    check_masked_paths,
-    check_readonly_paths,
-    check_readonly_root,
-    check_mappings_have_user_namespace,
-    check_user_namespace_has_mappings,
-    check_host_mappings,
-    check_mount_mappings,
-    check_idmapped_mounts,
-    check_time_offsets,
-    check_net_devices,
-    check_sysctls,
-    check_seccomp_listener,
-];
+/// `None` is a rule that is broken.
+type Check = Option<()>;
 
 /// Checks config.json.
-pub(crate) fn check_config<'a>(spec: &Spec<'a>) -> Check<'a> {
-    RULES.iter().try_for_each(|rule| rule(spec))
+pub(crate) fn check_config<'a>(spec: &Spec<'a>, document: &'a [u8]) -> Result<(), Error<'a>> {
+    let mut checker = Checker::new(spec, document);
+    checker.check_config();
+    checker.error.map_or(Ok(()), Err)
 }
 
 /// Checks the document that `exec --process` reads.
-pub(crate) fn check_process_document<'a>(spec: &Spec<'a>) -> Check<'a> {
-    spec.process.as_ref().map_or(Ok(()), |process| {
-        check_scheduler(process, ["scheduler.priority", "scheduler.policy"])
-    })
+pub(crate) fn check_process_document<'a>(spec: &Spec<'a>, document: &'a [u8]) -> Result<(), Error<'a>> {
+    let mut checker = Checker::new(spec, document);
+    checker.check_scheduler(["scheduler priority ", "scheduler policy "]);
+    checker.error.map_or(Ok(()), Err)
 }
 
-fn broken<'a>(place: &'static str, rule: &'static str) -> Check<'a> {
-    Err(Broken::new(place, rule))
+/// What is checked, and the document to which an error points.
+struct Checker<'s, 'a> {
+    spec: &'s Spec<'a>,
+    document: &'a [u8],
+    error: Option<Error<'a>>,
 }
 
-fn check_process<'a>(spec: &Spec<'a>) -> Check<'a> {
-    spec.process.as_ref().map_or(Ok(()), |process| {
-        check_scheduler(process, ["process.scheduler.priority", "process.scheduler.policy"])
-    })
-}
+const UID_MAPPINGS: &str = "linux uidMappings ";
+const GID_MAPPINGS: &str = "linux gidMappings ";
 
-/// The kernel takes each of these numbers with some policies only, and runc says so before the kernel does.
-fn check_scheduler<'a>(process: &Process<'a>, [priority, policy]: [&'static str; 2]) -> Check<'a> {
-    let Some(scheduler) = process.scheduler else {
-        return Ok(());
-    };
-    let name = SCHEDULER_POLICIES
-        .iter()
-        .nth(scheduler.policy as usize)
-        .unwrap_or_default();
-    if scheduler.priority != 0 && !matches!(name, "SCHED_FIFO" | "SCHED_RR") {
-        return broken(priority, "only SCHED_FIFO and SCHED_RR have a priority");
-    }
-    if scheduler.runtime | scheduler.deadline | scheduler.period != 0 && name != "SCHED_DEADLINE" {
-        return broken(policy, "only SCHED_DEADLINE has a runtime, a deadline and a period");
-    }
-    Ok(())
-}
-
-fn has_namespace(spec: &Spec<'_>, kind: NamespaceKind) -> bool {
-    spec.linux.namespace(kind).is_some()
-}
-
-fn check_hostname<'a>(spec: &Spec<'a>) -> Check<'a> {
-    if spec.hostname.is_some() && !has_namespace(spec, NamespaceKind::Uts) {
-        return broken("hostname", "needs a uts namespace");
-    }
-    Ok(())
-}
-
-fn check_domainname<'a>(spec: &Spec<'a>) -> Check<'a> {
-    if spec.domainname.is_some() && !has_namespace(spec, NamespaceKind::Uts) {
-        return broken("domainname", "needs a uts namespace");
-    }
-    Ok(())
-}
-
-fn check_masked_paths<'a>(spec: &Spec<'a>) -> Check<'a> {
-    if !spec.linux.masked_paths.is_empty() && !has_namespace(spec, NamespaceKind::Mount) {
-        return broken("linux.maskedPaths", "needs a mount namespace");
-    }
-    Ok(())
-}
-
-fn check_readonly_paths<'a>(spec: &Spec<'a>) -> Check<'a> {
-    if !spec.linux.readonly_paths.is_empty() && !has_namespace(spec, NamespaceKind::Mount) {
-        return broken("linux.readonlyPaths", "needs a mount namespace");
-    }
-    Ok(())
-}
-
-fn check_readonly_root<'a>(spec: &Spec<'a>) -> Check<'a> {
-    if spec.root.as_ref().is_some_and(|root| root.readonly) && !has_namespace(spec, NamespaceKind::Mount) {
-        return broken("root.readonly", "needs a mount namespace");
-    }
-    Ok(())
-}
-
-fn check_mappings_have_user_namespace<'a>(spec: &Spec<'a>) -> Check<'a> {
-    for (place, mappings) in [UID_MAPPINGS, GID_MAPPINGS].into_iter().zip(host_mappings(spec)) {
-        if !mappings.is_empty() && !has_namespace(spec, NamespaceKind::User) {
-            return broken(place, "needs a user namespace");
+impl<'s, 'a> Checker<'s, 'a> {
+    fn new(spec: &'s Spec<'a>, document: &'a [u8]) -> Self {
+        Self {
+            spec,
+            document,
+            error: None,
         }
     }
-    Ok(())
-}
 
-fn check_user_namespace_has_mappings<'a>(spec: &Spec<'a>) -> Check<'a> {
-    for (place, mappings) in [UID_MAPPINGS, GID_MAPPINGS].into_iter().zip(host_mappings(spec)) {
-        if mappings.is_empty() && spec.linux.has_new_namespace(NamespaceKind::User) {
-            return broken(place, "a new user namespace needs mappings");
-        }
+    fn check_config(&mut self) -> Check {
+        let spec = self.spec;
+        self.check_scheduler(["process scheduler priority ", "process scheduler policy "])?;
+        self.check_namespaces()?;
+        self.check_mappings(spec.linux.uid_mappings, UID_MAPPINGS, None)?;
+        self.check_mappings(spec.linux.gid_mappings, GID_MAPPINGS, None)?;
+        self.check_mount_mappings()?;
+        self.check_idmapped_mounts()?;
+        self.check_late_namespaces()?;
+        self.check_sysctls()?;
+        self.check_seccomp_listener()
     }
-    Ok(())
-}
 
-const UID_MAPPINGS: &str = "linux.uidMappings";
-const GID_MAPPINGS: &str = "linux.gidMappings";
-
-fn host_mappings(spec: &Spec<'_>) -> [List<IdMapping>; 2] {
-    [spec.linux.uid_mappings, spec.linux.gid_mappings]
-}
-
-fn check_host_mappings<'a>(spec: &Spec<'a>) -> Check<'a> {
-    check_mappings(spec, spec.linux.uid_mappings, [UID_MAPPINGS, "linux.uidMappings.#"], 0)?;
-    check_mappings(spec, spec.linux.gid_mappings, [GID_MAPPINGS, "linux.gidMappings.#"], 0)
-}
-
-fn check_mount_mappings<'a>(spec: &Spec<'a>) -> Check<'a> {
-    for (index, mount) in spec.mounts.iter().enumerate() {
-        let (uids, gids) = (mount.uid_mappings, mount.gid_mappings);
-        if uids.is_empty() != gids.is_empty() {
-            let broken = Broken::new("mounts.#", "uidMappings and gidMappings need each other");
-            return Err(Broken {
-                indices: [index, 0],
-                ..broken
-            });
-        }
-        check_mappings(spec, uids, ["mounts.#.uidMappings", "mounts.#.uidMappings.#"], index)?;
-        check_mappings(spec, gids, ["mounts.#.gidMappings", "mounts.#.gidMappings.#"], index)?;
-    }
-    Ok(())
-}
-
-/// Checks one map. `places` are the paths of the list and of an element, `mount` is the index in them that is known.
-fn check_mappings<'a>(spec: &Spec<'a>, list: List<IdMapping>, places: [&'static str; 2], mount: usize) -> Check<'a> {
-    let mappings = spec.list(list);
-    if mappings.len() > ID_MAP_EXTENTS_MAX {
-        let broken = Broken::new(places[0], "");
-        return Err(Broken {
-            indices: [mount, 0],
-            cause: Cause::Limit("ID_MAP_EXTENTS_MAX", ID_MAP_EXTENTS_MAX),
-            ..broken
+    /// Points to the field at fault: to the names on the way to it, each with a space behind it, with `#` for an index, and
+    /// from there to what `last` says.
+    #[cold]
+    #[inline(never)]
+    fn refuse_for(&mut self, place: &'static str, index: usize, last: Option<Step<'a>>, cause: Cause) -> Check {
+        let mut error = Error::new(self.document, &[], cause);
+        let names = Words::new(place).iter().map(|name| match name {
+            "#" => Step::Index(index),
+            name => Step::Member(name),
         });
+        for step in names.chain(last) {
+            error = error.below(step);
+        }
+        self.error = Some(error);
+        None
     }
-    for (index, mapping) in mappings.iter().enumerate() {
-        let rule = if mapping.size == 0 {
-            "the size must not be 0"
-        } else if mapping.container_id.checked_add(mapping.size).is_none() {
-            "containerID and size reach beyond 32 bits"
-        } else if mapping.host_id.checked_add(mapping.size).is_none() {
-            "hostID and size reach beyond 32 bits"
-        } else {
-            continue;
-        };
-        // The paths of `linux` have one index, those of `mounts` have another one before it.
-        let indices = if places[0].contains('#') {
-            [mount, index]
-        } else {
-            [index, 0]
-        };
-        return Err(Broken {
-            indices,
-            ..Broken::new(places[1], rule)
-        });
-    }
-    Ok(())
-}
 
-/// Without mappings of its own a mount takes those of the container.
-fn check_idmapped_mounts<'a>(spec: &Spec<'a>) -> Check<'a> {
-    if has_namespace(spec, NamespaceKind::User) {
-        return Ok(());
+    #[cold]
+    #[inline(never)]
+    fn refuse(&mut self, place: &'static str, index: usize, rule: &'static str) -> Check {
+        self.refuse_for(place, index, None, Cause::Rule(rule))
     }
-    match spec
-        .mounts
-        .iter()
-        .position(|mount| mount.plan.idmap.is_some() && mount.uid_mappings.is_empty())
-    {
-        Some(index) => {
-            let broken = Broken::new(
-                "mounts.#.options",
+
+    /// The kernel takes each of these numbers with some policies only, and runc says so before the kernel does.
+    fn check_scheduler(&mut self, [priority, policy]: [&'static str; 2]) -> Check {
+        let Some(scheduler) = self.spec.process.as_ref().and_then(|process| process.scheduler) else {
+            return Some(());
+        };
+        if scheduler.priority != 0 && !matches!(scheduler.policy, SCHED_FIFO | SCHED_RR) {
+            return self.refuse(priority, 0, "only SCHED_FIFO and SCHED_RR have a priority");
+        }
+        if scheduler.runtime | scheduler.deadline | scheduler.period != 0 && scheduler.policy != SCHED_DEADLINE {
+            return self.refuse(policy, 0, "only SCHED_DEADLINE has a runtime, a deadline and a period");
+        }
+        Some(())
+    }
+
+    fn has_namespace(&self, kind: NamespaceKind) -> bool {
+        self.spec.linux.namespace(kind).is_some()
+    }
+
+    /// Whether what is given has the namespace that it needs, new or not.
+    fn check_namespace(&mut self, is_given: bool, place: &'static str, kind: NamespaceKind) -> Check {
+        if is_given && !self.has_namespace(kind) {
+            return self.refuse(place, 0, missing(kind));
+        }
+        Some(())
+    }
+
+    fn check_namespaces(&mut self) -> Check {
+        let (spec, linux) = (self.spec, &self.spec.linux);
+        let is_readonly = spec.root.as_ref().is_some_and(|root| root.readonly);
+        let has_mappings = [!linux.uid_mappings.is_empty(), !linux.gid_mappings.is_empty()];
+        let given = [
+            spec.hostname.is_some(),
+            spec.domainname.is_some(),
+            !linux.masked_paths.is_empty(),
+            !linux.readonly_paths.is_empty(),
+            is_readonly,
+            has_mappings[0],
+            has_mappings[1],
+        ];
+        static NEEDS: [(&str, NamespaceKind); 7] = [
+            ("hostname ", NamespaceKind::Uts),
+            ("domainname ", NamespaceKind::Uts),
+            ("linux maskedPaths ", NamespaceKind::Mount),
+            ("linux readonlyPaths ", NamespaceKind::Mount),
+            ("root readonly ", NamespaceKind::Mount),
+            (UID_MAPPINGS, NamespaceKind::User),
+            (GID_MAPPINGS, NamespaceKind::User),
+        ];
+        for (is_given, (place, kind)) in given.into_iter().zip(&NEEDS) {
+            self.check_namespace(is_given, place, *kind)?;
+        }
+        for (has_mappings, place) in has_mappings.into_iter().zip([UID_MAPPINGS, GID_MAPPINGS]) {
+            if !has_mappings && linux.has_new_namespace(NamespaceKind::User) {
+                return self.refuse(place, 0, "a new user namespace needs mappings");
+            }
+        }
+        Some(())
+    }
+
+    fn check_late_namespaces(&mut self) -> Check {
+        let linux = &self.spec.linux;
+        let offsets = &linux.time_offsets;
+        let has_offsets = offsets.monotonic.is_some() || offsets.boottime.is_some();
+        if has_offsets && !linux.has_new_namespace(NamespaceKind::Time) {
+            return self.refuse("linux timeOffsets ", 0, "needs a new time namespace");
+        }
+        let has_devices = !linux.net_devices.is_empty();
+        self.check_namespace(has_devices, "linux netDevices ", NamespaceKind::Network)
+    }
+
+    fn check_mount_mappings(&mut self) -> Check {
+        for (index, mount) in self.spec.mounts.iter().enumerate() {
+            let (uids, gids) = (mount.uid_mappings, mount.gid_mappings);
+            if uids.is_empty() != gids.is_empty() {
+                return self.refuse("mounts # ", index, "uidMappings and gidMappings need each other");
+            }
+            self.check_mappings(uids, "mounts # uidMappings ", Some(index))?;
+            self.check_mappings(gids, "mounts # gidMappings ", Some(index))?;
+        }
+        Some(())
+    }
+
+    /// Checks one map. `mount` is the index in its place, where there is one.
+    #[inline(never)]
+    fn check_mappings(&mut self, list: List<IdMapping>, place: &'static str, mount: Option<usize>) -> Check {
+        let mappings = self.spec.list(list);
+        let above = mount.unwrap_or_default();
+        if mappings.len() > ID_MAP_EXTENTS_MAX {
+            let cause = Cause::Limit("ID_MAP_EXTENTS_MAX", ID_MAP_EXTENTS_MAX);
+            return self.refuse_for(place, above, None, cause);
+        }
+        for (index, mapping) in mappings.iter().enumerate() {
+            let rule = if mapping.size == 0 {
+                "the size must not be 0"
+            } else if mapping.container_id.checked_add(mapping.size).is_none() {
+                "containerID and size reach beyond 32 bits"
+            } else if mapping.host_id.checked_add(mapping.size).is_none() {
+                "hostID and size reach beyond 32 bits"
+            } else {
+                continue;
+            };
+            return self.refuse_for(place, above, Some(Step::Index(index)), Cause::Rule(rule));
+        }
+        Some(())
+    }
+
+    /// Without mappings of its own a mount takes those of the container.
+    fn check_idmapped_mounts(&mut self) -> Check {
+        let lacks_mappings = |mount: &Mount<'_>| mount.plan.idmap.is_some() && mount.uid_mappings.is_empty();
+        match self.spec.mounts.iter().position(lacks_mappings) {
+            Some(index) if !self.has_namespace(NamespaceKind::User) => self.refuse(
+                "mounts # options ",
+                index,
                 "an id-mapped mount needs mappings or a user namespace",
-            );
-            Err(Broken {
-                indices: [index, 0],
-                ..broken
-            })
+            ),
+            _ => Some(()),
         }
-        None => Ok(()),
     }
-}
 
-fn check_time_offsets<'a>(spec: &Spec<'a>) -> Check<'a> {
-    let offsets = spec.linux.time_offsets;
-    let is_given = offsets.monotonic.is_some() || offsets.boottime.is_some();
-    if is_given && !spec.linux.has_new_namespace(NamespaceKind::Time) {
-        return broken("linux.timeOffsets", "needs a new time namespace");
+    fn check_sysctls(&mut self) -> Check {
+        for pair in self.spec.list(self.spec.linux.sysctl) {
+            let key = pair.key.as_str();
+            let rule = match sysctl_namespace(key) {
+                _ if is_misspelt(key) => "has an empty, \".\" or \"..\" component",
+                None => "is not namespaced",
+                Some(kind) if self.has_namespace(kind) => continue,
+                Some(kind) => missing(kind),
+            };
+            return self.refuse_for("linux sysctl ", 0, Some(Step::Member(key)), Cause::Rule(rule));
+        }
+        Some(())
     }
-    Ok(())
-}
 
-fn check_net_devices<'a>(spec: &Spec<'a>) -> Check<'a> {
-    if !spec.linux.net_devices.is_empty() && !has_namespace(spec, NamespaceKind::Network) {
-        return broken("linux.netDevices", "needs a network namespace");
-    }
-    Ok(())
-}
-
-fn check_sysctls<'a>(spec: &Spec<'a>) -> Check<'a> {
-    for pair in spec.list(spec.linux.sysctl) {
-        let key = pair.key.as_str();
-        let rule = match sysctl_namespace(key) {
-            _ if is_misspelt(key) => "has an empty, \".\" or \"..\" component",
-            None => "is not namespaced",
-            Some((kind, _)) if has_namespace(spec, kind) => continue,
-            Some((_, rule)) => rule,
+    fn check_seccomp_listener(&mut self) -> Check {
+        let Some(seccomp) = &self.spec.linux.seccomp else {
+            return Some(());
         };
-        return Err(Broken {
-            key: Some(key),
-            ..Broken::new("linux.sysctl", rule)
-        });
+        let rules = self.spec.list(seccomp.rules);
+        let notifies =
+            seccomp.default_action == Action::Notify || rules.iter().any(|rule| rule.action == Action::Notify);
+        if notifies && seccomp.listener_path.is_none() {
+            return self.refuse("linux seccomp ", 0, "SCMP_ACT_NOTIFY needs listenerPath");
+        }
+        Some(())
     }
-    Ok(())
 }
 
-/// The sysctls that belong to a namespace, by how their names begin.
-const SYSCTLS: [(&str, NamespaceKind, &str); 9] = [
-    ("net.", NamespaceKind::Network, "needs a network namespace"),
-    ("user.", NamespaceKind::User, "needs a user namespace"),
-    ("fs.mqueue.", NamespaceKind::Ipc, "needs an ipc namespace"),
-    ("kernel.msg", NamespaceKind::Ipc, "needs an ipc namespace"),
-    ("kernel.sem\0", NamespaceKind::Ipc, "needs an ipc namespace"),
-    ("kernel.sem_", NamespaceKind::Ipc, "needs an ipc namespace"),
-    ("kernel.shm", NamespaceKind::Ipc, "needs an ipc namespace"),
-    ("kernel.hostname\0", NamespaceKind::Uts, "needs a uts namespace"),
-    ("kernel.domainname\0", NamespaceKind::Uts, "needs a uts namespace"),
+/// What is wrong where a container does not have the namespace that something needs.
+fn missing(kind: NamespaceKind) -> &'static str {
+    match kind {
+        NamespaceKind::Uts => "needs a uts namespace",
+        NamespaceKind::Ipc => "needs an ipc namespace",
+        NamespaceKind::User => "needs a user namespace",
+        NamespaceKind::Network => "needs a network namespace",
+        _ => "needs a mount namespace",
+    }
+}
+
+/// The sysctls that belong to a namespace, by how their names begin. A `$` stands for the end of the name.
+const SYSCTLS: [(Words, NamespaceKind); 4] = [
+    (Words::new("net. "), NamespaceKind::Network),
+    (Words::new("user. "), NamespaceKind::User),
+    (
+        Words::new("fs.mqueue. kernel.msg kernel.sem$ kernel.sem_ kernel.shm "),
+        NamespaceKind::Ipc,
+    ),
+    (Words::new("kernel.hostname$ kernel.domainname$ "), NamespaceKind::Uts),
 ];
 
-/// The namespace that a sysctl belongs to, and what is wrong where the container does not have it.
-fn sysctl_namespace(key: &str) -> Option<(NamespaceKind, &'static str)> {
+/// The namespace that a sysctl belongs to.
+fn sysctl_namespace(key: &str) -> Option<NamespaceKind> {
+    let separator = separator(key);
     let begins = |known: &str| {
-        // The NUL at the end of a known name stands for the end of the key.
+        // No byte of a name is the NUL that stands for its end here.
         let mut bytes = key
             .bytes()
-            .map(|byte| if byte == separator(key) { b'.' } else { byte })
+            .map(|byte| if byte == separator { b'.' } else { byte })
             .chain([0]);
-        known.bytes().all(|byte| bytes.next() == Some(byte))
+        let mut known = known.bytes().map(|byte| if byte == b'$' { 0 } else { byte });
+        known.all(|byte| bytes.next() == Some(byte))
     };
-    SYSCTLS
-        .iter()
-        .find(|(known, ..)| begins(known))
-        .map(|(_, kind, rule)| (*kind, *rule))
+    let mut sysctls = SYSCTLS.iter();
+    sysctls
+        .find(|(known, _)| known.find(begins).is_some())
+        .map(|(_, kind)| *kind)
 }
 
 /// A name is spelt with dots or with slashes, whichever comes first in it; the other of the two is then a part of a
@@ -336,21 +292,6 @@ fn is_misspelt(key: &str) -> bool {
         }
     }
     false
-}
-
-fn check_seccomp_listener<'a>(spec: &Spec<'a>) -> Check<'a> {
-    let Some(seccomp) = spec.linux.seccomp else {
-        return Ok(());
-    };
-    let notifies = seccomp.default_action == Action::Notify
-        || spec
-            .list(seccomp.rules)
-            .iter()
-            .any(|rule| rule.action == Action::Notify);
-    if notifies && seccomp.listener_path.is_none() {
-        return broken("linux.seccomp", "SCMP_ACT_NOTIFY needs listenerPath");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -86,7 +86,10 @@ fn process_lists() {
     // Of each resource there can be one, and the kernel has no more.
     let rlimits = crate::process::RLIMIT_NAMES;
     let list = repeat(RLIMITS_MAX, |index| {
-        format!("{{\"type\": \"{}\", \"soft\": 0, \"hard\": 0}}", rlimits[index])
+        format!(
+            "{{\"type\": \"{}\", \"soft\": 0, \"hard\": 0}}",
+            rlimits.get(index).unwrap()
+        )
     });
     check(&process(&format!("\"rlimits\": [{list}]")), "");
     assert_eq!(rlimits.len(), RLIMITS_MAX);

@@ -292,6 +292,7 @@ fn propagations_are_known_with_and_without_r() {
         ("slave", MS_SLAVE),
         ("unbindable", MS_UNBINDABLE),
     ] {
+        let propagation = |word: &str| PROPAGATIONS.position(word).and_then(|place| propagation(place as u64));
         assert_eq!(propagation(word), Some(bits));
         assert_eq!(propagation(&format!("r{word}")), Some(bits | MS_REC));
     }

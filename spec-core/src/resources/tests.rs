@@ -1,6 +1,7 @@
 use std::format;
 
 use super::*;
+use crate::Spec;
 use crate::harness::{accept, check, check_with, linux, read};
 
 #[test]

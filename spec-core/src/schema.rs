@@ -1,0 +1,561 @@
+//! What can stand where in the documents: one table for each kind of object, which [`crate::json`] walks a document with.
+//!
+//! The tables are written beside the types that they fill, as [`members!`] with a line for each member. While the compiler
+//! runs they are packed into one string of names and one list of kinds: the specification has two hundred members, and
+//! each costs some ten bytes that way and the store that puts its value into its field.
+
+use static_assertions::const_assert;
+
+use crate::error::Cause;
+use crate::linux::Pair;
+use crate::mounts::MountPlan;
+use crate::spec::List;
+use crate::text::Text;
+use crate::words::Words;
+use crate::{hooks, limits, linux, mounts, process, resources, seccomp, spec, state};
+
+/// What the value of a member, or an element of a list, has to be.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// Anything, since it is ignored.
+    Ignored,
+    /// Nothing that anybody could have meant: this is a clock that has no offset.
+    UnknownClock,
+    /// `true` or `false`.
+    Boolean,
+    /// An integer.
+    Integer(Range),
+    /// A string.
+    Text(Rule),
+    /// One of some words; it becomes its place among them.
+    Word(Vocabulary),
+    /// The same, but the empty string says as much as its absence.
+    OptionalWord(Vocabulary),
+    /// `access` of a device rule: one bit for each letter of `rwm`.
+    Access,
+    /// An object with members of its own.
+    Object(Object),
+    /// A list of objects.
+    List(Object),
+    /// An object whose members are objects.
+    Map(Object),
+    /// A member of that.
+    Entry(Object),
+    /// An object whose members are strings; the rule is about their names.
+    Pairs(Rule),
+    /// A member of that.
+    Pair(Rule),
+    /// A list of strings.
+    Texts(Rule),
+    /// A list of ids.
+    Ids,
+    /// A list of words; it becomes one bit for the place of each.
+    Words(Vocabulary),
+    /// An element of that.
+    Bit(Vocabulary),
+    /// A list of capabilities; it becomes one bit for the number of each.
+    Capabilities,
+    /// An element of that.
+    Capability,
+    /// A list of mount options.
+    Options,
+    /// An element of that.
+    Option,
+    /// A list that has to be empty, since no flag is known.
+    NoFlags,
+    /// An element of that.
+    NoFlag,
+}
+
+/// A member of an object.
+#[derive(Clone, Copy)]
+pub(crate) struct Member {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) required: bool,
+}
+
+/// A value that has been read, in the field that fits. The others have what was read before.
+pub(crate) struct Given<'a> {
+    /// A string.
+    pub(crate) text: Text<'a>,
+    /// A string, unless an empty one says that there is none.
+    pub(crate) optional_text: Option<Text<'a>>,
+    /// A number, the place of a word, bits, or a list.
+    pub(crate) number: u64,
+}
+
+impl Given<'_> {
+    pub(crate) fn flag(&self) -> bool {
+        self.number != 0
+    }
+
+    pub(crate) fn list<T>(&self) -> List<T> {
+        List::new(self.number as u16, (self.number >> 16) as u16)
+    }
+}
+
+/// What the values of a document go into.
+pub(crate) trait Target<'a> {
+    /// Makes room for an object, or for an element of a list, with `blank` for the strings that it needs. One that is full
+    /// says of what.
+    ///
+    /// A string that is known while the compiler runs would make it keep a copy of each object that has such a string.
+    fn open(&mut self, object: Object, blank: Text<'a>) -> Result<(), Object>;
+    /// Empties a list that is not in a pool, before it is read.
+    fn clear(&mut self, object: Object);
+    /// Where the next element of a list would go.
+    fn start(&mut self, object: Object) -> usize;
+    /// Takes the value of a member of what was opened last.
+    fn store(&mut self, object: Object, member: usize, given: &Given<'a>);
+    /// Takes a member of an object whose members have any name. Those of the same object go to `start` and behind it.
+    fn store_pair(&mut self, start: usize, pair: Pair<'a>) -> Result<(), Object>;
+    /// Says what is wrong with what was opened last, now that all of its members are known.
+    fn close(&mut self, object: Object) -> Result<(), Wrong>;
+    /// What the mount options of the last mount ask for.
+    fn plan(&mut self) -> Option<&mut MountPlan<'a>>;
+}
+
+/// What can be wrong with an object as a whole.
+macro_rules! wrongs {
+    ($($name:ident: $member:literal, $rule:literal;)*) => {
+        #[derive(Clone, Copy)]
+        pub(crate) enum Wrong {
+            $($name,)*
+        }
+
+        /// The member at fault, or nothing where it is the object, and why.
+        static WRONGS: &[(&str, &str)] = &[$(($member, $rule)),*];
+    };
+}
+
+wrongs! {
+    NoArguments: "args", "must name a program";
+    SoftLimit: "soft", "higher than the hard limit: ";
+    SameResource: "", "the same resource stands before";
+    SameNamespace: "", "a namespace of the same type stands before";
+    NoMajor: "major", "missing";
+    NoMinor: "minor", "missing";
+    NoNames: "names", "must name a system call";
+    DefaultErrno: "defaultErrnoRet", "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number";
+    Errno: "errnoRet", "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number";
+}
+
+impl Wrong {
+    /// The member at fault, or nothing where it is the object, and why.
+    pub(crate) fn member_and_rule(self) -> (&'static str, &'static str) {
+        WRONGS.get(self as usize).copied().unwrap_or_default()
+    }
+}
+
+/// Adds to the pool of `object`.
+pub(crate) fn push<T, const N: usize>(pool: &mut heapless::Vec<T, N>, item: T, object: Object) -> Result<(), Object> {
+    pool.push(item).map_err(|_| object)
+}
+
+/// The members of an object, and the function that puts their values into their fields.
+///
+/// The actions become the arms of one jump.
+macro_rules! members {
+    (
+        const $table:ident, fn $store:ident($place:ident: $type:ty, $given:ident) {
+            $($name:literal: $kind:expr $(, $required:ident)? => $action:expr,)*
+        }
+    ) => {
+        pub(crate) const $table: &[$crate::schema::Member] = {
+            #[allow(unused_imports, reason = "not every object has all kinds of members")]
+            use $crate::schema::{Kind::*, Object, Range, Rule, Vocabulary};
+            &[$($crate::schema::Member {
+                name: $name,
+                kind: $kind,
+                required: members!(@required $($required)?),
+            }),*]
+        };
+
+        #[inline(never)]
+        pub(crate) fn $store<'a>($place: &mut $type, member: usize, $given: &$crate::schema::Given<'a>) {
+            let mut number = 0..;
+            $(
+                if number.next() == Some(member) {
+                    $action;
+                    return;
+                }
+            )*
+        }
+    };
+    (@required) => { false };
+    (@required required) => { true };
+}
+pub(crate) use members;
+
+/// The kinds of objects, and of what lists have as elements: those come first, with their limits.
+macro_rules! objects {
+    ($($element:ident, $limit:ident => $element_members:expr;)* -- $($object:ident => $members:expr;)*) => {
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Object {
+            $($element,)*
+            $($object,)*
+        }
+
+        /// In the order of the objects.
+        const TABLES: &[&[Member]] = &[$($element_members,)* $($members),*];
+
+        /// How many elements there can be.
+        static LIMITS: &[u16] = &[$({
+            const_assert!(limits::$limit <= u16::MAX as usize);
+            limits::$limit as u16
+        }),*];
+
+        /// The names of the limits.
+        const LIMIT_NAMES: Words = Words::new(concat!($(stringify!($limit), " "),*));
+    };
+}
+
+objects! {
+    Rlimit, RLIMITS_MAX => process::RLIMIT;
+    Hook, HOOKS_MAX => hooks::HOOK;
+    Mount, MOUNTS_MAX => mounts::MOUNT;
+    Namespace, NAMESPACES_MAX => linux::NAMESPACE;
+    IdMapping, ID_MAPPINGS_MAX => linux::ID_MAPPING;
+    Device, DEVICES_MAX => linux::DEVICE;
+    DeviceRule, DEVICE_RULES_MAX => resources::DEVICE_RULE;
+    WeightDevice, BLOCK_DEVICES_MAX => resources::WEIGHT_DEVICE;
+    ThrottleDevice, BLOCK_DEVICES_MAX => resources::THROTTLE_DEVICE;
+    HugepageLimit, HUGEPAGE_LIMITS_MAX => resources::HUGEPAGE_LIMIT;
+    NetworkPriority, NETWORK_PRIORITIES_MAX => resources::NETWORK_PRIORITY;
+    RdmaLimit, RDMA_LIMITS_MAX => resources::RDMA_LIMIT;
+    SeccompRule, SECCOMP_RULES_MAX => seccomp::RULE;
+    SeccompArgument, SECCOMP_ARGUMENTS_MAX => seccomp::ARGUMENT;
+    Text, TEXTS_MAX => &[];
+    Id, IDS_MAX => &[];
+    Pair, PAIRS_MAX => &[];
+    StatePair, STATE_ANNOTATIONS_MAX => &[];
+    Option, MOUNT_OPTIONS_MAX => &[];
+    --
+    Config => spec::CONFIG;
+    Root => spec::ROOT;
+    Process => process::PROCESS;
+    ConsoleSize => process::CONSOLE_SIZE;
+    User => process::USER;
+    Capabilities => process::CAPABILITIES;
+    Scheduler => process::SCHEDULER;
+    IoPriority => process::IO_PRIORITY;
+    ExecCpuAffinity => process::EXEC_CPU_AFFINITY;
+    Hooks => hooks::HOOKS;
+    Linux => linux::LINUX;
+    TimeOffsets => linux::TIME_OFFSETS;
+    Monotonic => linux::TIME_OFFSET;
+    Boottime => linux::TIME_OFFSET;
+    NetDevice => linux::NET_DEVICE;
+    IntelRdt => linux::INTEL_RDT;
+    MemoryPolicy => linux::MEMORY_POLICY;
+    Personality => linux::PERSONALITY;
+    Resources => resources::RESOURCES;
+    Memory => resources::MEMORY;
+    Cpu => resources::CPU;
+    Pids => resources::PIDS;
+    BlockIo => resources::BLOCK_IO;
+    Network => resources::NETWORK;
+    Seccomp => seccomp::SECCOMP;
+    State => state::STATE;
+}
+
+/// The members of an object, packed.
+#[derive(Clone, Copy)]
+struct Packed {
+    /// Where their names start in [`NAMES`], and where they end.
+    names: (u16, u16),
+    /// Where their kinds start in [`KINDS`].
+    kinds: u8,
+}
+
+const NAMES_LEN: usize = pack().0;
+const KINDS_LEN: usize = pack().1;
+const_assert!(NAMES_LEN <= u16::MAX as usize && KINDS_LEN <= u8::MAX as usize);
+
+/// The lengths of [`NAMES`] and [`KINDS`].
+const fn pack() -> (usize, usize) {
+    let (mut names, mut kinds, mut table) = (0, 0, 0);
+    while table < TABLES.len() {
+        let mut member = 0;
+        while member < TABLES[table].len() {
+            names += TABLES[table][member].name.len() + 1;
+            kinds += 1;
+            member += 1;
+        }
+        table += 1;
+    }
+    (names, kinds)
+}
+
+/// The names of all members, with a space behind each.
+static NAMES: &str = {
+    const BYTES: [u8; NAMES_LEN] = {
+        let (mut bytes, mut length, mut table) = ([b' '; NAMES_LEN], 0, 0);
+        while table < TABLES.len() {
+            let mut member = 0;
+            while member < TABLES[table].len() {
+                let name = TABLES[table][member].name.as_bytes();
+                let mut at = 0;
+                while at < name.len() {
+                    bytes[length] = name[at];
+                    (length, at) = (length + 1, at + 1);
+                }
+                (length, member) = (length + 1, member + 1);
+            }
+            table += 1;
+        }
+        bytes
+    };
+    match core::str::from_utf8(&BYTES) {
+        Ok(names) => names,
+        Err(_) => panic!(),
+    }
+};
+
+/// The kinds of all members, and whether each of them is required.
+static KINDS: [(Kind, bool); KINDS_LEN] = {
+    let (mut kinds, mut length, mut table) = ([(Kind::Ignored, false); KINDS_LEN], 0, 0);
+    while table < TABLES.len() {
+        let mut member = 0;
+        while member < TABLES[table].len() {
+            kinds[length] = (TABLES[table][member].kind, TABLES[table][member].required);
+            (length, member) = (length + 1, member + 1);
+        }
+        table += 1;
+    }
+    kinds
+};
+
+/// In the order of the objects.
+static PACKED: [Packed; TABLES.len()] = {
+    let nothing = Packed {
+        names: (0, 0),
+        kinds: 0,
+    };
+    let (mut packed, mut names, mut kinds, mut table) = ([nothing; TABLES.len()], 0, 0, 0);
+    while table < TABLES.len() {
+        let (start, mut member) = (names, 0);
+        while member < TABLES[table].len() {
+            names += TABLES[table][member].name.len() as u16 + 1;
+            member += 1;
+        }
+        packed[table] = Packed {
+            names: (start, names),
+            kinds,
+        };
+        (kinds, table) = (kinds + member as u8, table + 1);
+    }
+    packed
+};
+
+impl Object {
+    fn packed(self) -> Packed {
+        let none = Packed {
+            names: (0, 0),
+            kinds: 0,
+        };
+        PACKED.get(self as usize).copied().unwrap_or(none)
+    }
+
+    /// The names of the members.
+    fn names(self) -> Words {
+        let (start, end) = self.packed().names;
+        Words::new(NAMES.get(usize::from(start)..usize::from(end)).unwrap_or_default())
+    }
+
+    /// The number of the member `name`, and what it is.
+    pub(crate) fn member(self, name: &str) -> Option<(u8, Kind)> {
+        let number = self.names().position(name)?;
+        Some((number as u8, KINDS.get(usize::from(self.packed().kinds) + number)?.0))
+    }
+
+    /// What is wrong with one more element.
+    #[cold]
+    pub(crate) fn too_many(self) -> Cause {
+        let number = self as usize;
+        Cause::Limit(
+            LIMIT_NAMES.get(number).unwrap_or_default(),
+            LIMITS.get(number).copied().unwrap_or_default().into(),
+        )
+    }
+
+    /// The first member that is required and has no bit in `seen`.
+    pub(crate) fn missing(self, seen: u32) -> Option<&'static str> {
+        let kinds = KINDS.get(usize::from(self.packed().kinds)..).unwrap_or_default();
+        let mut names = self.names().iter().zip(kinds).enumerate();
+        names
+            .find(|(number, (_, (_, required)))| *required && seen & 1 << number == 0)
+            .map(|(_, (name, _))| name)
+    }
+}
+
+/// Rules for single strings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// There is none.
+    Any,
+    /// There has to be a character.
+    NotEmpty,
+    /// A path from `/`.
+    Absolute,
+    /// `ociVersion`.
+    Version,
+    /// `pageSize`.
+    PageSize,
+    /// The id of a container.
+    Id,
+    /// A name among `annotations`.
+    Annotation,
+    /// A name among `unified`.
+    UnifiedFile,
+    /// A name among `netDevices`.
+    Interface,
+    /// Here and in what follows, the empty string says as much as its absence: no more than that.
+    Optional,
+    /// A path from `/`.
+    OptionalAbsolute,
+    /// `hostname` and `domainname`.
+    Hostname,
+    /// `cgroupsPath`.
+    CgroupsPath,
+    /// `closID`.
+    ClosId,
+    /// `name` among `netDevices`.
+    NewInterface,
+}
+
+impl Rule {
+    /// Whether the empty string says as much as its absence.
+    pub(crate) fn is_optional(self) -> bool {
+        self as u8 >= Self::Optional as u8
+    }
+
+    /// What is wrong with a string. A text that ends in a space is to be followed by it.
+    pub(crate) fn broken_by(self, text: &str) -> Option<&'static str> {
+        let (is_fine, rule) = match self {
+            Self::Any | Self::Optional => return None,
+            Self::NotEmpty => (!text.is_empty(), "must not be empty"),
+            Self::Absolute | Self::OptionalAbsolute => (text.as_bytes().first() == Some(&b'/'), "must be absolute: "),
+            Self::Version => return spec::check_version(text),
+            Self::PageSize => (resources::is_page_size(text), "not a page size such as \"2MB\": "),
+            Self::Id => (state::check_id(text).is_ok(), "not a container id: "),
+            Self::Annotation => return spec::check_annotation(text),
+            Self::UnifiedFile => (linux::is_file_name(text), "must be a plain file name"),
+            Self::Interface => (linux::is_interface_name(text), "not the name of a network interface"),
+            Self::Hostname => (
+                text.len() <= spec::HOSTNAME_BYTES_SHOWN,
+                "longer than 64 bytes (HOSTNAME_BYTES_MAX)",
+            ),
+            Self::CgroupsPath => (
+                !text.as_bytes().split(|byte| *byte == b'/').any(|part| part == b".."),
+                "must not have a \"..\" component: ",
+            ),
+            Self::ClosId => (linux::is_file_name(text), "must be a plain file name: "),
+            Self::NewInterface => (linux::is_interface_name(text), "not the name of a network interface: "),
+        };
+        if is_fine { None } else { Some(rule) }
+    }
+}
+
+/// Ranges of integers.
+macro_rules! ranges {
+    ($($name:ident: $signed:literal, $min:expr, $max:expr;)*) => {
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Range {
+            $($name,)*
+        }
+
+        /// Whether there can be a sign, the smallest, and the largest.
+        static RANGES: &[(bool, i64, i64)] = &[$(($signed, $min, $max)),*];
+    };
+}
+
+ranges! {
+    // Numbers beyond those that have a sign count as if they had one.
+    Unsigned64: false, i64::MIN, i64::MAX;
+    Unsigned32: false, 0, u32::MAX as i64;
+    Unsigned16: false, 0, u16::MAX as i64;
+    Signed64: true, i64::MIN, i64::MAX;
+    // `hooks[].timeout`
+    Seconds: false, 1, u32::MAX as i64;
+    Pid: true, 0, i32::MAX as i64;
+    OomScore: true, -1000, 1000;
+    Umask: true, 0, 0o7777;
+    Nice: true, -20, 19;
+    Priority: true, 0, 99;
+    IoPriority: true, 0, 7;
+    Nanoseconds: true, 0, 999_999_999;
+    Major: true, 0, linux::MAJOR_MAX;
+    Minor: true, 0, linux::MINOR_MAX;
+    AnyMajor: true, -1, linux::MAJOR_MAX;
+    AnyMinor: true, -1, linux::MINOR_MAX;
+    Bytes: true, -1, i64::MAX;
+    // The -1 of old clients, which they write without its sign, stands for the default.
+    Swappiness: false, -1, 100;
+    Idle: true, 0, 1;
+    Errno: true, 0, seccomp::ERRNO_MAX;
+    Argument: true, 0, 5;
+}
+
+impl Range {
+    fn bounds(self) -> (bool, i64, i64) {
+        RANGES.get(self as usize).copied().unwrap_or_default()
+    }
+
+    /// Whether there can be a sign.
+    pub(crate) fn is_signed(self) -> bool {
+        self.bounds().0
+    }
+
+    /// What is wrong with a number.
+    pub(crate) fn broken_by(self, number: u64) -> Option<&'static str> {
+        let (_, min, max) = self.bounds();
+        let number = number as i64;
+        if number == 0 && self == Self::Seconds {
+            Some("must be more than 0")
+        } else if number < min || number > max {
+            Some("out of range: ")
+        } else {
+            None
+        }
+    }
+}
+
+/// Closed vocabularies.
+macro_rules! vocabularies {
+    ($($name:ident: $words:expr, $unknown:literal;)*) => {
+        #[derive(Clone, Copy)]
+        pub(crate) enum Vocabulary {
+            $($name,)*
+        }
+
+        /// The words, and what is wrong with any other.
+        static VOCABULARIES: &[(Words, &str)] = &[$(($words, $unknown)),*];
+    };
+}
+
+vocabularies! {
+    Namespace: linux::NAMESPACE_NAMES, "unknown namespace type ";
+    Resource: process::RLIMIT_NAMES, "unknown resource ";
+    Policy: process::SCHEDULER_POLICIES, "unknown policy ";
+    SchedulerFlag: process::SCHEDULER_FLAGS, "unknown flag ";
+    IoClass: process::IO_PRIORITY_CLASSES, "unknown class ";
+    Device: linux::DEVICE_KINDS, "unknown device type ";
+    RuleDevice: resources::RULE_DEVICE_KINDS, "unknown device type ";
+    Propagation: linux::PROPAGATIONS, "unknown propagation ";
+    MemoryPolicy: linux::MEMORY_POLICY_MODES, "unknown memory policy ";
+    MemoryPolicyFlag: linux::MEMORY_POLICY_FLAGS, "unknown flag ";
+    Domain: linux::PERSONALITIES, "unknown domain ";
+    Action: seccomp::ACTIONS, "unknown action ";
+    Operator: seccomp::OPERATORS, "unknown operator ";
+    Architecture: seccomp::ARCHITECTURE_NAMES, "unknown architecture ";
+    FilterFlag: seccomp::FLAGS, "unknown flag ";
+}
+
+impl Vocabulary {
+    /// The words, and what is wrong with any other.
+    pub(crate) fn words(self) -> (Words, &'static str) {
+        VOCABULARIES.get(self as usize).copied().unwrap_or((Words::new(""), ""))
+    }
+}
