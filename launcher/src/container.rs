@@ -343,7 +343,8 @@ pub fn read_document<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::re
     }
 }
 
-/// The same for a file of roci's own, which is a regular one: it ends where a read gives less than was asked for.
+/// The same for a file in a state directory or a bundle, which is a regular one: it ends where a read gives less than was
+/// asked for.
 pub fn read_own<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::result::Result<Option<&'a [u8]>, Errno> {
     let n = rustix::io::read(file, &mut *memory)?;
     Ok((n < memory.len()).then(|| &memory[..n]))

@@ -10,12 +10,13 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitOptions, chdir, fchdir, pidfd_open, umask, waitpid};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
+use spec_core::mounts::Mount;
 use spec_core::state::{StateView, Status, write_state};
 use sys::process::{SpawnOptions, Spawned, spawn};
 use sys::signal::SignalSet;
 
 use crate::cgroup::resources::{self, apply};
-use crate::cgroup::{Host, NewCgroup};
+use crate::cgroup::{Hierarchies, Host, NewCgroup};
 use crate::cli::{Invocation, Opt};
 use crate::container::{Container, Document, FIFO_FILE, StateRoot, write_beside};
 use crate::container_process::Inheritance;
@@ -51,7 +52,7 @@ pub struct Created {
     /// The directory that holds its state directory.
     pub root: ManuallyDrop<StateRoot>,
     /// Its cgroup.
-    pub cgroup: Option<(&'static Host, &'static CStr)>,
+    pub cgroup: Option<(&'static Host, &'static CStr, Hierarchies)>,
     /// Its state directory, locked.
     pub container: Container,
     /// The configuration.
@@ -241,7 +242,9 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     // These wait for the end of the line that they hold; what else is open closes with this process, at no cost.
     drop((inheritance.console_socket, pidfd_socket));
     core::mem::forget((inheritance.fifo, inheritance.handover.init, rootfs));
-    let placed = cgroup.as_ref().map(|cgroup| (cgroup.host(), cgroup.path()));
+    let placed = cgroup
+        .as_ref()
+        .map(|cgroup| (cgroup.host(), cgroup.path(), cgroup.made().get()));
     core::mem::forget(cgroup);
     core::mem::forget(proc);
     Ok(Created {
@@ -317,16 +320,21 @@ fn open_console_socket(invocation: &Invocation, spec: &Spec<'static>, purpose: P
 
 fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static CStr) -> Result<Option<NewCgroup>> {
     let Some(host) = host else { return Ok(None) };
-    match NewCgroup::make(host, host.path_for(spec, id)?)? {
-        Ok(cgroup) => {
+    // Who names a path reads statistics there, in every hierarchy, and so does who looks into the container.
+    let is_seen = |mount: &Mount<'static>| mount.kind.is_some_and(|kind| kind.as_str() == "cgroup");
+    let everywhere = spec.linux.cgroups_path.is_some() || spec.mounts.iter().any(is_seen);
+    match NewCgroup::make(host, host.path_for(spec, id)?, everywhere)? {
+        Ok(mut cgroup) => {
             // Before the process exists, so that it is limited from its first moment.
             apply(
                 host,
                 cgroup.path(),
+                cgroup.made(),
                 spec,
                 &spec.linux.resources,
                 resources::Purpose::Create,
             )?;
+            cgroup.open_procs()?;
             Ok(Some(cgroup))
         }
         // Who is not the host's root may have no cgroup to give, and asked for none.

@@ -12,6 +12,7 @@
 
 #[doc(hidden)]
 pub mod arch;
+pub mod bpf;
 mod call;
 pub mod exec;
 pub mod file;
