@@ -24,7 +24,7 @@ use crate::program::{Handover, become_program, close_all_but, enter_working_dire
 use crate::seccomp::Profile;
 use crate::sync::{Kind, Socket, send_fd, tell_over, tell_through};
 use crate::text::parse_number;
-use crate::{credentials, devices, hooks, labels, namespaces, placement, rootfs, state};
+use crate::{credentials, devices, hooks, labels, namespaces, notify_socket, placement, rootfs, state};
 
 /// Everything that the process inherits from `create` or `run`.
 pub struct Inheritance<'a> {
@@ -48,6 +48,8 @@ pub struct Inheritance<'a> {
     pub console_socket: Option<OwnedFd>,
     /// The state directory with its lock, which is roci's alone.
     pub lock: BorrowedFd<'a>,
+    /// The service manager's socket.
+    pub notify_socket: Option<OwnedFd>,
     /// The gate that `start` opens; without one, roci says when to go on.
     pub fifo: Option<OwnedFd>,
     /// Whether it gets a session keyring of its own.
@@ -92,6 +94,9 @@ pub fn run(
         cgroup: inherited.cgroup.map(NewCgroup::path),
     };
     mount_all(&around, trees)?;
+    if let Some(socket) = &inherited.notify_socket {
+        notify_socket::mount(&root, socket.as_fd())?;
+    }
     let process = spec.process.as_ref();
     let mut console = None;
     if spec.linux.namespace(NamespaceKind::Mount).is_some() {

@@ -31,8 +31,8 @@ use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
 use crate::time::Rfc3339;
 use crate::undo::Hooks;
 use crate::{
-    cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program, report,
-    sealed, state, undo,
+    cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program,
+    notify_socket, report, sealed, state, undo,
 };
 
 /// What of `create` and `run` differs.
@@ -123,6 +123,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         None
     };
     let namespaces = Plan::make(spec)?;
+    let notify_socket = notify_socket::open(spec, arguments);
     let mut trees = open_trees(spec, bundle, &proc, namespaces.new_user)?;
 
     // 2. The environment. Each thing that is made is undone should anything fail from here on.
@@ -172,9 +173,12 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         handover: Handover {
             preserve_fds: handover_fds.preserve,
             listen_fds: handover_fds.listen,
+            listen_names: arguments.variable("LISTEN_FDNAMES"),
+            has_notify_socket: notify_socket.is_some(),
             blocked,
             init,
         },
+        notify_socket,
         arguments,
     };
     let memory = state::TEXT.take();

@@ -107,6 +107,8 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
         handover: Handover {
             preserve_fds: handover_fds.preserve,
             listen_fds: handover_fds.listen,
+            listen_names: invocation.arguments().variable("LISTEN_FDNAMES"),
+            has_notify_socket: false,
             blocked,
             init: None,
         },

@@ -15,6 +15,7 @@ use sys::signal::{SignalSet, set_blocked};
 use crate::errno;
 use crate::error::{During, Error, Result, keep_c_str};
 use crate::hooks::{ARGUMENTS, ENVIRONMENT, Strings};
+use crate::notify_socket;
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::text::parse_number;
@@ -78,6 +79,10 @@ pub struct Handover {
     pub preserve_fds: u32,
     /// How many of these are sockets of the service manager's (`LISTEN_FDS`).
     pub listen_fds: u32,
+    /// What the service manager calls them (`LISTEN_FDNAMES`).
+    pub listen_names: Option<&'static CStr>,
+    /// Whether the service manager's socket is in the container.
+    pub has_notify_socket: bool,
     /// The set of blocked signals that roci was started with.
     pub blocked: SignalSet,
     /// `roci-init`, to be the program in the program's place and start it.
@@ -104,6 +109,9 @@ pub fn become_program(
     let environment = ENVIRONMENT.take();
     let mut has_home = false;
     for variable in spec.list(process.env) {
+        if handover.has_notify_socket && variable.as_str().starts_with("NOTIFY_SOCKET=") {
+            continue;
+        }
         has_home |= variable.as_str().starts_with("HOME=");
         push(environment, variable.as_c_str())?;
     }
@@ -118,6 +126,13 @@ pub fn become_program(
             keep_c_str(format_args!("LISTEN_FDS={}", handover.listen_fds))?,
         )?;
         push(environment, c"LISTEN_PID=1")?;
+        if let Some(names) = handover.listen_names {
+            push(environment, Path::of(&[b"LISTEN_FDNAMES=", names.to_bytes()]).leak())?;
+        }
+    }
+    // What the configuration says of one was passed over: that would be another socket.
+    if handover.has_notify_socket {
+        push(environment, notify_socket::VARIABLE)?;
     }
     set_blocked(handover.blocked);
     let errno = match &handover.init {
