@@ -24,7 +24,7 @@ use crate::program::{Handover, become_program, close_all_but, enter_working_dire
 use crate::seccomp::Profile;
 use crate::sync::{Kind, Socket, send_fd, tell_over, tell_through};
 use crate::text::parse_number;
-use crate::{credentials, devices, hooks, labels, namespaces, notify_socket, placement, rootfs, state};
+use crate::{credentials, devices, hooks, labels, namespaces, net, notify_socket, placement, rootfs, state};
 
 /// Everything that the process inherits from `create` or `run`.
 pub struct Inheritance<'a> {
@@ -78,6 +78,13 @@ pub fn run(
     set_names(spec)?;
     if spec.linux.has_new_namespace(NamespaceKind::Network) {
         bring_loopback_up()?;
+    }
+    if !spec.linux.net_devices.is_empty() {
+        let inside = net::netlink::Socket::open().during("linux.netDevices: open netlink socket")?;
+        socket
+            .send_fd(Kind::Network, inside.as_fd())
+            .during("ask for network devices")?;
+        socket.wait_for_go();
     }
 
     // Where the parent is already, since this root may not be allowed to walk there by name.

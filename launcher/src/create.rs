@@ -31,7 +31,7 @@ use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
 use crate::time::Rfc3339;
 use crate::undo::Hooks;
 use crate::{
-    cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program,
+    cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program, net,
     notify_socket, report, sealed, state, undo,
 };
 
@@ -122,6 +122,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     } else {
         None
     };
+    net::devices::check(spec)?;
     let namespaces = Plan::make(spec)?;
     let notify_socket = notify_socket::open(spec, arguments);
     let mut trees = open_trees(spec, bundle, &proc, namespaces.new_user)?;
@@ -202,8 +203,10 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         // "Created" is what follows step 2 of the lifecycle.
         state::write_for_hook(&mut document, spec, id, bundle, pid, Status::Created)?;
         let state = document.as_bytes();
-        if let Request::Listener(number) = request {
-            return send_listener(spec, pid, number, state);
+        match request {
+            Request::Hooks => {}
+            Request::Network(inside) => return net::devices::move_all(spec, pid, inside),
+            Request::Listener(number) => return send_listener(spec, pid, number, state),
         }
         hooks::run(spec, "hooks.prestart", spec.hooks.prestart, state, own)?;
         hooks::run(spec, "hooks.createRuntime", spec.hooks.create_runtime, state, own)
@@ -268,6 +271,8 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
 pub enum Request {
     /// Hooks of the runtime's namespaces are due.
     Hooks,
+    /// Network devices are to be moved to where this netlink socket was made.
+    Network(OwnedFd),
     /// Its descriptor with this number is for the listener of its seccomp profile.
     Listener(i32),
 }
@@ -292,6 +297,10 @@ pub fn wait_until_ready(
                 continue;
             }
             Kind::Hooks => serve(Request::Hooks)?,
+            Kind::Network => match message.fd {
+                Some(socket) => serve(Request::Network(socket))?,
+                None => return Err(Error::said("linux.netDevices: no netlink socket arrived")),
+            },
             Kind::Listener => serve(Request::Listener(
                 message.payload.try_into().map_or(-1, i32::from_ne_bytes),
             ))?,

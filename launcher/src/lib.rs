@@ -42,6 +42,7 @@ pub mod init_program;
 pub mod labels;
 pub mod mounts;
 pub mod namespaces;
+pub mod net;
 pub mod notify_socket;
 pub mod placement;
 pub mod program;

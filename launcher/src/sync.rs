@@ -7,6 +7,9 @@
 //!                        ◀── Spawned(pid) ── only where a stage in between made it (see namespaces)
 //!   write uid_map, gid_map, join cgroups
 //!   ────────────────────────────────── Go ─▶ only with a new user namespace
+//!                        ◀─── Network + fd ─ only where devices are to be moved into its network namespace
+//!   move them
+//!   ────────────────────────────────── Go ─▶
 //!                        ◀────────── Hooks ─ only where prestart or createRuntime hooks exist; mounts are done
 //!   run the hooks
 //!   ────────────────────────────────── Go ─▶
@@ -49,6 +52,8 @@ pub enum Kind {
     Hooks = b'H',
     /// The process has a seccomp listener, under the number that follows.
     Listener = b'L',
+    /// A netlink socket of the network namespace comes along: devices are to be moved there.
+    Network = b'N',
     /// The master of the terminal comes along.
     Master = b'M',
     /// Everything that can fail before the program starts has been done.
@@ -181,6 +186,7 @@ impl Socket {
             Kind::Spawned,
             Kind::Hooks,
             Kind::Listener,
+            Kind::Network,
             Kind::Master,
             Kind::Ready,
             Kind::Failed,
