@@ -201,10 +201,11 @@ fn events_prints_statistics(t: &Test) {
             .is_some_and(|usage| usage > 0),
         "{stats}"
     );
+    // The shell is there; it may not have made its child yet.
     assert!(
         stats["data"]["pids"]["current"]
             .as_u64()
-            .is_some_and(|count| count >= 2),
+            .is_some_and(|count| count >= 1),
         "{stats}"
     );
 }
