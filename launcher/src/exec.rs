@@ -31,6 +31,7 @@ use crate::seccomp::{Profile, send_listener};
 use crate::stage::spawn_staged;
 use crate::state::{self, Access, Found};
 use crate::sync::{Kind, Socket, pair, send_fd, tell_over};
+use crate::text::{parse_number, split_once};
 use crate::{config, credentials, labels, placement, report, run, sealed, undo};
 
 /// `exec`; the exit status is the program's.
@@ -391,14 +392,10 @@ fn text_of(word: &'static CStr) -> Option<Text<'static>> {
 fn parse_user(text: &str) -> Option<(u32, u32)> {
     let id = |text: &str| {
         // The largest number means "no id" to the kernel.
-        u32::try_from(crate::text::parse_number(text)?)
-            .ok()
-            .filter(|id| *id != u32::MAX)
+        u32::try_from(parse_number(text)?).ok().filter(|id| *id != u32::MAX)
     };
-    match text.split_once(':') {
-        None => Some((id(text)?, 0)),
-        Some((uid, gid)) => Some((id(uid)?, id(gid)?)),
-    }
+    let (uid, gid) = split_once(text, b':');
+    Some((id(uid)?, gid.map_or(Some(0), id)?))
 }
 
 #[cfg(test)]

@@ -6,16 +6,11 @@ use core::ffi::CStr;
 use core::mem::{MaybeUninit, offset_of};
 
 use linux_raw_sys::general as k;
+use linux_raw_sys::net::{AF_UNIX, MSG_CMSG_CLOEXEC, MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::{Errno, Result};
 
 use crate::call::call;
-
-const AF_UNIX: u16 = 1;
-const SOL_SOCKET: i32 = 1;
-const SCM_RIGHTS: i32 = 1;
-const MSG_NOSIGNAL: usize = 0x4000;
-const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
 
 /// `struct iovec`.
 #[repr(C)]
@@ -52,8 +47,8 @@ const RIGHTS_LEN: usize = offset_of!(Rights, fd) + size_of::<i32>();
 pub fn send_with_fd(socket: BorrowedFd<'_>, parts: &[&[u8]; 3], fd: BorrowedFd<'_>) -> Result<()> {
     let rights = Rights {
         len: RIGHTS_LEN,
-        level: SOL_SOCKET,
-        kind: SCM_RIGHTS,
+        level: SOL_SOCKET as i32,
+        kind: SCM_RIGHTS as i32,
         fd: fd.as_raw_fd(),
     };
     let parts = parts.map(|part| Part {
@@ -77,7 +72,7 @@ pub fn send_with_fd(socket: BorrowedFd<'_>, parts: &[&[u8]; 3], fd: BorrowedFd<'
             [
                 socket.as_raw_fd() as usize,
                 (&raw const header).addr(),
-                MSG_NOSIGNAL,
+                MSG_NOSIGNAL as usize,
                 0,
                 0,
                 0,
@@ -111,7 +106,7 @@ pub fn receive(socket: BorrowedFd<'_>, memory: &mut [u8]) -> Result<(usize, Opti
             [
                 socket.as_raw_fd() as usize,
                 (&raw mut header).addr(),
-                MSG_CMSG_CLOEXEC,
+                MSG_CMSG_CLOEXEC as usize,
                 0,
                 0,
                 0,
@@ -122,8 +117,8 @@ pub fn receive(socket: BorrowedFd<'_>, memory: &mut [u8]) -> Result<(usize, Opti
     let rights = unsafe { rights.assume_init() };
     let has_fd = header.control_len >= RIGHTS_LEN
         && rights.len == RIGHTS_LEN
-        && rights.level == SOL_SOCKET
-        && rights.kind == SCM_RIGHTS;
+        && rights.level == SOL_SOCKET as i32
+        && rights.kind == SCM_RIGHTS as i32;
     // SAFETY: the kernel has opened it for this process just now, and nobody else knows it.
     Ok((n, has_fd.then(|| unsafe { OwnedFd::from_raw_fd(rights.fd) })))
 }
@@ -141,7 +136,7 @@ struct Address {
 /// The kernel's; `ENAMETOOLONG` where the path has more than 107 bytes.
 pub fn connect(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
     let mut address = Address {
-        family: AF_UNIX,
+        family: AF_UNIX as u16,
         path: [0; 108],
     };
     let path = path.to_bytes_with_nul();
