@@ -14,7 +14,7 @@ const DESCENDANTS_MAX: usize = 1024;
 
 /// The beginning of a process's command line, its words parted by blanks.
 pub fn command_line<'m>(proc: &Proc, pid: i32, memory: &'m mut [u8; 256]) -> &'m str {
-    let line = proc.read_of(pid, b"/cmdline", memory).unwrap_or_default();
+    let line = proc.read_of(pid, "cmdline", memory).unwrap_or_default();
     for byte in line.iter_mut() {
         // What a container wrote there must not move the cursor of who looks at it.
         if *byte < b' ' || *byte == 0x7f {

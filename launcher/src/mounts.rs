@@ -331,7 +331,7 @@ pub fn bind_fd(source: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::res
 /// The name by which kernels before 5.2 can mount onto a descriptor.
 pub fn fd_path(fd: BorrowedFd<'_>) -> Path {
     use rustix::fd::AsRawFd;
-    Path::format(format_args!("/proc/self/fd/{}", fd.as_raw_fd()))
+    Path::numbered("/proc/self/fd/", fd.as_raw_fd() as u32)
 }
 
 fn open_destination(around: &Surroundings<'_>, mount: &Mount<'static>, source: FileType) -> Result<OwnedFd> {

@@ -115,7 +115,7 @@ pub fn become_program(
     if handover.listen_fds > 0 {
         push(
             environment,
-            keep_c_str(format_args!("LISTEN_FDS={}", handover.listen_fds))?,
+            keep_c_str(format_args!("LISTEN_FDS={}", u64::from(handover.listen_fds)))?,
         )?;
         push(environment, c"LISTEN_PID=1")?;
     }
