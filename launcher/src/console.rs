@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstat, fstatfs};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 use spec_core::process::ConsoleSize;
@@ -107,10 +107,7 @@ pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
     let socket =
         socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).during("make socket")?;
     let text = path.to_str().unwrap_or("?");
-    let connect_to = |name: &CStr| {
-        let address = SocketAddrUnix::new(name)?;
-        connect(&socket, &address)
-    };
+    let connect_to = |name: &CStr| sys::socket::connect(socket.as_fd(), name);
     if path.count_bytes() < ADDRESS_BYTES {
         connect_to(path).during_with(format_args!("connect to {text}"))?;
         return Ok(socket);

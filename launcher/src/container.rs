@@ -59,7 +59,7 @@ impl StateRoot {
             Ok(None) | Err(Errno::NOENT | Errno::ROFS | Errno::ACCESS | Errno::NOTDIR) => {}
             Err(errno) => return Err(Error::new("open state root /run/roci", errno)),
         }
-        let path = Path::format(format_args!("/tmp/roci-{}", uid.as_raw()));
+        let path = Path::numbered("/tmp/roci-", uid.as_raw());
         let Some(root) = Self::open_at(path.as_c_str(), make)
             .during_with(format_args!("open state root {} (/run is not usable)", path.as_str()))?
         else {

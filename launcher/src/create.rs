@@ -28,6 +28,7 @@ use crate::program::Handover;
 use crate::seccomp::{Profile, send_listener};
 use crate::stage::spawn_staged;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
+use crate::text::Digits;
 use crate::time::Rfc3339;
 use crate::undo::Hooks;
 use crate::{
@@ -481,7 +482,7 @@ fn owner() -> &'static str {
     if uid.is_root() {
         "root"
     } else {
-        keep(format_args!("{}", uid.as_raw()))
+        keep(format_args!("{}", Digits::of(uid.as_raw().into()).as_str()))
     }
 }
 

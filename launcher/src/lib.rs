@@ -238,8 +238,8 @@ fn inherited_fds(invocation: &Invocation) -> Result<InheritedFds> {
         .value(Opt::PreserveFds)
         .map_or(Ok(0), |word| cli::number(word, "--preserve-fds"))?;
     let preserve = listen.saturating_add(asked).min(1 << 20);
-    for fd in 3..3 + preserve {
-        if rustix::io::fcntl_getfd(sys::process::inherited_fd(fd as i32)).is_err() {
+    for fd in 3..3 + preserve as i32 {
+        if rustix::io::fcntl_getfd(sys::process::inherited_fd(fd)).is_err() {
             return Err(Error::usage(format_args!(
                 "--preserve-fds: descriptor {fd} is not open"
             )));

@@ -18,7 +18,7 @@ use crate::hooks::{ARGUMENTS, ENVIRONMENT, Strings};
 use crate::notify_socket;
 use crate::path::Path;
 use crate::proc::Proc;
-use crate::text::parse_number;
+use crate::text::{parse_number, parts};
 
 /// What is searched when the environment has no PATH, as `execvp` has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -45,7 +45,7 @@ pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
         .iter()
         .rev()
         .find_map(|variable| variable.as_str().strip_prefix("PATH="));
-    for directory in path.unwrap_or(DEFAULT_PATH).split(':') {
+    for directory in parts(path.unwrap_or(DEFAULT_PATH), b':') {
         let directory = if directory.is_empty() { "." } else { directory };
         let path = Path::of(&[directory.as_bytes(), b"/", name.as_bytes()]);
         match check(path.as_c_str()) {
@@ -123,7 +123,7 @@ pub fn become_program(
     if handover.listen_fds > 0 {
         push(
             environment,
-            keep_c_str(format_args!("LISTEN_FDS={}", handover.listen_fds))?,
+            keep_c_str(format_args!("LISTEN_FDS={}", u64::from(handover.listen_fds)))?,
         )?;
         push(environment, c"LISTEN_PID=1")?;
         if let Some(names) = handover.listen_names {
@@ -184,7 +184,7 @@ fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::openat(proc, c"self/fd", flags, Mode::empty()).during("list descriptors")?;
     let mut memory = [core::mem::MaybeUninit::uninit(); 2048];
-    let mut entries = rustix::fs::RawDir::new(&directory, &mut memory);
+    let mut entries = rustix::fs::RawDir::new(directory.as_fd(), &mut memory);
     while let Some(entry) = entries.next() {
         let entry = entry.during("list descriptors")?;
         let Some(fd) = entry
@@ -232,7 +232,7 @@ fn home_of(uid: u32) -> Result<&'static CStr> {
 /// The sixth field of the line whose third is `uid` (passwd(5)).
 fn home_in(passwd: &[u8], uid: u32) -> Option<&str> {
     passwd.split(|&byte| byte == b'\n').find_map(|line| {
-        let mut fields = core::str::from_utf8(line).ok()?.split(':').skip(2);
+        let mut fields = parts(core::str::from_utf8(line).ok()?, b':').skip(2);
         let found = parse_number(fields.next()?)? == u64::from(uid);
         fields.nth(2).filter(|home| found && !home.is_empty())
     })

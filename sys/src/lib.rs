@@ -27,6 +27,7 @@ pub mod process;
 mod scratch;
 pub mod seccomp;
 pub mod signal;
+pub mod socket;
 mod start;
 mod take_once;
 pub mod terminal;
