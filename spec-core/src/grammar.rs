@@ -355,25 +355,16 @@ impl<'j> Iterator for Children<'j> {
     }
 }
 
-/// The offset of the value of the member `name` of the object at `at`. A name that is itself a piece of the document is
-/// found by its place; another one by its letters, and the last one counts, as it does for the reader.
+/// The offset of the value of the member `name` of the object at `at`: of the last one, which counts for the reader.
 pub(crate) fn find_member(json: &[u8], at: usize, name: &str) -> Option<usize> {
-    let by_place = json.as_ptr_range().contains(&name.as_ptr());
-    let is_it = |key: &str| {
-        if by_place {
-            key.as_ptr() == name.as_ptr()
-        } else {
-            key == name
-        }
-    };
     children(json, at)
-        .filter(|(key, _)| is_it(key))
+        .filter(|(key, _)| *key == name)
         .last()
         .map(|(_, value)| value)
 }
 
-/// The offset of element `index` of the array at `at`.
-pub(crate) fn find_element(json: &[u8], at: usize, index: usize) -> Option<usize> {
+/// The offset of child `index` of the array or the object at `at`.
+pub(crate) fn find_child(json: &[u8], at: usize, index: usize) -> Option<usize> {
     children(json, at).nth(index).map(|(_, value)| value)
 }
 

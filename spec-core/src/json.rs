@@ -47,8 +47,8 @@ pub(crate) fn read_document<'a>(
     let mut reader = Reader {
         target,
         arena,
-        path: [Step::Index(0); STEPS_MAX],
-        refused: None,
+        path: [0; STEPS_MAX],
+        mistake: None,
         name: "",
         start: 0,
         pair: Pair {
@@ -75,12 +75,16 @@ pub(crate) fn read_document<'a>(
         return Ok(());
     }
     // Every failure has been noted; the text is for the case that this is not so.
-    let (cause, depth) = reader.refused.unwrap_or((Cause::Rule("cannot be read"), 0));
-    Err(Error::new(
-        json,
-        reader.path.get(..usize::from(depth)).unwrap_or(&reader.path),
-        cause,
-    ))
+    let unknown = Mistake {
+        depth: 0,
+        member: None,
+        cause: Cause::Rule("cannot be read"),
+    };
+    let Mistake { depth, member, cause } = reader.mistake.unwrap_or(unknown);
+    let path = reader.path.iter().take(depth.into());
+    let steps = path.map(|child| Step::Index(*child));
+    let steps = steps.chain(member.map(Step::Member));
+    Err(steps.fold(Error::new(json, cause), Error::below))
 }
 
 /// How deep a path of fields can be. `linux.seccomp.syscalls[1].args[2].op` has seven steps.
@@ -97,14 +101,24 @@ struct Place {
     depth: u8,
 }
 
+/// What is wrong with a document.
+struct Mistake {
+    /// How many steps from the top.
+    depth: u8,
+    /// The member at fault, if it is not the value there.
+    member: Option<&'static str>,
+    cause: Cause,
+}
+
 struct Reader<'r, 'a> {
     target: &'r mut dyn Target<'a>,
     /// The part of the arena that is free.
     arena: &'a mut [u8],
     /// The way to the value that was read last. What lies behind the depth of a value belongs to its last child.
-    path: [Step<'a>; STEPS_MAX],
-    /// The first mistake, and how many steps from the top it is.
-    refused: Option<(Cause, u8)>,
+    /// Of each step, it has the number of the child.
+    path: [usize; STEPS_MAX],
+    /// The first mistake.
+    mistake: Option<Mistake>,
     /// The name of the member that is read.
     name: &'a str,
     /// Where the members of the object that is read started, if they can have any name.
@@ -122,43 +136,33 @@ struct Reader<'r, 'a> {
 }
 
 impl<'a> Reader<'_, 'a> {
-    /// Notes a mistake of the value that is `depth` steps from the top. Only the first counts.
+    /// Notes a mistake. Only the first counts.
     #[cold]
     #[inline(never)]
-    fn refuse_for(&mut self, depth: u8, cause: Cause) -> Refused {
-        if self.refused.is_none() {
-            self.refused = Some((cause, depth));
-        }
+    fn refuse_for(&mut self, depth: u8, member: Option<&'static str>, cause: Cause) -> Refused {
+        self.mistake.get_or_insert(Mistake { depth, member, cause });
         Refused
     }
 
-    /// The same with a text. One that ends in a space is followed by the value.
+    /// Notes what is wrong with the value that is `depth` steps from the top. A text that ends in a space is followed by
+    /// the value.
     #[cold]
     #[inline(never)]
     fn refuse(&mut self, depth: u8, rule: &'static str) -> Refused {
-        self.refuse_for(depth, Cause::Rule(rule))
+        self.refuse_for(depth, None, Cause::Rule(rule))
     }
 
     /// Notes that there can be no such element of the list above.
     #[cold]
     #[inline(never)]
     fn refuse_one_more(&mut self, depth: u8, element: Object) -> Refused {
-        self.refuse_for(depth.saturating_sub(1), element.too_many())
-    }
-
-    /// Notes what is wrong with the member `name` of the value that is `depth` steps from the top.
-    #[cold]
-    fn refuse_member(&mut self, depth: u8, name: &'static str, rule: &'static str) -> Refused {
-        if self.refused.is_none() {
-            self.step(depth, Step::Member(name));
-        }
-        self.refuse(depth + 1, rule)
+        self.refuse_for(depth.saturating_sub(1), None, element.too_many())
     }
 
     /// Notes the way to the value that is read next. Steps that are deeper than any field of ours are not kept.
-    fn step(&mut self, depth: u8, step: Step<'a>) {
+    fn step(&mut self, depth: u8, child: usize) {
         if let Some(place) = self.path.get_mut(usize::from(depth)) {
-            *place = step;
+            *place = child;
         }
     }
 
@@ -542,7 +546,7 @@ impl<'a> DeserializeSeed<'a> for Seed<'_, '_, 'a> {
             return deserializer.deserialize_option(self);
         };
         // Until an element is known to be there, the path leads to the one before.
-        self.reader.step(self.place.depth.wrapping_sub(1), Step::Index(number));
+        self.reader.step(self.place.depth.wrapping_sub(1), number);
         self.run(deserializer)
     }
 }
@@ -628,7 +632,7 @@ impl<'a> Visitor<'a> for Below<'_, '_, 'a> {
             _ => self.place.object,
         };
         let mut seen = 0;
-        loop {
+        for number in 0.. {
             let name = Name(Below {
                 reader: &mut *self.reader,
                 place: self.place,
@@ -642,7 +646,7 @@ impl<'a> Visitor<'a> for Below<'_, '_, 'a> {
                 }
             }
             let raw = self.reader.raw;
-            self.reader.step(depth, Step::Member(raw));
+            self.reader.step(depth, number);
             let Ok(name) = self.reader.decode(depth + 1, raw) else {
                 return Err(A::Error::custom(""));
             };
@@ -666,14 +670,13 @@ impl<'a> Visitor<'a> for Below<'_, '_, 'a> {
         }
         if let Kind::Object(_) = kind {
             if let Some(name) = object.missing(seen) {
-                self.reader.refuse_member(depth, name, "missing");
+                self.reader.refuse_for(depth, Some(name), Cause::Rule("missing"));
                 return Err(A::Error::custom(""));
             }
             if let Err(wrong) = self.reader.target.close(object) {
-                match wrong.member_and_rule() {
-                    ("", rule) => self.reader.refuse(depth, rule),
-                    (name, rule) => self.reader.refuse_member(depth, name, rule),
-                };
+                let (member, rule) = wrong.member_and_rule();
+                let member = Some(member).filter(|member| !member.is_empty());
+                self.reader.refuse_for(depth, member, Cause::Rule(rule));
                 return Err(A::Error::custom(""));
             }
         }

@@ -65,7 +65,7 @@ impl<'s, 'a> Checker<'s, 'a> {
     #[cold]
     #[inline(never)]
     fn refuse_for(&mut self, place: &'static str, index: usize, last: Option<Step<'a>>, cause: Cause) -> Check {
-        let mut error = Error::new(self.document, &[], cause);
+        let mut error = Error::new(self.document, cause);
         let names = Words::new(place).iter().map(|name| match name {
             "#" => Step::Index(index),
             name => Step::Member(name),
