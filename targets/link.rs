@@ -3,7 +3,8 @@
 
 use std::env::var;
 
-fn main() {
+/// Prints the arguments.
+pub fn main() {
     println!("cargo::rerun-if-changed=../targets/link.rs");
     println!("cargo::rerun-if-changed=../targets/program.ld");
     let script = format!(

@@ -1,217 +1,32 @@
 //! `check`: what this host's kernel offers, on one screen, and what follows where it lacks something.
 //!
 //! Every probe asks the kernel in the way that roci itself will, and changes nothing.
+//!
+//! The rows are [`Text::Check`], a line each: whether a plain bundle, as `roci spec` writes it, runs without it (`+`) or does
+//! not (`!`); how the kernel is asked, see [`probe`]; its name; the kernel's option, or its age; what roci does without it.
 
-use core::fmt::Write;
-
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, openat2, statat};
 use rustix::io::Errno;
-use spec_core::linux::NamespaceKind;
+use sys::probe::{Call, call_with_nonsense};
 
-use crate::cgroup::Host;
+use crate::cgroup;
 use crate::cli::{Invocation, Opt};
 use crate::error::Result;
 use crate::output::Output;
 use crate::path::Path;
 use crate::proc::Proc;
+use crate::text::{Pieces, cut};
+use crate::texts::Text;
 
-/// What one row is about.
-#[derive(Clone, Copy)]
-enum Probe {
-    Namespace(NamespaceKind),
-    FileSystem(&'static str),
-    Call(sys::probe::Call),
-    OpenAt2,
-    Cgroup,
-    Seccomp,
-}
-
-struct Row {
-    name: &'static str,
-    probe: Probe,
-    /// The kernel's option, or its age.
-    needs: &'static str,
-    /// Whether a plain bundle, as `roci spec` writes it, runs without it.
-    plain: bool,
-    /// What roci does without it.
-    without: &'static str,
-}
-
-const fn row(name: &'static str, probe: Probe, needs: &'static str, plain: bool, without: &'static str) -> Row {
-    Row {
-        name,
-        probe,
-        needs,
-        plain,
-        without,
-    }
-}
-
-use Probe::{Call, Cgroup, FileSystem, Namespace, OpenAt2, Seccomp};
-
-const ROWS: &[Row] = &[
-    row(
-        "mount namespace",
-        Namespace(NamespaceKind::Mount),
-        "",
-        false,
-        "no container",
-    ),
-    row(
-        "pid namespace",
-        Namespace(NamespaceKind::Pid),
-        "CONFIG_PID_NS",
-        false,
-        "leave it out of the bundle",
-    ),
-    row(
-        "network namespace",
-        Namespace(NamespaceKind::Network),
-        "CONFIG_NET_NS",
-        false,
-        "leave it out of the bundle",
-    ),
-    row(
-        "ipc namespace",
-        Namespace(NamespaceKind::Ipc),
-        "CONFIG_IPC_NS",
-        false,
-        "leave it out of the bundle",
-    ),
-    row(
-        "uts namespace",
-        Namespace(NamespaceKind::Uts),
-        "CONFIG_UTS_NS",
-        false,
-        "leave it and the hostname out",
-    ),
-    row(
-        "user namespace",
-        Namespace(NamespaceKind::User),
-        "CONFIG_USER_NS",
-        true,
-        "no containers for plain users",
-    ),
-    row(
-        "cgroup namespace",
-        Namespace(NamespaceKind::Cgroup),
-        "CONFIG_CGROUPS",
-        true,
-        "leave it out of the bundle",
-    ),
-    row(
-        "time namespace",
-        Namespace(NamespaceKind::Time),
-        "CONFIG_TIME_NS",
-        true,
-        "leave it out of the bundle",
-    ),
-    row("proc", FileSystem("proc"), "CONFIG_PROC_FS", false, "no container"),
-    row(
-        "tmpfs",
-        FileSystem("tmpfs"),
-        "CONFIG_TMPFS",
-        false,
-        "no /dev of its own",
-    ),
-    row(
-        "sysfs",
-        FileSystem("sysfs"),
-        "CONFIG_SYSFS",
-        false,
-        "leave the mount out",
-    ),
-    row(
-        "devpts",
-        FileSystem("devpts"),
-        "CONFIG_UNIX98_PTYS",
-        false,
-        "no terminals",
-    ),
-    row(
-        "mqueue",
-        FileSystem("mqueue"),
-        "CONFIG_POSIX_MQUEUE",
-        false,
-        "leave the mount out",
-    ),
-    row(
-        "overlay",
-        FileSystem("overlay"),
-        "CONFIG_OVERLAY_FS (or its module)",
-        true,
-        "no overlay root file systems",
-    ),
-    row(
-        "cgroups",
-        Cgroup,
-        "CONFIG_CGROUPS, mounted on /sys/fs/cgroup",
-        true,
-        "containers run without a cgroup",
-    ),
-    row(
-        "seccomp filters",
-        Seccomp,
-        "CONFIG_SECCOMP_FILTER",
-        true,
-        "bundles with a seccomp profile are refused",
-    ),
-    row(
-        "openat2",
-        OpenAt2,
-        "Linux 5.6",
-        true,
-        "paths are walked one component at a time",
-    ),
-    row(
-        "clone3",
-        Call(sys::probe::Call::Clone3),
-        "Linux 5.3",
-        true,
-        "clone; no time namespaces",
-    ),
-    row(
-        "mount API",
-        Call(sys::probe::Call::OpenTree),
-        "Linux 5.2",
-        true,
-        "mount(2) onto /proc/self/fd",
-    ),
-    row(
-        "mount_setattr",
-        Call(sys::probe::Call::MountSetattr),
-        "Linux 5.12",
-        true,
-        "no recursive options, no idmap",
-    ),
-    row(
-        "pidfd",
-        Call(sys::probe::Call::PidfdOpen),
-        "Linux 5.3",
-        true,
-        "pids and start times",
-    ),
-    row(
-        "close_range",
-        Call(sys::probe::Call::CloseRange),
-        "Linux 5.9",
-        true,
-        "each descriptor in /proc/self/fd",
-    ),
-    row(
-        "memfd",
-        Call(sys::probe::Call::MemfdCreate),
-        "Linux 3.17",
-        true,
-        "no hooks",
-    ),
-    row(
-        "keyrings",
-        Call(sys::probe::Call::Keyctl),
-        "CONFIG_KEYS",
-        true,
-        "there are none to part",
-    ),
+/// The calls that rows name by their place here.
+const CALLS: [Call; 7] = [
+    Call::Clone3,
+    Call::OpenTree,
+    Call::MountSetattr,
+    Call::PidfdOpen,
+    Call::CloseRange,
+    Call::MemfdCreate,
+    Call::Keyctl,
 ];
 
 /// `check`; the exit status says whether a plain bundle can run.
@@ -220,26 +35,32 @@ pub fn check(invocation: &Invocation) -> Result<u8> {
     let json = invocation.has(Opt::Json);
     let mut out = Output::new();
     let mut runs = true;
-    let mut separator = "[\n";
-    for row in ROWS {
-        let present = probe(&proc, row.probe);
-        runs &= present || row.plain;
-        let Row {
-            name, needs, without, ..
-        } = row;
+    let rows = Text::Check.get();
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let is_first = rest.len() == rows.len();
+        let mut row = cut(&mut rest, b'\n');
+        let plain = cut(&mut row, b';') == "+";
+        let present = probe(&proc, cut(&mut row, b';'));
+        runs &= present || plain;
+        let (name, needs) = (cut(&mut row, b';'), cut(&mut row, b';'));
         if json {
-            let _ = write!(
-                out,
-                "{separator}  {{\"name\":\"{name}\",\"present\":{present},\"needs\":\"{needs}\",\"without\":\"{without}\"}}"
-            );
-            separator = ",\n";
-        } else if present {
-            let _ = writeln!(out, "{name:<18} present");
+            out.str(if is_first { "[\n" } else { ",\n" });
+            out.str("  {\"name\":\"").str(name);
+            out.str("\",\"present\":").str(if present { "true" } else { "false" });
+            out.str(",\"needs\":\"").str(needs);
+            out.str("\",\"without\":\"").str(row).str("\"}");
+            continue;
+        }
+        out.column(name, 18);
+        if present {
+            out.str("present\n");
         } else {
-            let _ = writeln!(out, "{name:<18} missing: needs {needs}; without it: {without}");
+            out.str("missing: needs ").str(needs);
+            out.str("; without it: ").str(row).str("\n");
         }
     }
-    let _ = out.write_str(if json {
+    out.str(if json {
         "\n]\n"
     } else if runs {
         "A plain bundle can run here.\n"
@@ -250,33 +71,51 @@ pub fn check(invocation: &Invocation) -> Result<u8> {
     Ok(if runs { 0 } else { crate::exit::FAILED })
 }
 
-fn probe(proc: &Proc, probe: Probe) -> bool {
-    let missing = |errno| errno == Errno::NOSYS;
-    match probe {
-        Namespace(kind) => {
-            let name = kind.proc_name().to_str().unwrap_or_default();
-            Path::format(format_args!("self/ns/{name}")).is_ok_and(|path| {
-                rustix::fs::statat(proc.as_fd(), path.as_c_str(), rustix::fs::AtFlags::empty()).is_ok()
-            })
+/// Asks the kernel: `n` and the name of a namespace, `f` and the name of a file system, `o` for openat2, `g` for cgroups,
+/// `s` for seccomp, or the place of a call in [`CALLS`].
+fn probe(proc: &Proc, what: &str) -> bool {
+    let (&kind, name) = what.as_bytes().split_first().unwrap_or((&b' ', b""));
+    let result = match kind {
+        b'n' => {
+            let path = Path::of(&[b"self/ns/", name]);
+            return statat(proc.as_fd(), path.as_c_str(), AtFlags::empty()).is_ok();
         }
-        FileSystem(name) => knows_file_system(proc, name),
-        Call(call) => !matches!(sys::probe::call_with_nonsense(call), Err(errno) if missing(errno)),
-        OpenAt2 => {
-            !matches!(openat2(CWD, c".", OFlags::PATH, Mode::empty(), ResolveFlags::empty()), Err(errno) if missing(errno))
-        }
-        Cgroup => Host::detect(proc).is_some(),
-        Seccomp => sys::probe::has_seccomp_filters(),
-    }
+        b'f' => return knows_file_system(proc, name),
+        b'g' => return cgroup::host(proc).is_some(),
+        b's' => return sys::probe::has_seccomp_filters(),
+        b'o' => openat2(CWD, c".", OFlags::PATH, Mode::empty(), ResolveFlags::empty()).map(drop),
+        digit => match CALLS.get(usize::from(digit.wrapping_sub(b'0'))) {
+            Some(call) => call_with_nonsense(*call),
+            None => Ok(()),
+        },
+    };
+    result != Err(Errno::NOSYS)
 }
 
 /// Whether `/proc/filesystems` lists it. A module that is not loaded yet is not listed.
-fn knows_file_system(proc: &Proc, name: &str) -> bool {
+fn knows_file_system(proc: &Proc, name: &[u8]) -> bool {
     let mut memory = [0; 4096];
-    let Ok(file) = proc.open_file(c"filesystems", OFlags::RDONLY) else {
-        return false;
-    };
-    let n = rustix::io::read(&file, &mut memory).unwrap_or(0);
-    memory[..n]
+    let n = proc
+        .open_file(c"filesystems", OFlags::RDONLY)
+        .and_then(|file| rustix::io::read(&file, &mut memory))
+        .unwrap_or(0);
+    // Before the name stand the word nodev, or nothing, and a tab.
+    let lines = memory.get(..n).unwrap_or_default();
+    lines
         .split(|&byte| byte == b'\n')
-        .any(|line| line.split(|&byte| byte == b'\t').next_back() == Some(name.as_bytes()))
+        .any(|line| line.strip_suffix(name).is_some_and(|rest| rest.ends_with(b"\t")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_whole() {
+        for row in Text::Check.get().lines() {
+            let fields: std::vec::Vec<_> = row.splitn(5, ';').collect();
+            assert_eq!(fields.len(), 5, "{row}");
+            assert!(["+", "!"].contains(&fields[0]), "{row}");
+        }
+    }
 }

@@ -10,18 +10,18 @@ use heapless::Vec;
 use sys::{Arguments, TakeOnce};
 
 use crate::error::{Error, Result};
+use crate::text::{cut, parse_number};
 
 mod table;
 
 /// How many options one call may have; `exec --env` is the one that repeats.
 pub const OPTIONS_MAX: usize = 512;
 
-use table::{COMMANDS, OPTIONS};
 pub use table::{Command, Opt, write_help};
+use table::{commands, options};
 
-use Command::{Check, Create, Delete, Events, Exec, Kill, List, Ps, Run, Spec, Update};
-
-type GivenOptions = Vec<(Opt, &'static CStr), OPTIONS_MAX>;
+/// The place of each option in the table, and its value.
+type GivenOptions = Vec<(u8, &'static CStr), OPTIONS_MAX>;
 
 static OPTIONS_GIVEN: TakeOnce<GivenOptions> = TakeOnce::new(Vec::new());
 
@@ -41,19 +41,29 @@ pub struct Invocation {
 impl Invocation {
     /// Whether `option` was given.
     pub fn has(&self, option: Opt) -> bool {
-        self.options.iter().any(|(given, _)| *given == option)
+        self.value(option).is_some()
     }
 
     /// The value of `option`; the last one where it was given twice.
     pub fn value(&self, option: Opt) -> Option<&'static CStr> {
-        self.values(option).last()
+        self.value_at(option as u8)
+    }
+
+    /// The value of the option with this place in the table.
+    #[inline(never)]
+    pub fn value_at(&self, place: u8) -> Option<&'static CStr> {
+        self.options
+            .iter()
+            .rev()
+            .find(|(given, _)| *given == place)
+            .map(|(_, value)| *value)
     }
 
     /// All values of `option`, in order.
     pub fn values(&self, option: Opt) -> impl Iterator<Item = &'static CStr> {
         self.options
             .iter()
-            .filter(move |(given, _)| *given == option)
+            .filter(move |(given, _)| *given == option as u8)
             .map(|(_, value)| *value)
     }
 
@@ -61,6 +71,7 @@ impl Invocation {
     ///
     /// # Errors
     /// Where it is not UTF-8.
+    #[inline(never)]
     pub fn text(&self, option: Opt) -> Result<Option<&'static str>> {
         self.value(option).map(as_text).transpose()
     }
@@ -84,28 +95,24 @@ impl Invocation {
 
 /// The name of `command` as it is typed.
 pub fn command_name(command: Command) -> &'static str {
-    COMMANDS
-        .iter()
-        .find(|row| row.command == command)
-        .map_or("", |row| row.name)
+    commands().find(|row| row.command == command).map_or("", |row| row.name)
 }
 
 /// An argument as text.
+#[inline(never)]
 pub fn as_text(word: &'static CStr) -> Result<&'static str> {
     word.to_str()
         .map_err(|_| Error::usage(format_args!("an argument is not UTF-8")))
 }
 
 /// Parses a number written in decimal, the whole of `word`.
-pub fn number<T: core::str::FromStr>(word: &'static CStr, what: &str) -> Result<T> {
+#[inline(never)]
+pub fn number(word: &'static CStr, what: &str) -> Result<u32> {
     let text = as_text(word)?;
-    // `from_str` takes a leading plus sign, which no caller means.
-    if !text.starts_with('+')
-        && let Ok(number) = text.parse()
-    {
-        return Ok(number);
+    match parse_number(text).map(u32::try_from) {
+        Some(Ok(number)) => Ok(number),
+        _ => Err(Error::usage(format_args!("{what}: not a number: {text}"))),
     }
-    Err(Error::usage(format_args!("{what}: not a number: {text}")))
 }
 
 /// Understands the command line.
@@ -130,7 +137,7 @@ pub fn parse(arguments: Arguments) -> Result<Invocation> {
         if !only_words && text == "--" {
             only_words = true;
         } else if !only_words && text.len() > 1 && text.starts_with('-') {
-            index += take_option(&mut invocation, command, text, arguments.get(index))?;
+            index += take_option(&mut invocation, command, word, arguments.get(index))?;
         } else if command.is_none() {
             command = Some(find_command(text)?);
         } else {
@@ -176,7 +183,7 @@ fn find_command(name: &str) -> Result<Command> {
     if name == "help" {
         return Ok(Command::Help);
     }
-    match COMMANDS.iter().find(|row| row.name == name) {
+    match commands().find(|row| row.name == name) {
         Some(row) => Ok(row.command),
         None if name == "checkpoint" || name == "restore" => Err(Error::said(
             "checkpoint and restore are not supported: roci does not use CRIU",
@@ -185,76 +192,67 @@ fn find_command(name: &str) -> Result<Command> {
     }
 }
 
-/// Takes the option `text`, and says how many further arguments (0 or 1) it took as its value.
+/// Takes the option `word`, and says how many further arguments (0 or 1) it took as its value.
 fn take_option(
     invocation: &mut Invocation,
     command: Option<Command>,
-    text: &'static str,
+    word: &'static CStr,
     next: Option<&'static CStr>,
 ) -> Result<usize> {
-    let (name, attached) = match text.strip_prefix("--") {
-        Some(long) => long
-            .split_once('=')
-            .map_or((long, None), |(name, value)| (name, Some(value))),
-        None => (&text[1..], None),
+    let text = as_text(word)?;
+    let (is_long, mut rest) = match (text.strip_prefix("--"), text.strip_prefix("-")) {
+        (Some(long), _) => (true, long),
+        (None, short) => (false, short.unwrap_or_default()),
     };
-    let is_long = text.starts_with("--");
-    let row = OPTIONS.iter().find(|row| {
-        let same_name = if is_long {
-            row.long == name
-        } else {
-            (name.len() == 1 && row.short == name.as_bytes()[0]) || row.long == name
-        };
-        let own = command.is_some_and(|command| row.commands.contains(&command));
+    let mut name = rest;
+    if is_long {
+        name = cut(&mut rest, b'=');
+    }
+    // What the equals sign has behind it; nothing without one.
+    let attached = (is_long && text.len() > "--".len() + name.len()).then_some(rest);
+    let letter = commands()
+        .find(|row| Some(row.command) == command)
+        .and_then(|row| row.letter.bytes().next());
+    let row = options().find(|row| {
         // Go's flag parsers take one dash for two; `--help` and the like are understood behind the command too.
-        same_name && (own || row.commands.is_empty())
+        (row.long == name || (!is_long && row.short == name))
+            && (row.commands.is_empty() || row.commands.bytes().any(|own| Some(own) == letter))
     });
     let Some(row) = row else {
         return Err(Error::usage(format_args!("unknown option: {text}")));
     };
-    let (value, taken): (&'static CStr, usize) = match (row.value.is_empty(), attached) {
+    let long = row.long;
+    let (value, taken) = match (row.value.is_empty(), attached) {
         (true, None | Some("true")) => (c"", 0),
         (true, Some("false")) => return Ok(0),
         (true, Some(value)) => {
-            return Err(Error::usage(format_args!(
-                "--{}: takes no value, got {value}",
-                row.long
-            )));
+            return Err(Error::usage(format_args!("--{long}: takes no value, got {value}")));
         }
         // The attached value ends where the argument ends, so its NUL is there.
-        (false, Some(value)) => (tail(invocation, text, value), 0),
+        (false, Some(value)) => {
+            let with_nul = word.to_bytes_with_nul().get(text.len() - value.len()..);
+            let value = CStr::from_bytes_until_nul(with_nul.unwrap_or_default());
+            (value.unwrap_or_default(), 0)
+        }
         (false, None) => match next {
             Some(next) => (next, 1),
-            None => return Err(Error::usage(format_args!("--{}: needs a value", row.long))),
+            None => return Err(Error::usage(format_args!("--{long}: needs a value"))),
         },
     };
-    if invocation.options.push((row.option, value)).is_err() {
+    if invocation.options.push((row.place, value)).is_err() {
         return Err(Error::usage(format_args!("more than {OPTIONS_MAX} options")));
     }
     Ok(taken)
-}
-
-/// The part of an argument after the equals sign, with the argument's own NUL.
-fn tail(invocation: &Invocation, text: &'static str, value: &'static str) -> &'static CStr {
-    let skipped = text.len() - value.len();
-    let arguments = invocation.arguments;
-    (0..arguments.len())
-        .filter_map(|index| arguments.get(index))
-        .find(|word| core::ptr::eq(word.as_ptr().cast(), text.as_ptr()))
-        .and_then(|word| CStr::from_bytes_with_nul(&word.to_bytes_with_nul()[skipped..]).ok())
-        .unwrap_or_default()
 }
 
 fn check_words(invocation: &Invocation) -> Result<()> {
     let given = invocation.positional.len();
     let (least, most) = match invocation.command {
         Command::Help => return Ok(()),
-        Create | Run | Kill => (1, 2),
-        Command::Start | Command::State | Delete | Command::Pause | Command::Resume | Update | Events => (1, 1),
+        Command::Create | Command::Run | Command::Kill => (1, 2),
+        Command::List | Command::Spec | Command::Features | Command::Check | Command::Version => (0, 0),
         // runc's `ps` passes further words on to ps(1); there is none here.
-        Ps => (1, 1),
-        Exec => (1, 1),
-        List | Spec | Command::Features | Check | Command::Version => (0, 0),
+        _ => (1, 1),
     };
     let name = command_name(invocation.command);
     if given < least {
@@ -270,7 +268,7 @@ fn check_words(invocation: &Invocation) -> Result<()> {
             .unwrap_or("?");
         return Err(Error::usage(format_args!("{name}: one word too many: {surplus}")));
     }
-    if invocation.command == Exec
+    if invocation.command == Command::Exec
         && !invocation.has(Opt::Process)
         && invocation.program_at >= invocation.arguments.len()
     {

@@ -9,7 +9,7 @@ use spec_core::Spec;
 use spec_core::limits::{CONFIG_BYTES_MAX, PATH_BYTES_MAX, TEXT_BYTES_MAX};
 use sys::TakeOnce;
 
-use crate::container::{CONFIG_FILE, Container, read_document, write_all};
+use crate::container::{CONFIG_FILE, Container, read_document, read_own, write_all};
 use crate::error::{During, Error, Result};
 use crate::path::Path;
 
@@ -29,7 +29,7 @@ pub struct Config {
 
 /// Reads and checks the config.json of the bundle. A program reads one.
 pub fn load(bundle: &CStr) -> Result<Config> {
-    let path = Path::join(&[bundle.to_bytes(), b"/config.json"]).during("join path of config.json")?;
+    let path = Path::of(&[bundle.to_bytes(), b"/config.json"]);
     let file = openat(CWD, path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .during_with(format_args!("open {}", path.as_str()))?;
     parse(&file)
@@ -47,6 +47,14 @@ pub fn load_copy(container: &Container) -> Result<Config> {
     parse(&file)
 }
 
+/// The same for who can do without.
+pub fn try_load_copy(container: &Container) -> Option<Config> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = openat(&container.directory, CONFIG_FILE, flags, Mode::empty()).ok()?;
+    let document = read_own(file.as_fd(), DOCUMENT.take()).ok()??;
+    try_parse(document).ok()
+}
+
 fn parse(file: &OwnedFd) -> Result<Config> {
     let document = read_document(file.as_fd(), DOCUMENT.take()).during("read config.json")?;
     let document = document.ok_or_else(|| {
@@ -54,9 +62,12 @@ fn parse(file: &OwnedFd) -> Result<Config> {
             "config.json: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"
         ))
     })?;
+    try_parse(document).map_err(|error| Error::says(format_args!("config.json:{error}")))
+}
+
+fn try_parse(document: &'static [u8]) -> core::result::Result<Config, spec_core::Error<'static>> {
     let spec = SPEC.take();
-    spec_core::parse_config(document, TEXTS.take(), spec)
-        .map_err(|error| Error::says(format_args!("config.json:{error}")))?;
+    spec_core::parse_config(document, TEXTS.take(), spec)?;
     Ok(Config { spec, document })
 }
 
@@ -103,7 +114,7 @@ pub fn write_copy(container: &Container, document: &[u8]) -> Result<()> {
 /// `path`, absolute: one that is relative counts from the working directory.
 pub fn absolute(path: &CStr) -> Result<Path> {
     if path.to_bytes().starts_with(b"/") {
-        return Path::join(&[trim(path.to_bytes())]).during("join path");
+        return Ok(Path::of(&[trim(path.to_bytes())]));
     }
     let mut memory = [0; PATH_BYTES_MAX];
     let cwd = crate::rootfs::current_directory(&mut memory)
@@ -115,7 +126,7 @@ pub fn absolute(path: &CStr) -> Result<Path> {
     } else {
         &[trim(cwd), b"/", trim(path)]
     };
-    Path::join(parts).during("join path")
+    Ok(Path::of(parts))
 }
 
 /// The path without slashes at its end, unless it is all slash.
@@ -125,12 +136,12 @@ fn trim(path: &[u8]) -> &[u8] {
 }
 
 /// The absolute path of the root file system.
-pub fn rootfs_path(spec: &Spec<'static>, bundle: &CStr) -> Result<Path> {
+pub fn rootfs_path(spec: &Spec<'static>, bundle: &CStr) -> Path {
     let path = spec.root.map_or("", |root| root.path.as_str());
     if path.starts_with('/') {
-        return Path::join(&[path.as_bytes()]).during("join root.path");
+        return Path::of(&[path.as_bytes()]);
     }
-    Path::join(&[trim(bundle.to_bytes()), b"/", path.as_bytes()]).during("join root.path")
+    Path::of(&[trim(bundle.to_bytes()), b"/", path.as_bytes()])
 }
 
 /// Formats into a document; too much is an error.

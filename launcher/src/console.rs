@@ -119,12 +119,12 @@ pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
     // A longer path is reached through a descriptor of its directory.
     let bytes = path.to_bytes();
     let slash = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-    let parent = Path::join(&[&bytes[..slash]]).during("join socket path")?;
+    let parent = Path::of(&[&bytes[..slash]]);
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(parent.as_c_str(), flags, rustix::fs::Mode::empty())
         .during_with(format_args!("open {}", parent.as_str()))?;
-    let directory_path = crate::mounts::fd_path(directory.as_fd()).during("join socket path")?;
-    let short = Path::join(&[directory_path.as_str().as_bytes(), &bytes[slash..]]).during("join socket path")?;
+    let directory_path = crate::mounts::fd_path(directory.as_fd());
+    let short = Path::of(&[directory_path.as_str().as_bytes(), &bytes[slash..]]);
     connect_to(short.as_c_str()).during_with(format_args!("connect to {text}"))?;
     Ok(socket)
 }

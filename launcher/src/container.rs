@@ -13,11 +13,13 @@ use rustix::fs::{
 use rustix::io::Errno;
 use spec_core::limits::{PATH_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
+use sys::file::leave_open;
 
 use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{During, Error, Result};
 use crate::path::Path;
 use crate::proc::Proc;
+use crate::undo;
 
 /// The names in a state directory.
 pub const STATE_FILE: &CStr = c"state.json";
@@ -49,7 +51,7 @@ impl StateRoot {
         if let Some(directory) = runtime_directory
             && (!uid.is_root() || in_user_namespace())
         {
-            let path = Path::join(&[directory.to_bytes(), b"/roci"]).during("join the state root's path")?;
+            let path = Path::of(&[directory.to_bytes(), b"/roci"]);
             return Self::open_at(path.as_c_str(), make).during_with(format_args!("open state root {}", path.as_str()));
         }
         match Self::open_at(c"/run/roci", make) {
@@ -57,7 +59,7 @@ impl StateRoot {
             Ok(None) | Err(Errno::NOENT | Errno::ROFS | Errno::ACCESS | Errno::NOTDIR) => {}
             Err(errno) => return Err(Error::new("open state root /run/roci", errno)),
         }
-        let path = Path::format(format_args!("/tmp/roci-{}", uid.as_raw())).during("join the state root's path")?;
+        let path = Path::format(format_args!("/tmp/roci-{}", uid.as_raw()));
         let Some(root) = Self::open_at(path.as_c_str(), make)
             .during_with(format_args!("open state root {} (/run is not usable)", path.as_str()))?
         else {
@@ -104,11 +106,7 @@ fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
         .enumerate()
         .filter(|&(index, &byte)| byte == b'/' && index > 0)
     {
-        match mkdirat(
-            CWD,
-            Path::join(&[&bytes[..index]])?.as_c_str(),
-            Mode::from_raw_mode(0o755),
-        ) {
+        match mkdirat(CWD, Path::of(&[&bytes[..index]]).as_c_str(), Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ISDIR) => {}
             Err(errno) => return Err(errno),
         }
@@ -154,29 +152,27 @@ impl Container {
         Ok((word, text))
     }
 
-    /// Opens the directory of the container `id`.
-    ///
-    /// # Errors
-    /// `container does not exist`, which clients look for.
-    pub fn open(root: Option<&StateRoot>, id: &'static CStr) -> Result<Self> {
-        let missing = Error::said("container does not exist");
-        let Some(root) = root else { return Err(missing) };
+    /// Opens the directory of the container `id`, where there is one.
+    pub fn look_for(root: &StateRoot, id: &'static CStr) -> Result<Option<Self>> {
         match openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()) {
-            Ok(directory) => Ok(Self { directory, id }),
-            Err(Errno::NOENT) => Err(missing),
+            Ok(directory) => Ok(Some(Self { directory, id })),
+            Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(Error::new("open state directory", errno)),
         }
     }
 
     /// The same, waiting for other commands on this container to end.
-    pub fn open_locked(root: Option<&StateRoot>, id: &'static CStr) -> Result<Self> {
-        let container = Self::open(root, id)?;
-        flock(&container.directory, FlockOperation::LockExclusive).during("lock container")?;
-        // Who held the lock may have deleted the container.
-        match fstat(&container.directory) {
-            Ok(stat) if stat.st_nlink > 0 => Ok(container),
-            _ => Err(Error::said("container does not exist")),
-        }
+    pub fn look_for_locked(root: &StateRoot, id: &'static CStr) -> Result<Option<Self>> {
+        let Some(container) = Self::look_for(root, id)? else {
+            return Ok(None);
+        };
+        Ok(container.lock()?.then_some(container))
+    }
+
+    /// Waits for other commands on this container to end; `false` where one of them has deleted it.
+    pub fn lock(&self) -> Result<bool> {
+        flock(&self.directory, FlockOperation::LockExclusive).during("lock container")?;
+        Ok(fstat(&self.directory).is_ok_and(|stat| stat.st_nlink > 0))
     }
 
     /// Whether another command holds the lock.
@@ -190,8 +186,8 @@ impl Container {
         }
     }
 
-    /// Reads state.json into `memory`; `None` where create has not come that far.
-    pub fn read_state<'a>(&self, memory: &'a mut StateMemory, state: &mut State<'a>) -> Result<bool> {
+    /// Reads state.json into `memory`; `false` where create has not come that far.
+    pub fn read_state<'a>(&self, memory: &'a mut StateMemory, state: &mut State<'a>, damage: Damage) -> Result<bool> {
         let file = match openat(
             &self.directory,
             STATE_FILE,
@@ -202,15 +198,20 @@ impl Container {
             Err(Errno::NOENT) => return Ok(false),
             Err(errno) => return Err(Error::new("open state.json", errno)),
         };
-        let json = read_document(file.as_fd(), &mut memory.document).during("read state.json")?;
+        let json = read_own(file.as_fd(), &mut memory.document).during("read state.json")?;
         let Some(json) = json else {
             return Err(Error::says(format_args!(
                 "state.json: more than {STATE_BYTES_MAX} bytes (STATE_BYTES_MAX)"
             )));
         };
-        spec_core::state::parse_state(json, &mut memory.texts, state)
-            .map_err(|error| Error::says(format_args!("state.json:{error}")))?;
-        Ok(true)
+        match spec_core::state::parse_state(json, &mut memory.texts, state) {
+            Ok(()) => Ok(true),
+            Err(_) if damage == Damage::IsNoState => {
+                *state = State::new();
+                Ok(false)
+            }
+            Err(error) => Err(Error::says(format_args!("state.json:{error}"))),
+        }
     }
 
     /// Replaces state.json, so that a reader sees the old or the new one, whole.
@@ -241,17 +242,46 @@ impl Container {
 
     /// Removes the files and the directory.
     pub fn remove(self, root: &StateRoot) -> Result<()> {
-        for file in [FIFO_FILE, CONFIG_FILE, STATE_FILE_NEW, STATE_FILE] {
-            match unlinkat(&self.directory, file, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(Error::new("remove state file", errno)),
-            }
+        remove_open(root.as_fd(), self.directory.as_fd(), self.id).during("remove state directory")?;
+        leave_open(self.directory);
+        Ok(())
+    }
+}
+
+/// Removes the state directory `id` with its files.
+pub fn remove(root: BorrowedFd<'_>, id: &CStr) -> core::result::Result<(), Errno> {
+    let directory = openat(root, id, DIRECTORY_FLAGS, Mode::empty())?;
+    remove_open(root, directory.as_fd(), id)
+}
+
+fn remove_open(root: BorrowedFd<'_>, directory: BorrowedFd<'_>, id: &CStr) -> core::result::Result<(), Errno> {
+    let gone = |result| match result {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    };
+    // What is always there, and where that was not all, what create or a killed roci may have left.
+    for files in [[CONFIG_FILE, STATE_FILE], [FIFO_FILE, STATE_FILE_NEW]] {
+        for file in files {
+            gone(unlinkat(directory, file, AtFlags::empty()))?;
         }
-        match unlinkat(root.as_fd(), self.id, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(Error::new("remove state directory", errno)),
+        match gone(unlinkat(root, id, AtFlags::REMOVEDIR)) {
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            other => return other,
         }
     }
+    Err(Errno::NOTEMPTY)
+}
+
+/// Clients look for these words.
+pub const MISSING: &str = "container does not exist";
+
+/// What a state.json that cannot be read is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// An error.
+    IsError,
+    /// As good as none: it must not keep a container for ever, nor hide the others.
+    IsNoState,
 }
 
 const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY
@@ -259,54 +289,21 @@ const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// A state directory that create is filling. Unless [`NewContainer::keep`] is called, it is removed again.
-pub struct NewContainer<'a> {
-    root: &'a StateRoot,
-    container: Option<Container>,
-}
-
-impl<'a> NewContainer<'a> {
-    /// Makes the directory and locks it.
-    ///
-    /// # Errors
-    /// `container with given ID already exists`.
-    pub fn make(root: &'a StateRoot, id: &'static CStr) -> Result<Self> {
-        match mkdirat(root.as_fd(), id, Mode::RWXU) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Err(Error::said("container with given ID already exists")),
-            Err(errno) => return Err(Error::new("create state directory", errno)),
-        }
-        let directory = openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()).during("open state directory")?;
-        let new = Self {
-            root,
-            container: Some(Container { directory, id }),
-        };
-        // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
-        flock(&new.get().directory, FlockOperation::LockExclusive).during("lock container")?;
-        Ok(new)
+/// Makes the state directory `id` and locks it.
+///
+/// # Errors
+/// `container with given ID already exists`.
+pub fn make(root: &StateRoot, id: &'static CStr) -> Result<OwnedFd> {
+    match mkdirat(root.as_fd(), id, Mode::RWXU) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return Err(Error::said("container with given ID already exists")),
+        Err(errno) => return Err(Error::new("create state directory", errno)),
     }
-
-    /// The container.
-    pub fn get(&self) -> &Container {
-        match &self.container {
-            Some(container) => container,
-            None => unreachable!("the container is only taken by keep and drop"),
-        }
-    }
-
-    /// Keeps the directory.
-    pub fn keep(mut self) -> Option<Container> {
-        self.container.take()
-    }
-}
-
-impl Drop for NewContainer<'_> {
-    fn drop(&mut self) {
-        if let Some(container) = self.container.take() {
-            // A clean-up failure must not hide the error that led here.
-            let _ = container.remove(self.root);
-        }
-    }
+    undo::note_container(root.as_fd(), id);
+    let directory = openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()).during("open state directory")?;
+    // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
+    flock(&directory, FlockOperation::LockExclusive).during("lock container")?;
+    Ok(directory)
 }
 
 /// Room for one state.json.
@@ -344,6 +341,12 @@ pub fn read_document<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::re
             return Ok(None);
         }
     }
+}
+
+/// The same for a file of roci's own, which is a regular one: it ends where a read gives less than was asked for.
+pub fn read_own<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::result::Result<Option<&'a [u8]>, Errno> {
+    let n = rustix::io::read(file, &mut *memory)?;
+    Ok((n < memory.len()).then(|| &memory[..n]))
 }
 
 /// Writes all of `bytes`.
@@ -400,7 +403,7 @@ pub fn write_beside(path: &CStr, text: &[u8]) -> core::result::Result<(), Errno>
         .iter()
         .rposition(|&byte| byte == b'/')
         .map_or(0, |slash| slash + 1);
-    let new = Path::join(&[&bytes[..start], b".", &bytes[start..]])?;
+    let new = Path::of(&[&bytes[..start], b".", &bytes[start..]]);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
     let file = openat(CWD, new.as_c_str(), flags, Mode::from_raw_mode(0o644))?;
     write_all(file.as_fd(), text)?;

@@ -2,40 +2,37 @@
 
 use core::convert::Infallible;
 use core::ffi::CStr;
-use core::fmt::Write;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{chdir, setsid, umask};
 use spec_core::Spec;
-use spec_core::limits::{MESSAGE_BYTES_MAX, STATE_BYTES_MAX};
+use spec_core::limits::STATE_BYTES_MAX;
 use spec_core::linux::NamespaceKind;
 use spec_core::state::Status;
-use sys::Truncating;
-use sys::file::close_one;
-use sys::process::exit;
+use sys::file::{close_one, leave_open};
 
 use crate::cgroup::NewCgroup;
 use crate::console::Console;
 use crate::container::{Document, write_all};
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::{Surroundings, Trees, mount_all};
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
 use crate::seccomp::Profile;
-use crate::sync::{Kind, Socket, send_fd};
-use crate::{credentials, devices, hooks, namespaces, rootfs, state};
+use crate::sync::{Kind, Socket, send_fd, tell_over, tell_through};
+use crate::{credentials, devices, hooks, labels, namespaces, placement, rootfs, state};
 
 /// Everything that the process inherits from `create` or `run`.
 pub struct Inheritance<'a> {
     /// The configuration.
-    pub spec: &'a Spec<'static>,
+    pub spec: &'static Spec<'static>,
     /// The container's id.
     pub id: &'static CStr,
     /// The bundle's absolute path.
-    pub bundle: &'a CStr,
+    pub bundle: &'static CStr,
     /// The root file system's absolute path.
     pub rootfs: &'a CStr,
     /// The host's procfs.
@@ -43,7 +40,7 @@ pub struct Inheritance<'a> {
     /// Which namespaces.
     pub namespaces: &'a namespaces::Plan,
     /// The cgroup to join.
-    pub cgroup: Option<&'a NewCgroup<'a>>,
+    pub cgroup: Option<&'a NewCgroup>,
     /// The seccomp filter.
     pub seccomp: Option<&'a Profile>,
     /// Where the terminal's master goes; without it, to roci.
@@ -64,31 +61,13 @@ pub struct Inheritance<'a> {
 
 /// Becomes the container's program. On the way it talks to roci over `socket` (see [`crate::sync`]); an error is sent there,
 /// or, once `start` listens, through the fifo.
-pub fn run(inherited: &Inheritance<'_>, socket: &Socket, trees: &mut Trees, memory: &mut [u8; STATE_BYTES_MAX]) -> ! {
-    let mut gate = None;
-    let Err(error) = become_container(inherited, socket, trees, memory, &mut gate);
-    let mut line_memory = [0; MESSAGE_BYTES_MAX];
-    let mut line = Truncating::new(&mut line_memory);
-    let _ = write!(line, "{error}");
-    let line = line.finish();
-    match gate {
-        Some(fifo) => {
-            let _ = write_all(fifo.as_fd(), line.as_bytes());
-        }
-        None => {
-            let _ = socket.send(Kind::Failed, line.as_bytes());
-        }
-    }
-    exit(1)
-}
-
-fn become_container(
+pub fn run(
     inherited: &Inheritance<'_>,
     socket: &Socket,
     trees: &mut Trees,
     memory: &mut [u8; STATE_BYTES_MAX],
-    gate: &mut Option<OwnedFd>,
 ) -> Result<Infallible> {
+    tell_over(socket);
     let Inheritance { spec, proc, .. } = *inherited;
     // A copy of the descriptor holds the lock as well: were roci killed now, delete would have to wait for this process.
     let _ = close_one(inherited.lock.as_raw_fd() as u32);
@@ -109,7 +88,7 @@ fn become_container(
         bundle: inherited.bundle,
         proc,
         in_user_namespace: inherited.namespaces.in_user_namespace,
-        cgroup: inherited.cgroup.map(|cgroup| cgroup.path().as_c_str()),
+        cgroup: inherited.cgroup.map(NewCgroup::path),
     };
     mount_all(&around, trees)?;
     let process = spec.process.as_ref();
@@ -133,14 +112,14 @@ fn become_container(
     if !hooks.create_container.is_empty() {
         let state = hook_state(inherited, Status::Created, memory)?;
         let own = hooks::DefaultEnvironment::Own(inherited.arguments);
-        hooks::run(spec, "createContainer", hooks.create_container, state, own)?;
+        hooks::run(spec, "hooks.createContainer", hooks.create_container, state, own)?;
     }
 
     // Masks need the host's /dev/null and are put on by descriptor, so they come before the root is left. Hooks may have
     // mounted things that they have to cover.
     rootfs::protect(spec, &root)?;
     rootfs::enter(spec, &root, proc)?;
-    drop(root);
+    root.leave_open();
     write_sysctls(spec, proc)?;
 
     // A session of its own: the container is not in the job control of who called roci, and cannot push characters into
@@ -160,7 +139,7 @@ fn become_container(
         // create without a process is allowed; there will be nothing to start.
         socket.send(Kind::Ready, &[]).during("say ready")?;
         socket.wait_for_go();
-        open_gate(inherited, gate)?;
+        open_gate(inherited)?;
         return Err(Error::said("the configuration has no process"));
     };
     if let Some(personality) = spec.linux.personality {
@@ -174,11 +153,19 @@ fn become_container(
     );
     enter_working_directory(process)?;
     credentials::set_scheduling(process)?;
-    // Without no_new_privs the kernel takes a filter only from who has CAP_SYS_ADMIN, which the next step may take away. What
-    // comes after this must be allowed by the profile: the peers ask no less of it.
-    let late = process.no_new_privileges;
-    if let Some(profile) = inherited.seccomp.filter(|_| !late) {
-        profile.load()?;
+    if let Some(policy) = &spec.linux.memory_policy {
+        placement::set_memory_policy(policy)?;
+    }
+    labels::set_for_exec(proc, process)?;
+    // CAP_SYS_ADMIN may go with the next step. What comes after this must be allowed by the profile: the peers ask no less of
+    // it.
+    let is_late = |profile: &&Profile| profile.is_late(process.no_new_privileges);
+    if let Some(profile) = inherited.seccomp.filter(|profile| !is_late(profile)) {
+        profile.load(socket)?;
+    }
+    // With a new user namespace roci has set them, who has the right to raise them.
+    if !inherited.namespaces.new_user {
+        credentials::set_rlimits(process, 0)?;
     }
     credentials::take(spec, process)?;
     // Looked for as the user that will run it.
@@ -196,17 +183,17 @@ fn become_container(
     close_all_but(&kept, 3 + handover.preserve_fds, proc)?;
     socket.send(Kind::Ready, &[]).during("say ready")?;
     socket.wait_for_go();
-    open_gate(inherited, gate)?;
+    open_gate(inherited)?;
     if !hooks.start_container.is_empty() {
         let state = hook_state(inherited, Status::Created, memory)?;
         let environment = hooks::DefaultEnvironment::Process;
-        hooks::run(spec, "startContainer", hooks.start_container, state, environment)?;
+        hooks::run(spec, "hooks.startContainer", hooks.start_container, state, environment)?;
     }
-    if let Some(profile) = inherited.seccomp.filter(|_| late) {
-        profile.load()?;
+    if let Some(profile) = inherited.seccomp.filter(is_late) {
+        profile.load(socket)?;
     }
     // The socket or the fifo closes in the exec, which tells the other side that it worked.
-    become_program(spec, process, &path, handover)
+    become_program(spec, process, path.leak(), handover)
 }
 
 fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> {
@@ -238,11 +225,6 @@ fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> 
     if namespaces.in_user_namespace && !namespaces.new_user {
         credentials::become_namespace_root()?;
     }
-    if !namespaces.new_user
-        && let Some(process) = &spec.process
-    {
-        credentials::set_rlimits(process, 0)?;
-    }
     Ok(())
 }
 
@@ -260,6 +242,7 @@ fn bring_loopback_up() -> Result<()> {
     // A kernel without IPv4 has no loopback to bring up.
     if let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, None) {
         sys::file::bring_loopback_up(socket.as_fd()).during("bring lo up")?;
+        leave_open(socket);
     }
     Ok(())
 }
@@ -267,16 +250,17 @@ fn bring_loopback_up() -> Result<()> {
 fn write_sysctls(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
     for sysctl in spec.list(spec.linux.sysctl) {
         let name = sysctl.key.as_str();
-        let site = format_args!("linux.sysctl {name}");
         // Dots separate, as in sysctl(8), unless there are slashes: then dots are part of names (interfaces).
-        let mut path = Path::join(&[b"sys/", name.as_bytes()]).during("join path")?;
+        let mut path = Path::of(&[b"sys/", name.as_bytes()]);
         if !name.contains('/') {
             for byte in path.bytes_mut().iter_mut().filter(|byte| **byte == b'.') {
                 *byte = b'/';
             }
         }
-        let write = || proc.write(path.as_c_str(), sysctl.value.as_str().as_bytes());
-        write().during("write").map_err(|error| error.at(site))?;
+        within("linux.sysctl", NO_INDEX, name, || {
+            proc.write(path.as_c_str(), sysctl.value.as_str().as_bytes())
+                .during("write")
+        })?;
     }
     Ok(())
 }
@@ -292,7 +276,7 @@ fn hand_out(console: &Console, console_socket: Option<&OwnedFd>, socket: &Socket
 
 fn join_keyring(id: &CStr) -> Result<()> {
     use rustix::io::Errno;
-    let name = Path::join(&[b"_ses.", id.to_bytes()]).during("join keyring name")?;
+    let name = Path::of(&[b"_ses.", id.to_bytes()]);
     match sys::process::join_new_session_keyring(name.as_c_str()) {
         // No CONFIG_KEYS, a filter around roci, or the quota of keys: there is then nothing to share either, or nothing to
         // be done about it, and runc goes on as well.
@@ -302,14 +286,15 @@ fn join_keyring(id: &CStr) -> Result<()> {
 }
 
 /// Opens the fifo for writing, which lasts until `start` reads it, and writes the byte that tells it that we are there.
-fn open_gate(inherited: &Inheritance<'_>, gate: &mut Option<OwnedFd>) -> Result<()> {
+fn open_gate(inherited: &Inheritance<'_>) -> Result<()> {
     let Some(fifo) = &inherited.fifo else { return Ok(()) };
     let open = inherited
         .proc
         .reopen(fifo.as_fd(), OFlags::WRONLY)
         .during("open exec.fifo")?;
     write_all(open.as_fd(), b"0").during("write exec.fifo")?;
-    *gate = Some(open);
+    // It closes in the exec.
+    tell_through(core::mem::ManuallyDrop::new(open).as_fd());
     Ok(())
 }
 

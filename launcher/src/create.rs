@@ -2,33 +2,37 @@
 
 use core::ffi::CStr;
 use core::fmt::Write;
+use core::mem::ManuallyDrop;
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, mknodat, open, openat};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, chdir, fchdir, umask, waitpid};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, chdir, fchdir, pidfd_open, umask, waitpid};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
 use spec_core::state::{StateView, Status, write_state};
-use sys::process::{Child, SpawnOptions, Spawned, exit, spawn};
+use sys::process::{SpawnOptions, Spawned, spawn};
 use sys::signal::SignalSet;
 
 use crate::cgroup::resources::{self, apply};
 use crate::cgroup::{Host, NewCgroup};
 use crate::cli::{Invocation, Opt};
-use crate::container::{Container, Document, FIFO_FILE, NewContainer, StateRoot, write_beside};
-use crate::container_process::{Inheritance, run as run_container_process};
-use crate::error::{Cause, During, Error, Result, keep};
+use crate::container::{Container, Document, FIFO_FILE, StateRoot, write_beside};
+use crate::container_process::Inheritance;
+use crate::error::{During, Error, Result, keep};
 use crate::mounts::{Trees, open_trees};
 use crate::namespaces::Plan;
-use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::Handover;
-use crate::report::Reporter;
-use crate::seccomp::Profile;
+use crate::seccomp::{Profile, send_listener};
+use crate::stage::spawn_staged;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
 use crate::time::Rfc3339;
-use crate::{config, console, credentials, hooks, idmap, init_program, sealed, state};
+use crate::undo::Hooks;
+use crate::{
+    cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program, report,
+    sealed, state, undo,
+};
 
 /// What of `create` and `run` differs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,39 +48,44 @@ pub enum Purpose {
 
 /// A container that was created.
 pub struct Created {
+    /// The directory that holds its state directory.
+    pub root: ManuallyDrop<StateRoot>,
+    /// Its cgroup.
+    pub cgroup: Option<(&'static Host, &'static CStr)>,
     /// Its state directory, locked.
     pub container: Container,
     /// The configuration.
     pub spec: &'static Spec<'static>,
     /// The bundle's absolute path.
-    pub bundle: Path,
+    pub bundle: &'static CStr,
     /// Its first process.
-    pub child: Child,
+    pub child: i32,
     /// The line to it, which closes when it becomes the program.
     pub socket: Socket,
     /// The terminal's master, where roci relays.
     pub master: Option<OwnedFd>,
     /// Room for the state that hooks read.
     pub memory: &'static mut [u8; STATE_BYTES_MAX],
-    /// The set of blocked signals at the start.
-    pub blocked: SignalSet,
 }
 
 /// `create`
-pub fn create(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
-    let created = make(invocation, reporter, Purpose::Create)?;
+pub fn create(invocation: &Invocation) -> Result<()> {
+    let created = make(invocation, Purpose::Create)?;
     created
         .socket
         .send(Kind::Go, &[])
-        .during("tell the container process to wait for start")
+        .during("tell the container process to wait for start")?;
+    undo::forget_all();
+    Ok(())
 }
 
-/// Steps 1 to 5: everything but starting the program.
-pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> Result<Created> {
+/// Steps 1 to 5: everything but starting the program. What it makes is noted to be undone until the caller forgets that.
+pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let (id, id_text) = Container::id_of(invocation)?;
     let handover_fds = crate::inherited_fds(invocation)?;
+    let arguments = invocation.arguments();
+    sealed::ensure(arguments)?;
     let proc = Proc::open()?;
-    sealed::ensure(&proc, invocation.arguments())?;
 
     // 1. The bundle and its configuration. Nothing has been changed when this fails.
     let bundle = config::absolute(
@@ -84,16 +93,17 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
             .value(Opt::Bundle)
             .or(invocation.positional(1))
             .unwrap_or(c"."),
-    )?;
-    let config = config::load(bundle.as_c_str())?;
+    )?
+    .leak();
+    let config = config::load(bundle)?;
     let spec: &'static Spec<'static> = config.spec;
     if let Some(name) = spec.process.as_ref().and_then(|process| process.unknown_capability) {
-        reporter.warn(format_args!(
+        report::warn(format_args!(
             "process.capabilities: unknown capability {name} is ignored"
         ));
     }
     crate::unsupported::refuse(spec)?;
-    let rootfs_path = config::rootfs_path(spec, bundle.as_c_str())?;
+    let rootfs_path = config::rootfs_path(spec, bundle);
     let rootfs = open(
         rootfs_path.as_c_str(),
         OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
@@ -102,29 +112,40 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
     .during_with(format_args!("root.path: open {}", rootfs_path.as_str()))?;
     let seccomp = Profile::compile(spec)?;
     let console_socket = open_console_socket(invocation, spec, purpose)?;
-    let pidfd_socket = invocation
-        .value(Opt::PidfdSocket)
-        .map(console::connect_socket)
-        .transpose()?;
+    let pidfd_socket = match invocation.value(Opt::PidfdSocket) {
+        Some(path) => Some(console::connect_socket(path)?),
+        None => None,
+    };
     let init = if invocation.has(Opt::Init) {
-        Some(init_program::open(&proc, invocation.arguments())?)
+        Some(init_program::open(&proc, arguments)?)
     } else {
         None
     };
     let namespaces = Plan::make(spec)?;
-    let mut trees = open_trees(spec, bundle.as_c_str(), &proc, namespaces.new_user)?;
+    let mut trees = open_trees(spec, bundle, &proc, namespaces.new_user)?;
 
-    // 2. The environment. Each thing that is made undoes itself unless everything succeeds.
+    // 2. The environment. Each thing that is made is undone should anything fail from here on.
     let Some(root) = StateRoot::open(invocation, true)? else {
         return Err(Error::said("no state root"));
     };
-    let new = NewContainer::make(&root, id)?;
-    config::write_copy(new.get(), config.document)?;
+    // It stays open to the end: the state directory may have to be removed from it.
+    let root = ManuallyDrop::new(root);
+    let container = Container {
+        directory: container::make(&root, id)?,
+        id,
+    };
+    undo::note_hooks(Hooks {
+        spec,
+        id,
+        bundle,
+        arguments,
+    });
+    config::write_copy(&container, config.document)?;
     let old_umask = umask(Mode::empty());
     let host = crate::cgroup_host(invocation, &proc)?;
-    let cgroup = make_cgroup(host.as_ref(), spec, id, reporter)?;
+    let cgroup = make_cgroup(host, spec, id)?;
     let fifo = match purpose {
-        Purpose::Create => Some(make_fifo(new.get())?),
+        Purpose::Create => Some(make_fifo(&container)?),
         Purpose::Run { .. } => None,
     };
     let (socket, other_end) = pair().during("make socket pair")?;
@@ -136,14 +157,14 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
     let inheritance = Inheritance {
         spec,
         id,
-        bundle: bundle.as_c_str(),
+        bundle,
         rootfs: rootfs_path.as_c_str(),
         proc: &proc,
         namespaces: &namespaces,
         cgroup: cgroup.as_ref(),
         seccomp: seccomp.as_ref(),
         console_socket,
-        lock: new.get().directory.as_fd(),
+        lock: container.directory.as_fd(),
         fifo,
         new_keyring: !invocation.has(Opt::NoNewKeyring),
         umask: old_umask,
@@ -153,15 +174,13 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
             blocked,
             init,
         },
-        arguments: invocation.arguments(),
+        arguments,
     };
     let memory = state::TEXT.take();
-    let child = spawn_container_process(&inheritance, socket, other_end, &mut trees, memory, &rootfs)?;
-    let (child, socket) = child;
-    let mut child = KillOnDrop { child: Some(child) };
+    let (pid, socket) = spawn_container_process(&inheritance, socket, other_end, &mut trees, memory, &rootfs)?;
+    undo::note_process(pid, true);
     drop(trees);
-    reporter.step(format_args!("container process {} made", child.get().pid));
-    let pid = child.get().pid;
+    report::step(format_args!("container process {pid} made"));
     if namespaces.new_user {
         prepare_user_namespace(spec, &proc, pid, cgroup.as_ref())?;
     }
@@ -172,96 +191,113 @@ pub fn make(invocation: &Invocation, reporter: &Reporter, purpose: Purpose) -> R
     }
 
     // 3 to 5. Hooks, while the process makes its mounts; createContainer hooks are its own.
-    let arguments = invocation.arguments();
     let own = hooks::DefaultEnvironment::Own(arguments);
-    let mut master = None;
-    loop {
-        let mut message_memory = [0; MESSAGE_BYTES];
-        let message = socket
-            .receive(&mut message_memory)
-            .during("hear from the container process")?;
-        match message {
-            Some(message) if message.kind == Kind::Ready => break,
-            Some(message) if message.kind == Kind::Master => master = message.fd,
-            Some(message) if message.kind == Kind::Hooks => {
-                let mut document = Document::new(memory);
-                // "Created" is what follows step 2 of the lifecycle.
-                state::write_for_hook(&mut document, spec, id, bundle.as_c_str(), pid, Status::Created)?;
-                hooks::run(spec, "prestart", spec.hooks.prestart, document.as_bytes(), own)
-                    .and_then(|()| {
-                        hooks::run(
-                            spec,
-                            "createRuntime",
-                            spec.hooks.create_runtime,
-                            document.as_bytes(),
-                            own,
-                        )
-                    })
-                    .inspect_err(|_| hooks::run_poststop(spec, id, bundle.as_c_str(), memory, arguments, reporter))?;
-                socket
-                    .send(Kind::Go, &[])
-                    .during("tell the container process to go on")?;
-            }
-            Some(message) if message.kind == Kind::Failed => {
-                let error = message.error();
-                if is_hook_failure(&error) {
-                    hooks::run_poststop(spec, id, bundle.as_c_str(), memory, arguments, reporter);
-                }
-                return Err(error);
-            }
-            _ => return Err(died(child.take())),
+    let master = wait_until_ready(&socket, pid, &mut |request| {
+        let mut document = Document::new(memory);
+        // "Created" is what follows step 2 of the lifecycle.
+        state::write_for_hook(&mut document, spec, id, bundle, pid, Status::Created)?;
+        let state = document.as_bytes();
+        if let Request::Listener(number) = request {
+            return send_listener(spec, pid, number, state);
         }
+        hooks::run(spec, "hooks.prestart", spec.hooks.prestart, state, own)?;
+        hooks::run(spec, "hooks.createRuntime", spec.hooks.create_runtime, state, own)
+    })?;
+    report::step(format_args!("container {id_text} made"));
+    // Not before, since one of them may leave little room for the descriptors of mounts.
+    if namespaces.new_user
+        && let Some(process) = &spec.process
+    {
+        credentials::set_rlimits(process, pid)?;
     }
-    reporter.step(format_args!("container {id_text} made"));
 
     let start = proc
         .process_start(pid)
-        .ok_or(Error::said("the container process has vanished"))?;
-    let owner = owner();
-    let created = Rfc3339::now();
-    let mut created_text = heapless::String::<32>::new();
-    let _ = write!(created_text, "{created}");
+        .ok_or_else(|| Error::said("the container process has vanished"))?;
+    let mut created = heapless::String::<32>::new();
+    let _ = write!(created, "{}", Rfc3339::now());
     let mut document = Document::new(memory);
     let view = StateView {
         oci_version: spec.oci_version.map_or(crate::SPEC_VERSION, |version| version.as_str()),
         id: id_text,
         pid,
         start_time: start.ticks,
-        bundle: bundle.as_str(),
+        bundle: bundle.to_str().unwrap_or_default(),
         rootfs: rootfs_path.as_str(),
-        created: &created_text,
-        owner,
-        cgroup: cgroup.as_ref().map(|cgroup| cgroup.path().as_str()),
+        created: &created,
+        owner: owner(),
+        cgroup: cgroup.as_ref().and_then(|cgroup| cgroup.path().to_str().ok()),
         annotations: spec.list(spec.annotations),
     };
     config::format_into(&mut document, |out| write_state(out, &view))?;
-    new.get().write_state(document.as_bytes())?;
+    container.write_state(document.as_bytes())?;
     if let Some(path) = invocation.value(Opt::PidFile) {
         write_pid_file(path, pid)?;
     }
     if let Some(socket) = &pidfd_socket {
-        let Some(pidfd) = &child.get().pidfd else {
-            return Err(Error::said("--pidfd-socket needs Linux 5.3"));
-        };
-        send_fd(socket.as_fd(), b"pidfd", pidfd.as_fd()).during("send pidfd")?;
+        send_pidfd(socket, pid)?;
     }
-    if let Some(cgroup) = cgroup {
-        cgroup.keep();
-    }
-    let (Some(container), Some(child)) = (new.keep(), child.take()) else {
-        unreachable!("both are there until here")
-    };
-    reporter.step(format_args!("container {id_text} created"));
+    report::step(format_args!("container {id_text} created"));
+    // These wait for the end of the line that they hold; what else is open closes with this process, at no cost.
+    drop((inheritance.console_socket, pidfd_socket));
+    core::mem::forget((inheritance.fifo, inheritance.handover.init, rootfs));
+    let placed = cgroup.as_ref().map(|cgroup| (cgroup.host(), cgroup.path()));
+    core::mem::forget(cgroup);
+    core::mem::forget(proc);
     Ok(Created {
+        root,
+        cgroup: placed,
         container,
         spec,
         bundle,
-        child,
+        child: pid,
         socket,
         master,
         memory,
-        blocked,
     })
+}
+
+/// What the process waits for on its way.
+pub enum Request {
+    /// Hooks of the runtime's namespaces are due.
+    Hooks,
+    /// Its descriptor with this number is for the listener of its seccomp profile.
+    Listener(i32),
+}
+
+/// Hears the process out until everything that can fail has been done; the terminal's master, where it has sent it.
+pub fn wait_until_ready(
+    socket: &Socket,
+    pid: i32,
+    serve: &mut dyn FnMut(Request) -> Result<()>,
+) -> Result<Option<OwnedFd>> {
+    let mut master = None;
+    loop {
+        let mut memory = [0; MESSAGE_BYTES];
+        let message = socket.receive(&mut memory).during("hear from the process")?;
+        let Some(message) = message else { return Err(died(pid)) };
+        match message.kind {
+            Kind::Ready => return Ok(master),
+            Kind::Failed => return Err(message.error()),
+            Kind::Spawned | Kind::Go => return Err(died(pid)),
+            Kind::Master => {
+                master = message.fd;
+                continue;
+            }
+            Kind::Hooks => serve(Request::Hooks)?,
+            Kind::Listener => serve(Request::Listener(
+                message.payload.try_into().map_or(-1, i32::from_ne_bytes),
+            ))?,
+        }
+        socket.send(Kind::Go, &[]).during("tell the process to go on")?;
+    }
+}
+
+/// Sends a descriptor of the process to who waits for it at `socket`.
+pub fn send_pidfd(socket: &OwnedFd, pid: i32) -> Result<()> {
+    let pid = Pid::from_raw(pid).ok_or_else(|| Error::said("no process"))?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).during("--pidfd-socket needs Linux 5.3: open pidfd")?;
+    send_fd(socket.as_fd(), b"pidfd", pidfd.as_fd()).during("send pidfd")
 }
 
 fn open_console_socket(invocation: &Invocation, spec: &Spec<'static>, purpose: Purpose) -> Result<Option<OwnedFd>> {
@@ -279,19 +315,14 @@ fn open_console_socket(invocation: &Invocation, spec: &Spec<'static>, purpose: P
     }
 }
 
-fn make_cgroup<'a>(
-    host: Option<&'a Host>,
-    spec: &Spec<'static>,
-    id: &'static CStr,
-    reporter: &Reporter,
-) -> Result<Option<NewCgroup<'a>>> {
+fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static CStr) -> Result<Option<NewCgroup>> {
     let Some(host) = host else { return Ok(None) };
-    match NewCgroup::make(host, host.path_for(spec, id)?) {
+    match NewCgroup::make(host, host.path_for(spec, id)?)? {
         Ok(cgroup) => {
             // Before the process exists, so that it is limited from its first moment.
             apply(
                 host,
-                cgroup.path().as_c_str(),
+                cgroup.path(),
                 spec,
                 &spec.linux.resources,
                 resources::Purpose::Create,
@@ -299,15 +330,12 @@ fn make_cgroup<'a>(
             Ok(Some(cgroup))
         }
         // Who is not the host's root may have no cgroup to give, and asked for none.
-        Err(error)
-            if spec.linux.cgroups_path.is_none()
-                && matches!(error.errno(), Some(Errno::ACCESS | Errno::PERM | Errno::ROFS))
-                && !resources::asks_for_limits(&spec.linux.resources) =>
-        {
-            reporter.step(format_args!("no cgroup: {error}"));
+        Err(errno) if spec.linux.cgroups_path.is_none() && !resources::asks_for_limits(&spec.linux.resources) => {
+            undo::note_cgroup(None);
+            report::step(format_args!("no cgroup: {}", errno::Words(errno)));
             Ok(None)
         }
-        Err(error) => Err(error),
+        Err(errno) => Err(cgroup::make_error(id, errno)),
     }
 }
 
@@ -333,7 +361,7 @@ fn spawn_container_process(
     trees: &mut Trees,
     memory: &mut [u8; STATE_BYTES_MAX],
     rootfs: &OwnedFd,
-) -> Result<(Child, Socket)> {
+) -> Result<(i32, Socket)> {
     let namespaces = inheritance.namespaces;
     // A root of a user namespace may not be allowed to walk to its file system; it inherits the place.
     let before = if namespaces.in_user_namespace {
@@ -345,57 +373,29 @@ fn spawn_container_process(
     } else {
         None
     };
-    if !namespaces.is_staged() {
-        let child = spawn_in_cgroup(inheritance, namespaces.clone_flags, false)?;
-        let Spawned::Parent(child) = child else {
-            drop(socket);
-            run_container_process(inheritance, &other_end, trees, memory)
-        };
-        if let Some(before) = before {
-            fchdir(&before).during("leave root")?;
+    let is_staged = namespaces.is_staged();
+    let mut make = || spawn_in_cgroup(inheritance, namespaces.clone_flags, is_staged);
+    let made = if is_staged {
+        spawn_staged(
+            socket,
+            other_end,
+            &mut || namespaces.enter_stage(inheritance.spec, inheritance.proc),
+            &mut make,
+            &mut |socket| container_process::run(inheritance, socket, trees, memory),
+        )?
+    } else {
+        match make()? {
+            Spawned::Parent(child) => (child.pid, socket),
+            Spawned::Child => {
+                drop(socket);
+                match container_process::run(inheritance, &other_end, trees, memory)? {}
+            }
         }
-        return Ok((child, socket));
+    };
+    if let Some(before) = before {
+        fchdir(&before).during("leave root")?;
     }
-    match spawn(&SpawnOptions::default()).during("clone")? {
-        Spawned::Child => {
-            drop(socket);
-            let spawned = namespaces
-                .enter_stage(inheritance.spec, inheritance.proc)
-                .and_then(|()| spawn_in_cgroup(inheritance, namespaces.clone_flags, true));
-            match spawned {
-                Ok(Spawned::Child) => run_container_process(inheritance, &other_end, trees, memory),
-                Ok(Spawned::Parent(child)) => {
-                    let _ = other_end.send(Kind::Spawned, &child.pid.to_ne_bytes());
-                    exit(0)
-                }
-                Err(error) => {
-                    let _ = other_end.send(Kind::Failed, keep(format_args!("{error}")).as_bytes());
-                    exit(1)
-                }
-            }
-        }
-        Spawned::Parent(stage) => {
-            drop(other_end);
-            if let Some(before) = before {
-                fchdir(&before).during("leave root")?;
-            }
-            let mut message_memory = [0; MESSAGE_BYTES];
-            let message = socket
-                .receive(&mut message_memory)
-                .during("hear from the stage in between");
-            let _ = waitpid(Pid::from_raw(stage.pid), WaitOptions::empty());
-            match message? {
-                Some(message) if message.kind == Kind::Spawned => {
-                    let pid = message.payload.try_into().map(i32::from_ne_bytes).unwrap_or(0);
-                    let pidfd = Pid::from_raw(pid)
-                        .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
-                    Ok((Child { pid, pidfd }, socket))
-                }
-                Some(message) if message.kind == Kind::Failed => Err(message.error()),
-                _ => Err(died(None)),
-            }
-        }
-    }
+    Ok(made)
 }
 
 /// The clone, on cgroup version 2 straight into the cgroup: moving a process there afterwards waits for every processor.
@@ -424,7 +424,7 @@ fn spawn_in_cgroup(inheritance: &Inheritance<'_>, namespaces: u32, sibling: bool
     .during("clone")
 }
 
-fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: Option<&NewCgroup<'_>>) -> Result<()> {
+fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: Option<&NewCgroup>) -> Result<()> {
     idmap::write_maps(
         proc,
         pid,
@@ -433,7 +433,6 @@ fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: O
     )?;
     if let Some(process) = &spec.process {
         credentials::set_oom_score(proc, process, Some(pid))?;
-        credentials::set_rlimits(process, pid)?;
     }
     if let Some(cgroup) = cgroup {
         let mut text = heapless::String::<12>::new();
@@ -443,13 +442,10 @@ fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: O
     Ok(())
 }
 
-fn is_hook_failure(error: &Error) -> bool {
-    matches!(error.cause(), Cause::Said(text) if text.starts_with("hooks."))
-}
-
 /// The process closed the socket without a word.
-fn died(child: Option<Child>) -> Error {
-    let status = child.and_then(|child| waitpid(Pid::from_raw(child.pid), WaitOptions::empty()).ok().flatten());
+fn died(pid: i32) -> Error {
+    let status = waitpid(Pid::from_raw(pid), WaitOptions::empty()).ok().flatten();
+    undo::note_process(0, false);
     match status.and_then(|(_, status)| status.terminating_signal()) {
         Some(9) => Error::said("the container process was killed before it was ready (out of memory?)"),
         Some(signal) => Error::says(format_args!(
@@ -473,34 +469,4 @@ pub fn write_pid_file(path: &CStr, pid: i32) -> Result<()> {
     let mut text = heapless::String::<12>::new();
     let _ = write!(text, "{pid}");
     write_beside(path, text.as_bytes()).during_with(format_args!("write pid file {}", path.to_str().unwrap_or("?")))
-}
-
-/// A child that is killed unless it is taken.
-struct KillOnDrop {
-    child: Option<Child>,
-}
-
-impl KillOnDrop {
-    fn get(&self) -> &Child {
-        match &self.child {
-            Some(child) => child,
-            None => unreachable!("the child is only taken at the end"),
-        }
-    }
-
-    fn take(&mut self) -> Option<Child> {
-        self.child.take()
-    }
-}
-
-impl Drop for KillOnDrop {
-    fn drop(&mut self) {
-        if let Some(child) = &self.child {
-            let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
-            while matches!(
-                waitpid(Pid::from_raw(child.pid), WaitOptions::empty()),
-                Err(Errno::INTR)
-            ) {}
-        }
-    }
 }

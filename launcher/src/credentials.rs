@@ -13,7 +13,7 @@ use spec_core::limits::IDS_MAX;
 use spec_core::process::{CAPABILITY_NAMES, Capabilities, Process};
 use sys::process::SchedulerAttributes;
 
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::proc::Proc;
 
 /// Becomes root of the user namespace, so that files made from here on have an owner there.
@@ -123,9 +123,9 @@ fn set_sets(wanted: &Capabilities) -> Result<()> {
 /// Resource limits, for this process.
 pub fn set_rlimits(process: &Process<'static>, pid: i32) -> Result<()> {
     for (index, limit) in process.rlimits.iter().enumerate() {
-        sys::process::set_rlimit(pid, limit.resource, limit.soft, limit.hard)
-            .during("set rlimit")
-            .map_err(|error| error.at(format_args!("process.rlimits[{index}]")))?;
+        within("process.rlimits", index, "", || {
+            sys::process::set_rlimit(pid, limit.resource, limit.soft, limit.hard).during("set rlimit")
+        })?;
     }
     Ok(())
 }
@@ -141,14 +141,14 @@ pub fn set_scheduling(process: &Process<'static>) -> Result<()> {
         attributes.runtime = scheduler.runtime;
         attributes.deadline = scheduler.deadline;
         attributes.period = scheduler.period;
-        sys::process::set_scheduler(attributes)
-            .during("set scheduler")
-            .map_err(|error| error.at(format_args!("process.scheduler")))?;
+        within("process.scheduler", NO_INDEX, "", || {
+            sys::process::set_scheduler(attributes).during("set scheduler")
+        })?;
     }
     if let Some(io) = process.io_priority {
-        sys::process::set_io_priority(io.class, io.priority)
-            .during("set io priority")
-            .map_err(|error| error.at(format_args!("process.ioPriority")))?;
+        within("process.ioPriority", NO_INDEX, "", || {
+            sys::process::set_io_priority(io.class, io.priority).during("set io priority")
+        })?;
     }
     Ok(())
 }
@@ -163,9 +163,8 @@ pub fn set_oom_score(proc: &Proc, process: &Process<'static>, pid: Option<i32>) 
     let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{score}"));
     let path = match pid {
         Some(pid) => crate::path::Path::format(format_args!("{pid}/oom_score_adj")),
-        None => crate::path::Path::join(&[b"self/oom_score_adj"]),
+        None => crate::path::Path::of(&[b"self/oom_score_adj"]),
     };
-    let path = path.during("set oom score")?;
     let file = proc
         .open_file(path.as_c_str(), OFlags::WRONLY)
         .during("set oom score")?;

@@ -1,41 +1,37 @@
 //! `delete`: undoes what create made, in reverse order. It can be repeated, and it clears what a killed roci left.
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::Timespec;
 use spec_core::state::{State, Status};
 use sys::signal::SIGKILL;
 
 use crate::cli::{Invocation, Opt};
-use crate::container::{Container, StateRoot};
-use crate::error::{Error, Result};
-use crate::kill;
+use crate::container::{Container, Damage, MISSING, StateRoot};
+use crate::error::{During, Error, Result};
 use crate::proc::Proc;
-use crate::report::Reporter;
-use crate::{config, hooks, state};
+use crate::{config, hooks, kill, report, state};
 
 /// `delete`: steps 11 to 13 of the lifecycle.
-pub fn delete(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
+pub fn delete(invocation: &Invocation) -> Result<()> {
     let (id, id_text) = Container::id_of(invocation)?;
     let force = invocation.has(Opt::Force);
     let root = StateRoot::open(invocation, false)?;
-    let container = match Container::open_locked(root.as_ref(), id) {
-        Ok(container) => container,
-        // What is wanted is the case already; clients delete with force more than once.
-        Err(error) if force && error.errno().is_none() => return Ok(()),
-        Err(error) => return Err(error),
+    let found = match &root {
+        Some(root) => Container::look_for_locked(root, id)?.map(|container| (root, container)),
+        None => None,
     };
-    let Some(root) = root else {
-        return Err(Error::said("container does not exist"));
+    let (root, container) = match found {
+        Some(found) => found,
+        // What is wanted is the case already; clients delete with force more than once.
+        None if force => return Ok(()),
+        None => return Err(Error::said(MISSING)),
     };
     let proc = Proc::open()?;
     let mut state = State::new();
-    let status = match state::look(&container, state::STATE.take(), &mut state, &proc) {
-        Ok(status) => status,
-        // A state that cannot be read must not keep the container for ever.
-        Err(_) if force => Status::Stopped,
-        Err(error) => return Err(error),
-    };
+    let damage = if force { Damage::IsNoState } else { Damage::IsError };
+    let status = state::look(&container, state::STATE.take(), &mut state, &proc, damage)?;
     match status {
         Status::Stopped | Status::Creating => {}
         // Its program has never run, so there is nothing to lose (as runc).
@@ -52,15 +48,8 @@ pub fn delete(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
             )));
         }
     }
-    let bundle_memory;
-    let (config, bundle) = match config::load_copy(&container) {
-        Ok(config) => {
-            bundle_memory = crate::path::Path::join(&[state.bundle.as_str().as_bytes()]);
-            (Some(config), bundle_memory.ok())
-        }
-        // Killed before the copy was made, or damaged: nothing else was made either, or state.json says what.
-        Err(_) => (None, None),
-    };
+    // Killed before the copy was made, or damaged: nothing else was made either, or state.json says what.
+    let config = config::try_load_copy(&container);
     let leftover;
     if state.cgroup.is_none()
         && let Some(config) = &config
@@ -73,18 +62,10 @@ pub fn delete(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
         leftover = path;
         host.remove(leftover.as_c_str())?;
     }
-    destroy(invocation, &root, container, &state, &proc)?;
-    reporter.step(format_args!("container {id_text} deleted"));
-    if let (Some(config), Some(bundle)) = (config, bundle) {
-        let arguments = invocation.arguments();
-        hooks::run_poststop(
-            config.spec,
-            id,
-            bundle.as_c_str(),
-            state::TEXT.take(),
-            arguments,
-            reporter,
-        );
+    destroy(invocation, root, container, &state, &proc)?;
+    report::step(format_args!("container {id_text} deleted"));
+    if let Some(config) = config {
+        hooks::run_poststop(config.spec, id, state.bundle.as_c_str(), invocation.arguments());
     }
     Ok(())
 }
@@ -93,8 +74,8 @@ pub fn delete(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
 fn thaw(invocation: &Invocation, state: &State<'_>, proc: &Proc) -> Result<()> {
     match state.cgroup.zip(crate::cgroup_host(invocation, proc)?) {
         Some((cgroup, host)) => {
-            let _ = kill::send(state, proc, SIGKILL);
-            crate::cgroup::resources::set_frozen(&host, cgroup.as_c_str(), false)
+            let _ = kill::try_send(state, proc, SIGKILL);
+            crate::cgroup::resources::set_frozen(host, cgroup.as_c_str(), false)
         }
         None => Ok(()),
     }
@@ -102,11 +83,10 @@ fn thaw(invocation: &Invocation, state: &State<'_>, proc: &Proc) -> Result<()> {
 
 /// Kills the first process and waits until it is dead.
 fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
-    match kill::send(state, proc, SIGKILL) {
+    match kill::try_send(state, proc, SIGKILL) {
         // It ended by itself just now.
-        Ok(()) => {}
-        Err(error) if error.errno().is_none() => return Ok(()),
-        Err(error) => return Err(error),
+        Err(Errno::SRCH) => return Ok(()),
+        sent => sent.during("kill")?,
     }
     /// The kernel's part of dying: a core dump, a slow disk, the unmounting of its namespaces.
     const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };

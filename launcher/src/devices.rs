@@ -10,10 +10,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{Device, DeviceKind};
-use sys::file::replace_standard_stream;
+use sys::file::{leave_open, replace_standard_stream};
 use sys::process::inherited_fd;
 
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::bind_fd;
 use crate::path::Path;
 use crate::root::{Links, Root};
@@ -59,12 +59,14 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
             owner: None,
             host_path,
         };
-        make_device(dev.as_fd(), name, &device, by_bind)
-            .map_err(|error| error.at(format_args!("device {}", host_path.to_str().unwrap_or_default())))?;
+        within("device", NO_INDEX, host_path.to_str().unwrap_or_default(), || {
+            make_device(dev.as_fd(), name, &device, by_bind)
+        })?;
     }
     for (index, device) in spec.list(spec.linux.devices).iter().enumerate() {
-        make_configured(root, dev.as_fd(), device, by_bind)
-            .map_err(|error| error.at(format_args!("linux.devices[{index}] {}", device.path)))?;
+        within("linux.devices", index, device.path.as_str(), || {
+            make_configured(root, dev.as_fd(), device, by_bind)
+        })?;
     }
     for (target, name) in DEFAULT_LINKS {
         match symlinkat(target, &dev, name) {
@@ -72,7 +74,9 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
             Err(errno) => return Err(Error::new("make link in /dev", errno)),
         }
     }
-    make_ptmx(dev.as_fd())
+    make_ptmx(dev.as_fd())?;
+    leave_open(dev);
+    Ok(())
 }
 
 /// `/dev/ptmx` leads to the container's own terminals, whatever the image has there.
@@ -120,7 +124,7 @@ fn make_configured(root: &Root, dev: BorrowedFd<'_>, device: &Device<'static>, b
         .strip_prefix("/dev/")
         .filter(|name| !name.contains('/'))
     {
-        let name = Path::join(&[name.as_bytes()]).during("make device")?;
+        let name = Path::of(&[name.as_bytes()]);
         return make_device(dev, name.as_c_str(), &wanted, by_bind);
     }
     let (parent, name) = root
@@ -229,5 +233,6 @@ pub fn reopen_null_streams() -> Result<()> {
         replace_standard_stream(own.as_fd(), stream).during("replace /dev/null")?;
         null = Some(own);
     }
+    null.into_iter().for_each(leave_open);
     Ok(())
 }

@@ -7,82 +7,111 @@ use core::fmt;
 
 use rustix::io::Errno;
 
+use crate::text::{Digits, cut};
+use crate::texts::Text;
+
 /// Prints an error number as `operation not permitted (EPERM)`.
 pub struct Words(pub Errno);
 
 impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match TABLE.iter().find(|(errno, ..)| *errno == self.0) {
-            Some((_, name, text)) => {
-                f.write_str(text)?;
-                f.write_str(" (")?;
-                f.write_str(name)?;
-                f.write_str(")")
-            }
-            None => write!(f, "error {}", self.0.raw_os_error()),
+        let (name, text) = row(self.0);
+        if name.is_empty() {
+            f.write_str("error ")?;
+            return f.write_str(Digits::signed(self.0.raw_os_error().into()).as_str());
         }
+        for piece in [text, " (", name, ")"] {
+            f.write_str(piece)?;
+        }
+        Ok(())
     }
 }
 
 /// The text alone, for the messages that clients compare.
 pub fn text(errno: Errno) -> &'static str {
-    TABLE
-        .iter()
-        .find(|(known, ..)| *known == errno)
-        .map_or("unknown error", |(_, _, text)| text)
+    match row(errno) {
+        ("", _) => "unknown error",
+        (_, text) => text,
+    }
 }
 
-const TABLE: &[(Errno, &str, &str)] = &[
-    (Errno::PERM, "EPERM", "operation not permitted"),
-    (Errno::NOENT, "ENOENT", "no such file or directory"),
-    (Errno::SRCH, "ESRCH", "no such process"),
-    (Errno::INTR, "EINTR", "interrupted system call"),
-    (Errno::IO, "EIO", "input/output error"),
-    (Errno::NXIO, "ENXIO", "no such device or address"),
-    (Errno::TOOBIG, "E2BIG", "argument list too long"),
-    (Errno::NOEXEC, "ENOEXEC", "exec format error"),
-    (Errno::BADF, "EBADF", "bad file descriptor"),
-    (Errno::CHILD, "ECHILD", "no child processes"),
-    (Errno::AGAIN, "EAGAIN", "resource temporarily unavailable"),
-    (Errno::NOMEM, "ENOMEM", "cannot allocate memory"),
-    (Errno::ACCESS, "EACCES", "permission denied"),
-    (Errno::FAULT, "EFAULT", "bad address"),
-    (Errno::BUSY, "EBUSY", "device or resource busy"),
-    (Errno::EXIST, "EEXIST", "file exists"),
-    (Errno::XDEV, "EXDEV", "invalid cross-device link"),
-    (Errno::NODEV, "ENODEV", "no such device"),
-    (Errno::NOTDIR, "ENOTDIR", "not a directory"),
-    (Errno::ISDIR, "EISDIR", "is a directory"),
-    (Errno::INVAL, "EINVAL", "invalid argument"),
-    (Errno::NFILE, "ENFILE", "too many open files in system"),
-    (Errno::MFILE, "EMFILE", "too many open files"),
-    (Errno::NOTTY, "ENOTTY", "inappropriate ioctl for device"),
-    (Errno::TXTBSY, "ETXTBSY", "text file busy"),
-    (Errno::FBIG, "EFBIG", "file too large"),
-    (Errno::NOSPC, "ENOSPC", "no space left on device"),
-    (Errno::ROFS, "EROFS", "read-only file system"),
-    (Errno::MLINK, "EMLINK", "too many links"),
-    (Errno::PIPE, "EPIPE", "broken pipe"),
-    (Errno::RANGE, "ERANGE", "numerical result out of range"),
-    (Errno::DEADLK, "EDEADLK", "resource deadlock avoided"),
-    (Errno::NAMETOOLONG, "ENAMETOOLONG", "file name too long"),
-    (Errno::NOSYS, "ENOSYS", "function not implemented"),
-    (Errno::NOTEMPTY, "ENOTEMPTY", "directory not empty"),
-    (Errno::LOOP, "ELOOP", "too many levels of symbolic links"),
-    (Errno::OVERFLOW, "EOVERFLOW", "value too large for defined data type"),
-    (Errno::USERS, "EUSERS", "too many users"),
-    (Errno::NOTSOCK, "ENOTSOCK", "socket operation on non-socket"),
-    (Errno::OPNOTSUPP, "EOPNOTSUPP", "operation not supported"),
-    (
-        Errno::AFNOSUPPORT,
-        "EAFNOSUPPORT",
-        "address family not supported by protocol",
-    ),
-    (Errno::CONNREFUSED, "ECONNREFUSED", "connection refused"),
-    (Errno::CONNRESET, "ECONNRESET", "connection reset by peer"),
-    (Errno::TIMEDOUT, "ETIMEDOUT", "connection timed out"),
-    (Errno::STALE, "ESTALE", "stale file handle"),
-    (Errno::DQUOT, "EDQUOT", "disk quota exceeded"),
+/// The name and the text of `errno`; nothing where it is not in the table.
+#[inline(never)]
+fn row(errno: Errno) -> (&'static str, &'static str) {
+    let mut rest = Text::Errno.get();
+    for known in NUMBERS {
+        let mut row = cut(&mut rest, b'\n');
+        if known == errno {
+            return (cut(&mut row, b' '), row);
+        }
+    }
+    ("", "")
+}
+
+/// What to change on the host, where the operation and the error number tell; nothing where they do not.
+pub fn hint(operation: &str, errno: Errno) -> &'static str {
+    let (name, _) = row(errno);
+    // How the operation begins, the name of the error number, and the hint. The first that fits counts.
+    let mut rest = Text::Hints.get();
+    while !rest.is_empty() {
+        let mut row = cut(&mut rest, b'\n');
+        let start = cut(&mut row, b';');
+        if operation.starts_with(start) && cut(&mut row, b';') == name {
+            return row;
+        }
+    }
+    ""
+}
+
+/// The error numbers, which differ between architectures, in the order of [`Text::Errno`], which has the
+/// name of each and the text.
+const NUMBERS: [Errno; 46] = [
+    Errno::PERM,
+    Errno::NOENT,
+    Errno::SRCH,
+    Errno::INTR,
+    Errno::IO,
+    Errno::NXIO,
+    Errno::TOOBIG,
+    Errno::NOEXEC,
+    Errno::BADF,
+    Errno::CHILD,
+    Errno::AGAIN,
+    Errno::NOMEM,
+    Errno::ACCESS,
+    Errno::FAULT,
+    Errno::BUSY,
+    Errno::EXIST,
+    Errno::XDEV,
+    Errno::NODEV,
+    Errno::NOTDIR,
+    Errno::ISDIR,
+    Errno::INVAL,
+    Errno::NFILE,
+    Errno::MFILE,
+    Errno::NOTTY,
+    Errno::TXTBSY,
+    Errno::FBIG,
+    Errno::NOSPC,
+    Errno::ROFS,
+    Errno::MLINK,
+    Errno::PIPE,
+    Errno::RANGE,
+    Errno::DEADLK,
+    Errno::NAMETOOLONG,
+    Errno::NOSYS,
+    Errno::NOTEMPTY,
+    Errno::LOOP,
+    Errno::OVERFLOW,
+    Errno::USERS,
+    Errno::NOTSOCK,
+    Errno::OPNOTSUPP,
+    Errno::AFNOSUPPORT,
+    Errno::CONNREFUSED,
+    Errno::CONNRESET,
+    Errno::TIMEDOUT,
+    Errno::STALE,
+    Errno::DQUOT,
 ];
 
 #[cfg(test)]
@@ -98,8 +127,25 @@ mod tests {
 
     #[test]
     fn texts_are_lower_case_because_docker_compares_case() {
-        for (_, name, text) in TABLE {
+        assert_eq!(Text::Errno.get().lines().count(), NUMBERS.len());
+        for errno in NUMBERS {
+            let (name, text) = row(errno);
             assert!(text.starts_with(|c: char| c.is_lowercase()), "{name}");
+            assert!(name.starts_with('E'), "{name}");
         }
+        assert_eq!(row(Errno::DQUOT).0, "EDQUOT");
+    }
+
+    #[test]
+    fn hints_are_about_known_numbers() {
+        for row in Text::Hints.get().lines() {
+            let name = row.split(';').nth(1).unwrap_or_default();
+            assert!(Text::Errno.get().lines().any(|row| row.starts_with(name)), "{row}");
+        }
+        assert_eq!(
+            hint("mount overlay", Errno::NODEV),
+            "the kernel needs CONFIG_OVERLAY_FS"
+        );
+        assert_eq!(hint("mount overlay", Errno::from_raw_os_error(4000)), "");
     }
 }

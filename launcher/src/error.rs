@@ -2,59 +2,89 @@
 //! failed (the cause).
 //!
 //! The leaf that makes a system call knows the error number; the function around it knows the operation; the loop that
-//! counts knows the site. Nobody in between adds anything, and only `main` prints.
+//! counts knows the site. Every error is final: the moment it is made, what was half done is undone, the line is told, and
+//! the process ends. So [`Error`] has no values, a `Result` is no larger than what it carries, `?` costs nothing, and a
+//! caller that can do without a thing decides on the kernel's [`Errno`], before it becomes an error.
 
 use core::ffi::CStr;
-use core::fmt;
-use core::num::NonZeroU32;
+use core::fmt::{self, Write};
 
 use rustix::io::Errno;
 use spec_core::limits::MESSAGE_BYTES_MAX;
+use sys::{Register, Truncating};
 
 use crate::errno;
+use crate::text::Pieces;
 
-/// The usual result.
+/// The usual result. Who returns it may not return.
 pub type Result<T> = core::result::Result<T, Error>;
 
-/// An error: the number of its facts on a shelf, so that a `Result` is passed in registers and `?` costs a comparison.
+/// An error as a value, of which there is none: making one ends the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Error(Never);
+
+#[derive(Clone, Copy, Debug)]
+enum Never {}
+
+/// What hears of the failure.
 #[derive(Clone, Copy)]
-pub struct Error(NonZeroU32);
-
-/// What is known of an error.
-#[derive(Clone, Copy)]
-pub struct Facts {
-    /// The element of the configuration, as in `mounts[3] /proc`; empty where it is no element's fault.
-    pub site: &'static str,
-    /// What was being done, as in `mount proc`; empty where the cause says it all.
-    pub operation: &'static str,
-    /// Why it failed.
-    pub cause: Cause,
-}
-
-/// Errors that one process can make. Most make none; attempts with a fallback make one each.
-const FACTS_MAX: usize = 64;
-
-static FACTS: sys::Shelf<Facts, FACTS_MAX> = sys::Shelf::new();
-
-/// Stands for whatever comes when the shelf is full.
-static MANY: Facts = Facts {
-    site: "",
-    operation: "",
-    cause: Cause::Said("too many errors"),
-};
-
-/// Why an operation failed.
-#[derive(Clone, Copy)]
-pub enum Cause {
-    /// The kernel said no.
-    Errno(Errno),
-    /// A rule of roci or of the specification; the text is whole.
-    Said(&'static str),
+pub enum Failure<'a> {
+    /// The operation could not be done.
+    Operation(&'a str),
     /// The command line is wrong: exit status 2.
-    Usage(&'static str),
+    Usage(&'a str),
 }
 
-/// The texts of errors that are not known at compile time. An operation makes a handful of them.
+/// What ends a process that failed.
+pub type Ending = fn(Failure<'_>) -> !;
+
+fn panic_with(failure: Failure<'_>) -> ! {
+    match failure {
+        Failure::Operation(text) | Failure::Usage(text) => panic!("{text}"),
+    }
+}
+
+static ENDING: Register<Ending> = Register::new(panic_with);
+
+/// Says how this process ends when it fails. Until this is called it is a panic.
+pub fn set_ending(ending: Ending) {
+    ENDING.set(ending);
+}
+
+/// An element of the configuration, as in `mounts[3] /proc`.
+#[derive(Clone, Copy)]
+struct Site {
+    list: &'static str,
+    /// The element's place, or [`NO_INDEX`].
+    index: usize,
+    /// The element's name, or nothing.
+    name: &'static str,
+}
+
+/// For what stands alone.
+pub const NO_INDEX: usize = usize::MAX;
+
+static SITE: Register<Site> = Register::new(Site {
+    list: "",
+    index: 0,
+    name: "",
+});
+
+/// Does something for an element of the configuration: errors made meanwhile name it. An inner element is more exact, and
+/// ends the outer one.
+pub fn within<T>(list: &'static str, index: usize, name: &'static str, act: impl FnOnce() -> T) -> T {
+    set_site(list, index, name);
+    let value = act();
+    set_site("", 0, "");
+    value
+}
+
+#[inline(never)]
+fn set_site(list: &'static str, index: usize, name: &'static str) {
+    SITE.set(Site { list, index, name });
+}
+
+/// The texts that are not known at compile time and live as long as the program. An operation makes a handful of them.
 static NOTES: sys::Notes<{ 4 * MESSAGE_BYTES_MAX }> = sys::Notes::new();
 
 /// Formats a text that lives as long as the program.
@@ -68,197 +98,123 @@ pub fn keep_c_str(text: fmt::Arguments<'_>) -> Result<&'static CStr> {
 }
 
 impl Error {
-    #[cold]
-    fn make(site: &'static str, operation: &'static str, cause: Cause) -> Self {
-        Self(FACTS.put(Facts { site, operation, cause }))
-    }
-
-    fn facts(self) -> &'static Facts {
-        FACTS.get(self.0).unwrap_or(&MANY)
-    }
-
     /// `operation` failed with `errno`.
-    pub fn new(operation: &'static str, errno: Errno) -> Self {
-        Self::make("", operation, Cause::Errno(errno))
-    }
-
-    /// The rule `text` was broken.
-    pub fn said(text: &'static str) -> Self {
-        Self::make("", "", Cause::Said(text))
+    pub fn new(operation: &str, errno: Errno) -> Self {
+        fail(operation, errno)
     }
 
     /// The same with a text made now.
+    pub fn new_with(operation: fmt::Arguments<'_>, errno: Errno) -> Self {
+        fail_with(operation, errno)
+    }
+
+    /// The rule `text` was broken.
+    #[cold]
+    pub fn said(text: &str) -> Self {
+        Self::says(format_args!("{text}"))
+    }
+
+    /// The same with a text made now.
+    #[cold]
+    #[inline(never)]
     pub fn says(text: fmt::Arguments<'_>) -> Self {
-        Self::said(keep(text))
+        let mut memory = [0; MESSAGE_BYTES_MAX];
+        let mut line = Truncating::new(&mut memory);
+        write_site(&mut line);
+        let _ = line.write_fmt(text);
+        ENDING.get()(Failure::Operation(line.finish()))
+    }
+
+    /// There is no error to do this with.
+    pub fn never(self) -> ! {
+        match self.0 {}
     }
 
     /// The command line is wrong.
+    #[cold]
+    #[inline(never)]
     pub fn usage(text: fmt::Arguments<'_>) -> Self {
-        Self::make("", "", Cause::Usage(keep(text)))
-    }
-
-    /// The same error, at a place in the configuration. An inner site is more exact and stays.
-    pub fn at(self, site: fmt::Arguments<'_>) -> Self {
-        let Facts {
-            site: inner,
-            operation,
-            cause,
-        } = *self.facts();
-        if inner.is_empty() {
-            Self::make(keep(site), operation, cause)
-        } else {
-            self
-        }
-    }
-
-    /// Why it failed.
-    pub fn cause(&self) -> Cause {
-        self.facts().cause
-    }
-
-    /// The kernel's error number, where it is the cause.
-    pub fn errno(&self) -> Option<Errno> {
-        match self.facts().cause {
-            Cause::Errno(errno) => Some(errno),
-            _ => None,
-        }
+        ENDING.get()(Failure::Usage(keep(text)))
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Facts { site, operation, cause } = *self.facts();
-        for part in [site, operation] {
-            if !part.is_empty() {
-                f.write_str(part)?;
-                f.write_str(": ")?;
-            }
-        }
-        match cause {
-            Cause::Errno(errno) => {
-                errno::Words(errno).fmt(f)?;
-                if let Some(hint) = hint(operation, errno) {
-                    f.write_str(" (")?;
-                    f.write_str(hint)?;
-                    f.write_str(")")?;
-                }
-                Ok(())
-            }
-            Cause::Said(text) | Cause::Usage(text) => f.write_str(text),
-        }
+#[cold]
+#[inline(never)]
+fn fail(operation: &str, errno: Errno) -> ! {
+    let mut memory = [0; MESSAGE_BYTES_MAX];
+    let mut line = Truncating::new(&mut memory);
+    write_site(&mut line);
+    let _ = write!(line.str(operation).str(": "), "{}", errno::Words(errno));
+    let hint = errno::hint(operation, errno);
+    if !hint.is_empty() {
+        line.str(" (").str(hint).str(")");
     }
+    ENDING.get()(Failure::Operation(line.finish()))
+}
+
+#[cold]
+#[inline(never)]
+fn fail_with(operation: fmt::Arguments<'_>, errno: Errno) -> ! {
+    fail(keep(operation), errno)
+}
+
+fn write_site(line: &mut Truncating<'_>) {
+    let Site { list, index, name } = SITE.get();
+    if list.is_empty() {
+        return;
+    }
+    line.str(list);
+    if index != NO_INDEX {
+        line.str("[").number(index as u64).str("]");
+    }
+    line.str(if name.is_empty() { "" } else { " " }).str(name).str(": ");
 }
 
 /// Adds the operation to a system call's result.
 pub trait During<T> {
     /// Names what was being done.
-    fn during(self, operation: &'static str) -> Result<T>;
+    fn during(self, operation: &str) -> Result<T>;
     /// Names what was being done, with a text that is made only if it failed.
     fn during_with(self, operation: fmt::Arguments<'_>) -> Result<T>;
 }
 
 impl<T> During<T> for rustix::io::Result<T> {
-    fn during(self, operation: &'static str) -> Result<T> {
+    fn during(self, operation: &str) -> Result<T> {
         match self {
             Ok(value) => Ok(value),
-            Err(errno) => Err(Error::new(operation, errno)),
+            Err(errno) => fail(operation, errno),
         }
     }
 
     fn during_with(self, operation: fmt::Arguments<'_>) -> Result<T> {
         match self {
             Ok(value) => Ok(value),
-            Err(errno) => Err(Error::new(keep(operation), errno)),
+            Err(errno) => fail_with(operation, errno),
         }
     }
 }
 
-/// What to change on the host, where the operation and the error number tell.
-fn hint(operation: &str, errno: Errno) -> Option<&'static str> {
-    HINTS
-        .iter()
-        .find(|(prefix, known, _)| *known == errno && operation.starts_with(prefix))
-        .map(|(.., hint)| *hint)
-}
-
-const HINTS: &[(&str, Errno, &str)] = &[
-    (
-        "clone",
-        Errno::INVAL,
-        "a namespace type is missing: the kernel needs CONFIG_NAMESPACES with PID_NS, NET_NS, IPC_NS, UTS_NS and, if asked for, USER_NS and TIME_NS",
-    ),
-    (
-        "clone",
-        Errno::NOSPC,
-        "too many namespaces or too deep: see /proc/sys/user/max_*_namespaces",
-    ),
-    ("clone", Errno::USERS, "user namespaces are nested too deep"),
-    (
-        "clone",
-        Errno::PERM,
-        "namespaces need root, or a new user namespace, which /proc/sys/user/max_user_namespaces or kernel.unprivileged_userns_clone may forbid",
-    ),
-    (
-        "clone",
-        Errno::AGAIN,
-        "the limit of processes is reached: RLIMIT_NPROC or a pids cgroup",
-    ),
-    ("mount overlay", Errno::NODEV, "the kernel needs CONFIG_OVERLAY_FS"),
-    ("mount mqueue", Errno::NODEV, "the kernel needs CONFIG_POSIX_MQUEUE"),
-    ("mount devpts", Errno::NODEV, "the kernel needs CONFIG_UNIX98_PTYS"),
-    ("mount cgroup2", Errno::NODEV, "the kernel needs CONFIG_CGROUPS"),
-    ("mount", Errno::NODEV, "the kernel does not have this file system"),
-    (
-        "mount proc",
-        Errno::PERM,
-        "in a user namespace /proc can be mounted only where the host's is not covered by other mounts",
-    ),
-    (
-        "pivot_root",
-        Errno::INVAL,
-        "the root of this mount namespace cannot be left",
-    ),
-    ("set id mapping", Errno::INVAL, "the kernel needs CONFIG_USER_NS"),
-    (
-        "set idmap",
-        Errno::INVAL,
-        "the file system of the source cannot be idmapped, or the kernel is older than 5.12",
-    ),
-    ("set rlimit", Errno::PERM, "raising a hard limit needs CAP_SYS_RESOURCE"),
-    ("set oom score", Errno::ACCESS, "lowering it needs CAP_SYS_RESOURCE"),
-    (
-        "set capabilities",
-        Errno::PERM,
-        "a capability that roci does not have itself cannot be given",
-    ),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::ToString;
 
     #[test]
+    #[should_panic(expected = "mounts[3] /proc: mount proc: device or resource busy (EBUSY)")]
     fn three_facts_make_one_line() {
-        let error = Error::new("mount proc", Errno::BUSY).at(format_args!("mounts[{}] {}", 3, "/proc"));
-        assert_eq!(
-            error.to_string(),
-            "mounts[3] /proc: mount proc: device or resource busy (EBUSY)"
-        );
+        within("mounts", 3, "/proc", || Error::new("mount proc", Errno::BUSY));
     }
 
     #[test]
+    #[should_panic(expected = "inner: x")]
     fn the_inner_site_stays() {
-        let error = Error::said("x").at(format_args!("inner")).at(format_args!("outer"));
-        assert_eq!(error.to_string(), "inner: x");
+        within("outer", NO_INDEX, "", || {
+            within("inner", NO_INDEX, "", || Error::said("x"))
+        });
     }
 
     #[test]
+    #[should_panic(expected = "mount overlay: no such device (ENODEV) (the kernel needs CONFIG_OVERLAY_FS)")]
     fn a_hint_follows_where_one_is_known() {
-        let error = Error::new("mount overlay", Errno::NODEV);
-        assert_eq!(
-            error.to_string(),
-            "mount overlay: no such device (ENODEV) (the kernel needs CONFIG_OVERLAY_FS)"
-        );
+        let _: Result<()> = Err(Errno::NODEV).during("mount overlay");
     }
 }

@@ -1,7 +1,5 @@
 //! `events --stats`: what the container uses, in runc's JSON.
 
-use core::fmt::Write;
-
 use spec_core::state::{State, Status};
 
 use crate::cgroup::Host;
@@ -10,6 +8,7 @@ use crate::cli::{Invocation, Opt};
 use crate::error::{Error, Result};
 use crate::output::Output;
 use crate::state::{self, Access, Found};
+use crate::text::{Pieces, cut, parse_number};
 
 /// `events`
 pub fn events(invocation: &Invocation) -> Result<()> {
@@ -30,43 +29,45 @@ pub fn events(invocation: &Invocation) -> Result<()> {
         let mut memory = [0; 64];
         let file = if host.is_v2 { two } else { one };
         // "max" is a limit that is not there, which runc writes as 0.
-        read(&host, cgroup.as_c_str(), controller, file, &mut memory)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0)
+        parse_number(read(host, cgroup.as_c_str(), controller, file, &mut memory)).unwrap_or(0)
     };
     let total = if host.is_v2 {
-        cpu_usage_v2(&host, cgroup.as_c_str())
+        cpu_usage_v2(host, cgroup.as_c_str())
     } else {
         number("cpuacct", "cpuacct.usage", "")
     };
     let mut out = Output::new();
-    let _ = writeln!(
-        out,
-        concat!(
-            "{{\"type\":\"stats\",\"id\":\"{}\",\"data\":{{",
-            "\"cpu\":{{\"usage\":{{\"total\":{}}}}},",
-            "\"memory\":{{\"usage\":{{\"limit\":{},\"usage\":{},\"max\":{}}}}},",
-            "\"pids\":{{\"current\":{},\"limit\":{}}}}}}}"
-        ),
-        id,
-        total,
-        number("memory", "memory.limit_in_bytes", "memory.max"),
-        number("memory", "memory.usage_in_bytes", "memory.current"),
-        number("memory", "memory.max_usage_in_bytes", "memory.peak"),
-        number("pids", "pids.current", "pids.current"),
-        number("pids", "pids.max", "pids.max"),
-    );
+    out.str("{\"type\":\"stats\",\"id\":\"").str(id);
+    out.str("\",\"data\":{\"cpu\":{\"usage\":{\"total\":").number(total);
+    let mut rest = NUMBERS;
+    while !rest.is_empty() {
+        let mut row = cut(&mut rest, b'\n');
+        out.str(cut(&mut row, b' '));
+        let (controller, one) = (cut(&mut row, b' '), cut(&mut row, b' '));
+        out.number(number(controller, one, row));
+    }
+    out.str("}}}\n");
     out.finish()
 }
+
+/// The numbers after the processor time: what stands before each, its controller, and its file in either version.
+const NUMBERS: &str = "\
+}},\"memory\":{\"usage\":{\"limit\": memory memory.limit_in_bytes memory.max
+,\"usage\": memory memory.usage_in_bytes memory.current
+,\"max\": memory memory.max_usage_in_bytes memory.peak
+}},\"pids\":{\"current\": pids pids.current pids.current
+,\"limit\": pids pids.max pids.max
+";
 
 /// Nanoseconds, from the microseconds in the first line of cpu.stat.
 fn cpu_usage_v2(host: &Host, cgroup: &core::ffi::CStr) -> u64 {
     let mut memory = [0; 512];
-    read(host, cgroup, "cpu", "cpu.stat", &mut memory)
-        .and_then(|text| {
-            text.lines()
-                .find_map(|line| line.strip_prefix("usage_usec ")?.parse::<u64>().ok())
-        })
-        .unwrap_or(0)
-        * 1000
+    let mut rest = read(host, cgroup, "cpu", "cpu.stat", &mut memory);
+    while !rest.is_empty() {
+        let mut line = cut(&mut rest, b'\n');
+        if cut(&mut line, b' ') == "usage_usec" {
+            return parse_number(line).unwrap_or(0) * 1000;
+        }
+    }
+    0
 }

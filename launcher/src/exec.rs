@@ -11,41 +11,40 @@ use core::fmt::Write;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::process::{
-    DumpableBehavior, Pid, PidfdFlags, WaitOptions, pidfd_open, set_dumpable_behavior, setsid, umask, waitpid,
-};
-use spec_core::limits::MESSAGE_BYTES_MAX;
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, pidfd_open, set_dumpable_behavior, setsid, umask};
 use spec_core::linux::NamespaceKind;
 use spec_core::process::capability_number;
-use spec_core::state::{State, Status};
+use spec_core::state::{State, Status, Style, write_oci_state};
 use spec_core::{Spec, Text};
-use sys::Truncating;
-use sys::process::{SpawnOptions, Spawned, exit, spawn};
+use sys::process::{SpawnOptions, spawn};
 use sys::signal::SignalSet;
 
 use crate::cli::{Invocation, Opt, as_text, number};
 use crate::console::{self, Console};
-use crate::container::{Container, StateRoot};
-use crate::create::write_pid_file;
-use crate::error::{During, Error, Result, keep};
+use crate::container::Document;
+use crate::create::{Request, send_pidfd, wait_until_ready, write_pid_file};
+use crate::error::{During, Error, Result};
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
-use crate::report::Reporter;
-use crate::seccomp::Profile;
-use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
-use crate::{config, credentials, run, sealed, state};
+use crate::seccomp::{Profile, send_listener};
+use crate::stage::spawn_staged;
+use crate::state::{self, Access, Found};
+use crate::sync::{Kind, Socket, pair, send_fd, tell_over};
+use crate::{config, credentials, labels, placement, report, run, sealed, undo};
 
 /// `exec`; the exit status is the program's.
-pub fn exec(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
-    let (id, id_text) = Container::id_of(invocation)?;
+pub fn exec(invocation: &Invocation) -> Result<u8> {
     let handover_fds = crate::inherited_fds(invocation)?;
-    let root = StateRoot::open(invocation, false)?;
-    let container = Container::open(root.as_ref(), id)?;
-    let proc = Proc::open()?;
-    sealed::ensure(&proc, invocation.arguments())?;
+    sealed::ensure(invocation.arguments())?;
     let mut state = State::new();
-    let status = state::look(&container, state::STATE.take(), &mut state, &proc)?;
+    let Found {
+        container,
+        id: id_text,
+        proc,
+        status,
+        ..
+    } = state::find(invocation, Access::Shared, &mut state)?;
     if !matches!(status, Status::Running | Status::Created) {
         return Err(Error::says(format_args!(
             "cannot exec in a {} container",
@@ -74,13 +73,13 @@ pub fn exec(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
         }
         None => None,
     };
-    let pidfd_socket = invocation
-        .value(Opt::PidfdSocket)
-        .map(console::connect_socket)
-        .transpose()?;
+    let pidfd_socket = match invocation.value(Opt::PidfdSocket) {
+        Some(path) => Some(console::connect_socket(path)?),
+        None => None,
+    };
 
     // From here on the container's first process is named by a descriptor, and compared once more after that was opened.
-    let pid = Pid::from_raw(state.pid).ok_or(Error::said("container not running"))?;
+    let pid = Pid::from_raw(state.pid).ok_or_else(|| Error::said("container not running"))?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty());
     if proc
         .process_start(state.pid)
@@ -112,24 +111,24 @@ pub fn exec(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
             init: None,
         },
     };
-    let child = spawn_process(&inheritance, socket, other_end)?;
-    let (child, socket) = child;
-    // A failure up to here, or from here to the program's start, is told over the socket, and the process ends by itself.
-    let result = prepare(invocation, &state, &proc, spec, child, &socket, pidfd_socket.as_ref());
-    let master = match result {
-        Ok(master) => master,
-        Err(error) => {
-            let _ = sys::signal::send(child, sys::signal::SIGKILL);
-            let _ = waitpid(Pid::from_raw(child), WaitOptions::empty());
-            return Err(error);
-        }
-    };
-    if let Err(error) = run::let_go(&socket, &master) {
-        let _ = waitpid(Pid::from_raw(child), WaitOptions::empty());
-        return Err(error);
-    }
-    drop(socket);
-    reporter.step(format_args!("process {child} runs in container {id_text}"));
+    let (child, socket) = spawn_staged(
+        socket,
+        other_end,
+        &mut || enter_namespaces(&inheritance),
+        &mut || {
+            let options = SpawnOptions {
+                sibling: true,
+                ..SpawnOptions::default()
+            };
+            spawn(&options).during("clone")
+        },
+        &mut |socket| become_process(&inheritance, socket),
+    )?;
+    undo::note_process(child, true);
+    let master = prepare(invocation, &state, &proc, spec, child, &socket, pidfd_socket.as_ref())?;
+    run::let_go(socket, &master)?;
+    undo::forget_all();
+    report::step(format_args!("process {child} runs in container {id_text}"));
     if detach {
         return Ok(0);
     }
@@ -150,6 +149,11 @@ fn prepare(
     socket: &Socket,
     pidfd_socket: Option<&OwnedFd>,
 ) -> Result<Option<OwnedFd>> {
+    if let Some(process) = &spec.process {
+        // It lasts while the process is put into its cgroup, whose processors may be others.
+        let initial = process.exec_cpu_affinity_initial;
+        placement::set_affinity(child, "process.execCPUAffinity.initial", initial)?;
+    }
     if let Some(cgroup) = state.cgroup
         && let Some(host) = crate::cgroup_host(invocation, proc)?
     {
@@ -160,25 +164,22 @@ fn prepare(
         credentials::set_rlimits(process, child)?;
     }
     socket.send(Kind::Go, &[]).during("tell the process to go on")?;
-    let mut master = None;
-    loop {
-        let mut memory = [0; MESSAGE_BYTES];
-        match socket.receive(&mut memory).during("hear from the process")? {
-            Some(message) if message.kind == Kind::Ready => break,
-            Some(message) if message.kind == Kind::Master => master = message.fd,
-            Some(message) if message.kind == Kind::Failed => {
-                return Err(message.error());
-            }
-            _ => return Err(Error::said("the process ended before it was ready (out of memory?)")),
-        }
-    }
+    let master = wait_until_ready(socket, child, &mut |request| {
+        let Request::Listener(number) = request else {
+            return Ok(());
+        };
+        let mut document = Document::new(state::TEXT.take());
+        let view = state.view();
+        config::format_into(&mut document, |out| {
+            write_oci_state(out, &view, Status::Running, Style::Compact)
+        })?;
+        send_listener(spec, child, number, document.as_bytes())
+    })?;
     if let Some(path) = invocation.value(Opt::PidFile) {
         write_pid_file(path, child)?;
     }
     if let Some(socket) = pidfd_socket {
-        let pid = Pid::from_raw(child).ok_or(Error::said("no process"))?;
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).during("--pidfd-socket needs Linux 5.3: open pidfd")?;
-        send_fd(socket.as_fd(), b"pidfd", pidfd.as_fd()).during("send pidfd")?;
+        send_pidfd(socket, child)?;
     }
     Ok(master)
 }
@@ -207,7 +208,7 @@ fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
     for kind in NamespaceKind::ALL {
         let name = kind.proc_name().to_str().unwrap_or_default();
         let identity = |who: &str| -> core::result::Result<(u64, u64), Errno> {
-            let path = Path::format(format_args!("{who}/ns/{name}"))?;
+            let path = Path::format(format_args!("{who}/ns/{name}"));
             let stat = rustix::fs::statat(proc.as_fd(), path.as_c_str(), rustix::fs::AtFlags::empty())?;
             Ok((stat.st_dev, stat.st_ino))
         };
@@ -219,62 +220,14 @@ fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
             // The kernel has no such namespaces.
             (Err(Errno::NOENT), _) => {}
             (_, Err(errno)) | (Err(errno), _) => {
-                return Err(Error::new(
-                    keep(format_args!("look at the container's {name} namespace")),
+                return Err(Error::new_with(
+                    format_args!("look at the container's {name} namespace"),
                     errno,
                 ));
             }
         }
     }
     Ok(kinds)
-}
-
-fn spawn_process(inheritance: &Inheritance<'_>, socket: Socket, other_end: Socket) -> Result<(i32, Socket)> {
-    match spawn(&SpawnOptions::default()).during("clone")? {
-        Spawned::Child => {
-            drop(socket);
-            let fail = |error: Error| -> ! {
-                let _ = other_end.send(Kind::Failed, keep(format_args!("{error}")).as_bytes());
-                exit(1)
-            };
-            if let Err(error) = enter_namespaces(inheritance) {
-                fail(error)
-            }
-            match spawn(&SpawnOptions {
-                sibling: true,
-                ..SpawnOptions::default()
-            })
-            .during("clone")
-            {
-                Ok(Spawned::Child) => {
-                    let Err(error) = become_process(inheritance, &other_end);
-                    let mut memory = [0; MESSAGE_BYTES_MAX];
-                    let mut line = Truncating::new(&mut memory);
-                    let _ = write!(line, "{error}");
-                    let _ = other_end.send(Kind::Failed, line.finish().as_bytes());
-                    exit(1)
-                }
-                Ok(Spawned::Parent(child)) => {
-                    let _ = other_end.send(Kind::Spawned, &child.pid.to_ne_bytes());
-                    exit(0)
-                }
-                Err(error) => fail(error),
-            }
-        }
-        Spawned::Parent(stage) => {
-            drop(other_end);
-            let mut memory = [0; MESSAGE_BYTES];
-            let message = socket.receive(&mut memory).during("hear from the process");
-            let _ = waitpid(Pid::from_raw(stage.pid), WaitOptions::empty());
-            match message? {
-                Some(message) if message.kind == Kind::Spawned => {
-                    Ok((message.payload.try_into().map(i32::from_ne_bytes).unwrap_or(0), socket))
-                }
-                Some(message) if message.kind == Kind::Failed => Err(message.error()),
-                _ => Err(Error::said("the process ended before it was ready (out of memory?)")),
-            }
-        }
-    }
 }
 
 fn enter_namespaces(inheritance: &Inheritance<'_>) -> Result<()> {
@@ -284,7 +237,7 @@ fn enter_namespaces(inheritance: &Inheritance<'_>) -> Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).during("set dumpable")?;
     let shares_mounts = kinds & NamespaceKind::Mount as u32 == 0;
     let root = if shares_mounts {
-        let path = Path::format(format_args!("{pid}/root")).during("open root")?;
+        let path = Path::format(format_args!("{pid}/root"));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Some(openat(inheritance.proc.as_fd(), path.as_c_str(), flags, Mode::empty()).during("open root")?)
     } else {
@@ -311,7 +264,7 @@ fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
     // All are opened before the first is entered, and the user namespace comes first, which gives the rights to the rest.
     for kind in NamespaceKind::ALL.into_iter().filter(|kind| kinds & *kind as u32 != 0) {
         let name = kind.proc_name().to_str().unwrap_or_default();
-        let path = Path::format(format_args!("{pid}/ns/{name}")).during("open namespace")?;
+        let path = Path::format(format_args!("{pid}/ns/{name}"));
         let fd = openat(
             inheritance.proc.as_fd(),
             path.as_c_str(),
@@ -331,6 +284,7 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
     let Some(process) = &spec.process else {
         return Err(Error::said("nothing to run"));
     };
+    tell_over(socket);
     socket.wait_for_go();
     setsid().during("setsid")?;
     let in_user_namespace = target.kinds & NamespaceKind::User as u32 != 0;
@@ -351,9 +305,11 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
     }
     enter_working_directory(process)?;
     credentials::set_scheduling(process)?;
-    let late = process.no_new_privileges;
-    if let Some(profile) = inheritance.seccomp.as_ref().filter(|_| !late) {
-        profile.load()?;
+    labels::set_for_exec(proc, process)?;
+    placement::set_affinity(0, "process.execCPUAffinity.final", process.exec_cpu_affinity_final)?;
+    let is_late = |profile: &&Profile| profile.is_late(process.no_new_privileges);
+    if let Some(profile) = inheritance.seccomp.as_ref().filter(|profile| !is_late(profile)) {
+        profile.load(socket)?;
     }
     credentials::take(spec, process)?;
     let path = find(spec, process)?;
@@ -364,10 +320,10 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
     )?;
     socket.send(Kind::Ready, &[]).during("say ready")?;
     socket.wait_for_go();
-    if let Some(profile) = inheritance.seccomp.as_ref().filter(|_| late) {
-        profile.load()?;
+    if let Some(profile) = inheritance.seccomp.as_ref().filter(is_late) {
+        profile.load(socket)?;
     }
-    become_program(spec, process, &path, &inheritance.handover)
+    become_program(spec, process, path.leak(), &inheritance.handover)
 }
 
 /// What is to be run: the object of `--process`, or the container's own process with what the command line says.
@@ -403,7 +359,9 @@ fn describe_process(invocation: &Invocation, spec: &mut Spec<'static>) -> Result
         process.cwd = text_of(cwd).ok_or_else(|| too_many(()))?;
     }
     if let Some(user) = invocation.value(Opt::User) {
-        (process.user.uid, process.user.gid) = parse_user(as_text(user)?)?;
+        let text = as_text(user)?;
+        (process.user.uid, process.user.gid) =
+            parse_user(text).ok_or_else(|| Error::usage(format_args!("--user: not UID[:GID] in numbers: {text}")))?;
     }
     for cap in invocation.values(Opt::Cap) {
         let name = as_text(cap)?;
@@ -430,16 +388,15 @@ fn text_of(word: &'static CStr) -> Option<Text<'static>> {
 
 /// `UID` or `UID:GID`, in numbers, the whole of it: a text that is understood in part must not end as root
 /// (CVE-2016-3697, CVE-2026-30892).
-fn parse_user(text: &str) -> Result<(u32, u32)> {
-    let wrong = || Error::usage(format_args!("--user: not UID[:GID] in numbers: {text}"));
+fn parse_user(text: &str) -> Option<(u32, u32)> {
     let id = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         // The largest number means "no id" to the kernel.
         text.parse::<u32>().ok().filter(|id| digits && *id != u32::MAX)
     };
     match text.split_once(':') {
-        None => Ok((id(text).ok_or_else(wrong)?, 0)),
-        Some((uid, gid)) => Ok((id(uid).ok_or_else(wrong)?, id(gid).ok_or_else(wrong)?)),
+        None => Some((id(text)?, 0)),
+        Some((uid, gid)) => Some((id(uid)?, id(gid)?)),
     }
 }
 
@@ -449,9 +406,9 @@ mod tests {
 
     #[test]
     fn users_are_numbers_and_nothing_else() {
-        assert_eq!(parse_user("0").ok(), Some((0, 0)));
-        assert_eq!(parse_user("1000").ok(), Some((1000, 0)));
-        assert_eq!(parse_user("1000:7").ok(), Some((1000, 7)));
+        assert_eq!(parse_user("0"), Some((0, 0)));
+        assert_eq!(parse_user("1000"), Some((1000, 0)));
+        assert_eq!(parse_user("1000:7"), Some((1000, 7)));
         for text in [
             "",
             ":",
@@ -466,7 +423,7 @@ mod tests {
             "4294967295",
             "99999999999",
         ] {
-            assert!(parse_user(text).is_err(), "{text}");
+            assert!(parse_user(text).is_none(), "{text}");
         }
     }
 }

@@ -7,18 +7,6 @@ pub const USAGE: u8 = 2;
 /// `exec` could not start the program, as runc has it.
 pub const EXEC_FAILED: u8 = 255;
 
-/// The table of `--help`.
-pub const TABLE: &str = "
-Exit status:
-  0      done
-  1      the operation failed; the last line on stderr says why
-  2      the command line is wrong
-  101    a bug in roci
-  255    exec could not start the program
-  run and exec that wait: the program's own status, 128+n where signal n ended it;
-  run: 126 where the program cannot be executed, 127 where there is none
-";
-
 /// The status of `run` whose program could not be started, as shells have it, from the error's text: the error was made in
 /// the container process, and its words are the interface.
 pub fn of_failed_run(text: &str) -> u8 {

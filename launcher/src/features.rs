@@ -1,91 +1,81 @@
 //! `features`: what this executable supports (features.md), whatever the host.
 
-use core::fmt::Write;
-
 use spec_core::linux::NamespaceKind;
 use spec_core::mounts::MOUNT_OPTIONS;
 use spec_core::process::CAPABILITY_NAMES;
 use spec_core::seccomp::{ACTIONS, ARCHITECTURE_NAMES, FLAGS, Machine, OPERATORS};
+use spec_core::words::Words;
 
 use crate::error::Result;
 use crate::output::Output;
+use crate::text::{Pieces, cut};
+use crate::texts::Text;
 
 /// `features`
 pub fn features() -> Result<()> {
-    let mut out = Output::new();
-    let _ = write_features(&mut out);
-    out.finish()
-}
-
-fn write_features(out: &mut Output) -> core::fmt::Result {
-    let hooks = [
-        "prestart",
-        "createRuntime",
-        "createContainer",
-        "startContainer",
-        "poststart",
-        "poststop",
-    ];
-    out.write_str("{\n  \"ociVersionMin\": \"1.0.0\",\n  \"ociVersionMax\": \"")?;
-    out.write_str(crate::SPEC_VERSION)?;
-    out.write_str("\",\n  \"hooks\": ")?;
-    write_list(out, "  ", "", hooks.into_iter())?;
-    out.write_str(",\n  \"mountOptions\": ")?;
-    write_list(out, "  ", "", MOUNT_OPTIONS.iter())?;
-    out.write_str(",\n  \"linux\": {\n    \"namespaces\": ")?;
-    write_list(out, "    ", "", NamespaceKind::ALL.into_iter().map(NamespaceKind::name))?;
-    out.write_str(",\n    \"capabilities\": ")?;
-    write_list(out, "    ", "CAP_", CAPABILITY_NAMES.iter())?;
-    out.write_str(concat!(
-        ",\n    \"cgroup\": {\n      \"v1\": true,\n      \"v2\": true,\n      \"systemd\": false,\n      ",
-        "\"systemdUser\": false,\n      \"rdma\": true\n    },\n",
-        "    \"seccomp\": {\n      \"enabled\": true,\n      \"actions\": ",
-    ))?;
-    write_list(
-        out,
-        "      ",
-        "",
-        ACTIONS.iter().filter(|action| *action != "SCMP_ACT_NOTIFY"),
-    )?;
-    out.write_str(",\n      \"operators\": ")?;
-    write_list(out, "      ", "", OPERATORS.iter())?;
-    out.write_str(",\n      \"archs\": ")?;
-    let machine = Machine::HOST;
-    write_list(
-        out,
-        "      ",
-        "",
-        machine
-            .architecture_numbers()
-            .filter_map(|number| ARCHITECTURE_NAMES.get(number)),
-    )?;
-    out.write_str(",\n      \"knownFlags\": ")?;
-    write_list(out, "      ", "", FLAGS.iter())?;
-    out.write_str(",\n      \"supportedFlags\": ")?;
-    write_list(out, "      ", "", FLAGS.iter())?;
-    out.write_str(concat!(
-        "\n    },\n",
-        "    \"apparmor\": {\n      \"enabled\": false\n    },\n",
-        "    \"selinux\": {\n      \"enabled\": false\n    },\n",
-        "    \"intelRdt\": {\n      \"enabled\": false\n    },\n",
-        "    \"mountExtensions\": {\n      \"idmap\": {\n        \"enabled\": true\n      }\n    },\n",
-        "    \"netDevices\": {\n      \"enabled\": false\n    }\n",
-        "  },\n  \"annotations\": {\n    \"io.roci.version\": \"",
-        env!("CARGO_PKG_VERSION"),
-        "\"\n  }\n}\n"
-    ))
-}
-
-fn write_list<'a>(
-    out: &mut Output,
-    indent: &str,
-    prefix: &str,
-    items: impl Iterator<Item = &'a str>,
-) -> core::fmt::Result {
-    let mut separator = "[\n";
-    for item in items {
-        write!(out, "{separator}{indent}  \"{prefix}{item}\"")?;
-        separator = ",\n";
+    let mut document = Document {
+        out: Output::new(),
+        // With a `@` in place of each list and of the versions.
+        rest: Text::Features.get(),
+        is_first: true,
+    };
+    document.go_on();
+    document.out.str(crate::SPEC_VERSION);
+    document.go_on();
+    document.words("  ", MOUNT_OPTIONS);
+    for kind in NamespaceKind::ALL {
+        document.item("    ", "", kind.name());
     }
-    write!(out, "\n{indent}]")
+    document.end("    ");
+    for name in CAPABILITY_NAMES.iter() {
+        document.item("    ", "CAP_", name);
+    }
+    document.end("    ");
+    document.words("      ", ACTIONS);
+    document.words("      ", OPERATORS);
+    for number in Machine::HOST.architecture_numbers() {
+        document.item("      ", "", ARCHITECTURE_NAMES.get(number).unwrap_or_default());
+    }
+    document.end("      ");
+    document.words("      ", FLAGS);
+    document.words("      ", FLAGS);
+    document.out.str(env!("CARGO_PKG_VERSION"));
+    document.go_on();
+    document.out.finish()
+}
+
+/// The template, as far as it was not printed, and the list in it that is being printed.
+struct Document {
+    out: Output,
+    rest: &'static str,
+    is_first: bool,
+}
+
+impl Document {
+    /// Prints what stands before the next list.
+    fn go_on(&mut self) {
+        self.out.str(cut(&mut self.rest, b'@'));
+    }
+
+    #[inline(never)]
+    fn item(&mut self, indent: &str, prefix: &str, name: &str) {
+        self.out.str(if self.is_first { "[\n" } else { ",\n" });
+        self.is_first = false;
+        self.out.str(indent).str("  \"").str(prefix).str(name).str("\"");
+    }
+
+    #[inline(never)]
+    fn end(&mut self, indent: &str) {
+        self.out.str("\n").str(indent).str("]");
+        self.is_first = true;
+        self.go_on();
+    }
+
+    #[inline(never)]
+    fn words(&mut self, indent: &str, words: Words) {
+        for word in words.iter() {
+            self.item(indent, "", word);
+        }
+        self.end(indent);
+    }
 }

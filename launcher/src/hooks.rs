@@ -21,8 +21,9 @@ use sys::signal::{SignalSet, set_blocked};
 use sys::{Arguments, TakeOnce};
 
 use crate::container::{Document, write_all};
-use crate::error::{During, Error, Result};
-use crate::report::Reporter;
+use crate::errno::Words;
+use crate::error::{Error, Result, keep, within};
+use crate::report;
 
 /// Room for an argument or environment list of any configuration.
 pub type Strings = StringList<'static, { TEXTS_MAX + 8 }>;
@@ -44,87 +45,90 @@ pub enum DefaultEnvironment {
     Process,
 }
 
-/// Runs the hooks of one kind in order, each with `state` on its standard input; the first failure ends it.
+/// Runs the hooks of one kind in order, each with `state` on its standard input; the first failure ends it. The kind is
+/// named as its list is, `hooks.prestart`.
 pub fn run(
     spec: &Spec<'static>,
-    kind: &str,
+    kind: &'static str,
     hooks: List<Hook<'static>>,
     state: &[u8],
     environment: DefaultEnvironment,
 ) -> Result<()> {
     for (index, hook) in spec.list(hooks).iter().enumerate() {
-        run_one(spec, hook, state, environment)
-            .map_err(|error| error.at(format_args!("hooks.{kind}[{index}] {}", hook.path)))?;
+        within(kind, index, hook.path.as_str(), || {
+            run_one(spec, hook, state, environment).map_err(Error::said)
+        })?;
     }
     Ok(())
 }
 
+/// The state that poststop hooks read: by then the room for other states may be in use.
+static LAST_STATE: TakeOnce<[u8; STATE_BYTES_MAX]> = TakeOnce::new([0; STATE_BYTES_MAX]);
+
 /// Runs the poststop hooks: a failure is a warning, and the next ones are run all the same (runtime.md, step 13).
-pub fn run_poststop(
-    spec: &Spec<'static>,
-    id: &CStr,
-    bundle: &CStr,
-    memory: &mut [u8; STATE_BYTES_MAX],
-    own: Arguments,
-    reporter: &Reporter,
-) {
+pub fn run_poststop(spec: &Spec<'static>, id: &CStr, bundle: &CStr, own: Arguments) {
     if spec.hooks.poststop.is_empty() {
         return;
     }
-    let mut document = Document::new(memory);
-    if let Err(error) = crate::state::write_for_hook(&mut document, spec, id, bundle, 0, Status::Stopped) {
-        reporter.warn(format_args!("{error}"));
-    }
+    let mut document = Document::new(LAST_STATE.take());
+    // As large as the room for the state that was written when the container was made.
+    let _ = crate::state::write_for_hook(&mut document, spec, id, bundle, 0, Status::Stopped);
     for (index, hook) in spec.list(spec.hooks.poststop).iter().enumerate() {
-        if let Err(error) = run_one(spec, hook, document.as_bytes(), DefaultEnvironment::Own(own)) {
-            reporter.warn(format_args!("hooks.poststop[{index}] {}: {error}", hook.path));
+        if let Err(text) = run_one(spec, hook, document.as_bytes(), DefaultEnvironment::Own(own)) {
+            report::warn(format_args!("hooks.poststop[{index}] {}: {text}", hook.path));
         }
     }
 }
 
-fn run_one(spec: &Spec<'static>, hook: &Hook<'static>, state: &[u8], environment: DefaultEnvironment) -> Result<()> {
-    let stdin = state_file(state)?;
-    let (output, output_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).during("make pipe")?;
-    let child = match spawn(&SpawnOptions::default()).during("clone for hook")? {
+/// Why a hook failed: a poststop hook may.
+type Reason = &'static str;
+
+fn reason(operation: &'static str) -> impl FnOnce(Errno) -> Reason {
+    move |errno| keep(format_args!("{operation}: {}", Words(errno)))
+}
+
+fn run_one(
+    spec: &Spec<'static>,
+    hook: &Hook<'static>,
+    state: &[u8],
+    environment: DefaultEnvironment,
+) -> core::result::Result<(), Reason> {
+    let stdin = state_file(state).map_err(reason("write state for hook"))?;
+    let (output, output_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(reason("make pipe"))?;
+    let child = match spawn(&SpawnOptions::default()).map_err(reason("clone for hook"))? {
         Spawned::Child => execute(spec, hook, &stdin, &output_end, environment),
         Spawned::Parent(child) => child,
     };
     drop(output_end);
     let mut tail = Vec::<u8, OUTPUT_BYTES>::new();
-    let in_time = wait_for_end(&child, &output, hook.timeout, &mut tail)?;
+    let in_time = wait_for_end(&child, &output, hook.timeout, &mut tail);
     if !in_time {
         let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
     }
     let status = loop {
         match waitpid(Pid::from_raw(child.pid), WaitOptions::empty()) {
             Err(Errno::INTR) => {}
-            other => break other.during("wait for hook")?.map(|(_, status)| status),
+            other => break other.map_err(reason("wait for hook"))?.map(|(_, status)| status),
         }
     };
-    let said = core::str::from_utf8(&tail).unwrap_or("").trim_end();
-    let (colon, said) = if said.is_empty() { ("", "") } else { (": ", said) };
-    match status {
-        _ if !in_time => Err(Error::says(format_args!(
-            "timed out after {} s",
-            hook.timeout.unwrap_or(0)
-        ))),
-        Some(status) if status.exit_status() == Some(0) => Ok(()),
-        Some(status) => match status.terminating_signal() {
-            Some(signal) => Err(Error::says(format_args!("killed by signal {signal}{colon}{said}"))),
-            None => {
-                let code = status.exit_status().unwrap_or(-1);
-                Err(Error::says(format_args!("exit status {code}{colon}{said}")))
-            }
+    let said = core::str::from_utf8(&tail).unwrap_or("").trim_ascii_end();
+    let colon = if said.is_empty() { "" } else { ": " };
+    Err(match status {
+        _ if !in_time => keep(format_args!("timed out after {} s", hook.timeout.unwrap_or(0))),
+        Some(status) => match (status.exit_status(), status.terminating_signal()) {
+            (Some(0), _) => return Ok(()),
+            (_, Some(signal)) => keep(format_args!("killed by signal {signal}{colon}{said}")),
+            (code, None) => keep(format_args!("exit status {}{colon}{said}", code.unwrap_or(-1))),
         },
-        None => Err(Error::said("vanished")),
-    }
+        None => "vanished",
+    })
 }
 
 /// The state as a file and not through a pipe: a hook that does not read it can neither block us nor send us SIGPIPE.
-fn state_file(state: &[u8]) -> Result<OwnedFd> {
-    let file = memfd_create(c"state", MemfdFlags::CLOEXEC).during("make file for hook")?;
-    write_all(file.as_fd(), state).during("write state for hook")?;
-    seek(&file, SeekFrom::Start(0)).during("write state for hook")?;
+fn state_file(state: &[u8]) -> core::result::Result<OwnedFd, Errno> {
+    let file = memfd_create(c"state", MemfdFlags::CLOEXEC)?;
+    write_all(file.as_fd(), state)?;
+    seek(&file, SeekFrom::Start(0))?;
     Ok(file)
 }
 
@@ -176,12 +180,7 @@ fn execute(
 }
 
 /// Reads what the hook prints and waits for its end; `false` where its time ran out.
-fn wait_for_end(
-    child: &Child,
-    output: &OwnedFd,
-    timeout: Option<u32>,
-    tail: &mut Vec<u8, OUTPUT_BYTES>,
-) -> Result<bool> {
+fn wait_for_end(child: &Child, output: &OwnedFd, timeout: Option<u32>, tail: &mut Vec<u8, OUTPUT_BYTES>) -> bool {
     let deadline = timeout.map(|seconds| {
         let now = sys::process::now(sys::process::Clock::Monotonic);
         Timespec {
@@ -197,7 +196,7 @@ fn wait_for_end(
                 let now = sys::process::now(sys::process::Clock::Monotonic);
                 let left = (deadline.tv_sec - now.tv_sec) * 1000 + (deadline.tv_nsec - now.tv_nsec) as i64 / 1_000_000;
                 if left <= 0 {
-                    return Ok(false);
+                    return false;
                 }
                 Some(left)
             }
@@ -208,7 +207,7 @@ fn wait_for_end(
         } else if !output_open {
             // Without pidfds the closed pipe is the sign of the end; a hook that closes it early is waited for without
             // a deadline.
-            return Ok(true);
+            return true;
         }
         if output_open {
             let _ = fds.push(PollFd::new(output, PollFlags::IN));
@@ -217,16 +216,14 @@ fn wait_for_end(
             tv_sec: left / 1000,
             tv_nsec: (left % 1000 * 1_000_000) as _,
         });
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::new("wait for hook", errno)),
-        }
+        // It fails for a signal, and then there is nothing to see yet, or for want of memory.
+        let _ = poll(&mut fds, timeout.as_ref());
         let ended = child.pidfd.is_some() && fds[0].revents().contains(PollFlags::IN);
         if output_open {
             output_open = drain(output, tail);
         }
         if ended {
-            return Ok(true);
+            return true;
         }
     }
 }

@@ -21,7 +21,7 @@ const MAP_BYTES_MAX: usize = 340 * 33;
 pub fn write_maps(proc: &Proc, pid: i32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         // Without CAP_SETGID outside, the kernel takes a gid map only once setgroups is forbidden (user_namespaces(7)).
-        let path = Path::format(format_args!("{pid}/setgroups")).during("write setgroups")?;
+        let path = Path::format(format_args!("{pid}/setgroups"));
         match proc.write(path.as_c_str(), b"deny") {
             // Before 3.19 there is no such file and no such rule.
             Ok(()) | Err(Errno::NOENT) => {}
@@ -42,7 +42,7 @@ fn write_map(proc: &Proc, pid: i32, file: &str, mappings: &[IdMapping]) -> core:
     if mappings.is_empty() {
         return Ok(());
     }
-    let path = Path::format(format_args!("{pid}/{file}"))?;
+    let path = Path::format(format_args!("{pid}/{file}"));
     proc.write(path.as_c_str(), text.as_bytes())
 }
 
@@ -63,7 +63,7 @@ pub fn make_user_namespace(uids: &[IdMapping], gids: &[IdMapping], proc: &Proc) 
         Spawned::Parent(child) => child,
     };
     let result = write_maps(proc, child.pid, uids, gids).and_then(|()| {
-        let path = Path::format(format_args!("{}/ns/user", child.pid)).during("open user namespace")?;
+        let path = Path::format(format_args!("{}/ns/user", child.pid));
         // A namespace file is a magic link, of a process that is ours alone.
         rustix::fs::openat(
             proc.as_fd(),

@@ -8,7 +8,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat_raw};
 use spec_core::limits::PATH_BYTES_MAX;
 use sys::Arguments;
 
-use crate::error::{During, Error, Result, keep};
+use crate::error::{During, Error, Result};
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::sealed;
@@ -19,16 +19,19 @@ pub fn open(proc: &Proc, arguments: Arguments) -> Result<OwnedFd> {
     let (own, _) = readlinkat_raw(proc.as_fd(), c"self/exe", &mut memory).during("find roci-init")?;
     // A protected copy of roci was started by the path of what it is a copy of.
     let name = arguments.get(0).map_or(&b""[..], CStr::to_bytes);
-    let mut missing = Error::said("--init: roci-init is not beside roci");
+    let mut refused = None;
     for path in [name, own] {
         let Some(slash) = path.iter().rposition(|&byte| byte == b'/') else {
             continue;
         };
-        let beside = Path::join(&[&path[..slash], b"/roci-init"]).during("find roci-init")?;
+        let beside = Path::of(&[&path[..slash], b"/roci-init"]);
         match openat(CWD, beside.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(file) => return sealed::seal(file),
-            Err(errno) => missing = Error::new(keep(format_args!("--init: open {}", beside.as_str())), errno),
+            Err(errno) => refused = Some((beside, errno)),
         }
     }
-    Err(missing)
+    Err(match refused {
+        Some((path, errno)) => Error::new_with(format_args!("--init: open {}", path.as_str()), errno),
+        None => Error::said("--init: roci-init is not beside roci"),
+    })
 }

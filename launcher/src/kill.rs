@@ -10,6 +10,7 @@ use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{Error, Result};
 use crate::proc::Proc;
 use crate::state::{self, Access, Found};
+use crate::text::{cut, parse_number};
 
 const SIGTERM: u8 = 15;
 
@@ -35,22 +36,24 @@ pub fn kill(invocation: &Invocation) -> Result<()> {
 
 /// Sends `signal` to the container's first process and to no other that has its number by now.
 pub fn send(state: &State<'_>, proc: &Proc, signal: u8) -> Result<()> {
-    let gone = Error::said("container not running: process already finished");
+    match try_send(state, proc, signal) {
+        Ok(()) => Ok(()),
+        Err(Errno::SRCH) => Err(Error::said("container not running: process already finished")),
+        Err(errno) => Err(Error::new("kill", errno)),
+    }
+}
+
+/// The same, for who can do without: `ESRCH` where the process has ended.
+pub fn try_send(state: &State<'_>, proc: &Proc, signal: u8) -> core::result::Result<(), Errno> {
     let same = || {
         proc.process_start(state.pid)
             .is_some_and(|start| start.ticks == state.start_time)
     };
-    let result = match Pid::from_raw(state.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+    match Pid::from_raw(state.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
         // The descriptor names one process for good; whether it is the right one is asked after it was opened.
         Some(Ok(pidfd)) if same() => sys::signal::send_to(pidfd.as_fd(), signal),
-        Some(Ok(_) | Err(Errno::SRCH)) | None => return Err(gone),
-        Some(Err(_)) if same() => sys::signal::send(state.pid, signal),
-        Some(Err(_)) => return Err(gone),
-    };
-    match result {
-        Ok(()) => Ok(()),
-        Err(Errno::SRCH) => Err(gone),
-        Err(errno) => Err(Error::new("kill", errno)),
+        Some(Err(errno)) if errno != Errno::SRCH && same() => sys::signal::send(state.pid, signal),
+        _ => Err(Errno::SRCH),
     }
 }
 
@@ -77,74 +80,44 @@ pub fn kill_all(state: &State<'_>, status: Status, proc: &Proc, signal: u8) -> R
 
 /// A signal by number, or by name with or without SIG, in any case of letters.
 fn parse_signal(text: &str) -> Option<u8> {
-    if text.starts_with(|c: char| c.is_ascii_digit()) {
-        return text
-            .parse()
+    if let Some(number) = parse_number(text) {
+        return u8::try_from(number)
             .ok()
-            .filter(|number| (0..=sys::signal::SIGNAL_MAX).contains(number));
+            .filter(|number| *number <= sys::signal::SIGNAL_MAX);
     }
-    let bare = match text.get(..3) {
-        Some(prefix) if prefix.eq_ignore_ascii_case("SIG") => &text[3..],
-        _ => text,
-    };
-    if let Some(number) = NAMES
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(bare))
-        .map(|(_, number)| *number)
-    {
-        return Some(number);
+    let mut memory = [0; 16];
+    let upper = memory.get_mut(..text.len())?;
+    upper.copy_from_slice(text.as_bytes());
+    upper.make_ascii_uppercase();
+    let upper = core::str::from_utf8(upper).unwrap_or_default();
+    let name = upper.strip_prefix("SIG").unwrap_or(upper);
+    let mut rest = NAMES;
+    let mut number = 1;
+    while !rest.is_empty() {
+        let mut names = cut(&mut rest, b' ');
+        while !names.is_empty() {
+            if cut(&mut names, b',') == name {
+                return Some(number);
+            }
+        }
+        number += 1;
     }
     // Real-time signals: the kernel's begin at 32, and C libraries keep the first two for themselves.
-    let offset = |rest: &str, sign: char| rest.strip_prefix(sign).and_then(|rest| rest.parse::<u8>().ok());
-    let (base, rest) = bare.split_at_checked(5)?;
-    if base.eq_ignore_ascii_case("RTMIN") {
-        if rest.is_empty() { Some(0) } else { offset(rest, '+') }.map(|n| 34_u8.saturating_add(n))
-    } else if base.eq_ignore_ascii_case("RTMAX") {
-        if rest.is_empty() { Some(0) } else { offset(rest, '-') }.and_then(|n| 64_u8.checked_sub(n))
-    } else {
-        None
+    let (base, distance) = name.split_at_checked(5)?;
+    let (sign, digits) = distance.split_at_checked(1).unwrap_or(("", "0"));
+    let distance = parse_number(digits)?;
+    match (base, sign) {
+        ("RTMIN", "" | "+") => 34_u64.checked_add(distance),
+        ("RTMAX", "" | "-") => 64_u64.checked_sub(distance),
+        _ => None,
     }
     .filter(|number| (34..=64).contains(number))
+    .map(|number| number as u8)
 }
 
-/// `asm-generic/signal.h`, and the names that stand for another.
-const NAMES: [(&str, u8); 35] = [
-    ("HUP", 1),
-    ("INT", 2),
-    ("QUIT", 3),
-    ("ILL", 4),
-    ("TRAP", 5),
-    ("ABRT", 6),
-    ("IOT", 6),
-    ("BUS", 7),
-    ("FPE", 8),
-    ("KILL", 9),
-    ("USR1", 10),
-    ("SEGV", 11),
-    ("USR2", 12),
-    ("PIPE", 13),
-    ("ALRM", 14),
-    ("TERM", 15),
-    ("STKFLT", 16),
-    ("CHLD", 17),
-    ("CLD", 17),
-    ("CONT", 18),
-    ("STOP", 19),
-    ("TSTP", 20),
-    ("TTIN", 21),
-    ("TTOU", 22),
-    ("URG", 23),
-    ("XCPU", 24),
-    ("XFSZ", 25),
-    ("VTALRM", 26),
-    ("PROF", 27),
-    ("WINCH", 28),
-    ("IO", 29),
-    ("POLL", 29),
-    ("PWR", 30),
-    ("SYS", 31),
-    ("UNUSED", 31),
-];
+/// `asm-generic/signal.h`, from 1 up; the names after a comma stand for the same signal.
+const NAMES: &str = "HUP INT QUIT ILL TRAP ABRT,IOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD,CLD CONT STOP TSTP \
+    TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO,POLL PWR SYS,UNUSED";
 
 #[cfg(test)]
 mod tests {
@@ -157,6 +130,8 @@ mod tests {
             ("SIGTERM", 15),
             ("sigterm", 15),
             ("15", 15),
+            ("IOT", 6),
+            ("sys", 31),
             ("KILL", 9),
             ("0", 0),
             ("64", 64),

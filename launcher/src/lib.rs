@@ -18,9 +18,11 @@ pub mod exec;
 pub mod kill;
 pub mod pause;
 pub mod run;
+pub mod stage;
 pub mod start;
 pub mod state;
 pub mod sync;
+pub mod undo;
 pub mod update;
 
 pub mod check;
@@ -37,8 +39,10 @@ pub mod devices;
 pub mod hooks;
 pub mod idmap;
 pub mod init_program;
+pub mod labels;
 pub mod mounts;
 pub mod namespaces;
+pub mod placement;
 pub mod program;
 pub mod root;
 pub mod rootfs;
@@ -56,29 +60,39 @@ pub mod output;
 pub mod path;
 pub mod proc;
 pub mod report;
+pub mod text;
+pub mod texts;
 pub mod time;
 
 use core::fmt::Write;
 
 use cli::{Command, Invocation, Opt};
-use error::{Cause, During, Error, Result};
-use report::Reporter;
+use error::{During, Error, Failure, Result};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
+use sys::Register;
 
 /// The version of the specification that is implemented.
 pub const SPEC_VERSION: &str = "1.3.0";
 
-/// The program: one command, one line if it fails, and its exit status.
+/// What the failure's line begins with.
+#[derive(Clone, Copy)]
+struct Called {
+    command: Option<Command>,
+    id: &'static str,
+}
+
+static CALLED: Register<Called> = Register::new(Called { command: None, id: "" });
+
+/// The program: one command, and its exit status.
 pub fn main(arguments: sys::Arguments) -> u8 {
-    if let Err(error) = open_standard_streams() {
-        return fail(&Reporter::plain(), "", "", &error);
-    }
-    let invocation = match cli::parse(arguments) {
-        Ok(invocation) => invocation,
-        Err(error) => return fail(&Reporter::plain(), "", "", &error),
-    };
-    let command = cli::command_name(invocation.command);
+    error::set_ending(end);
+    run_command(arguments).unwrap_or_else(|error| error.never())
+}
+
+fn run_command(arguments: sys::Arguments) -> Result<u8> {
+    open_standard_streams()?;
+    let invocation = cli::parse(arguments)?;
     let id = match invocation.command {
         Command::Help => "",
         _ => invocation
@@ -86,24 +100,39 @@ pub fn main(arguments: sys::Arguments) -> u8 {
             .and_then(|word| word.to_str().ok())
             .unwrap_or(""),
     };
-    let reporter = match open_reporter(&invocation) {
-        Ok(reporter) => reporter,
-        Err(error) => return fail(&Reporter::plain(), command, id, &error),
+    CALLED.set(Called {
+        command: Some(invocation.command),
+        id,
+    });
+    open_log(&invocation)?;
+    dispatch(&invocation)
+}
+
+/// The end of a failed call: what was half done is undone, and one line is told.
+fn end(failure: Failure<'_>) -> ! {
+    /// The first failure counts; a second one can only come up while that is being undone.
+    static FIRST: Register<Option<&'static str>> = Register::new(None);
+    let (text, failed) = match failure {
+        Failure::Operation(text) => (text, exit::FAILED),
+        Failure::Usage(text) => (text, exit::USAGE),
     };
-    match dispatch(&invocation, &reporter) {
-        Ok(status) => status,
-        Err(error) => {
-            let status = fail(&reporter, command, id, &error);
-            if let (Command::Run, Cause::Said(text)) = (invocation.command, error.cause()) {
-                return exit::of_failed_run(text);
-            }
-            if invocation.command == Command::Exec && status == exit::FAILED {
-                exit::EXEC_FAILED
-            } else {
-                status
-            }
+    let text = match FIRST.get() {
+        Some(first) => first,
+        None => {
+            let text = error::keep(format_args!("{text}"));
+            FIRST.set(Some(text));
+            undo::undo_all(text);
+            text
         }
-    }
+    };
+    let Called { command, id } = CALLED.get();
+    report::error(command.map_or("", cli::command_name), id, text);
+    sys::process::exit(match command {
+        _ if failed != exit::FAILED => failed,
+        Some(Command::Run) => exit::of_failed_run(text),
+        Some(Command::Exec) => exit::EXEC_FAILED,
+        _ => failed,
+    })
 }
 
 /// Opens `/dev/null` for each standard stream that the caller has closed: the next descriptor that is opened would take its
@@ -123,15 +152,7 @@ fn open_standard_streams() -> Result<()> {
     Ok(())
 }
 
-fn fail(reporter: &Reporter, command: &str, id: &str, error: &Error) -> u8 {
-    reporter.error(command, id, error);
-    match error.cause() {
-        Cause::Usage(_) => exit::USAGE,
-        _ => exit::FAILED,
-    }
-}
-
-fn open_reporter(invocation: &Invocation) -> Result<Reporter> {
+fn open_log(invocation: &Invocation) -> Result<()> {
     let json = match invocation.text(Opt::LogFormat)? {
         None | Some("text") => false,
         Some("json") => true,
@@ -144,15 +165,15 @@ fn open_reporter(invocation: &Invocation) -> Result<Reporter> {
     if invocation.has(Opt::SystemdCgroup) {
         return Err(Error::said("--systemd-cgroup is not supported: use cgroupfs paths"));
     }
-    Reporter::new(invocation.value(Opt::Log), json, invocation.has(Opt::Verbose))
+    report::set_places(invocation.value(Opt::Log), json, invocation.has(Opt::Verbose))
 }
 
-fn dispatch(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
+fn dispatch(invocation: &Invocation) -> Result<u8> {
     match invocation.command {
-        Command::Create => create::create(invocation, reporter)?,
-        Command::Start => start::start(invocation, reporter)?,
-        Command::Run => return run::run(invocation, reporter),
-        Command::Exec => return exec::exec(invocation, reporter),
+        Command::Create => create::create(invocation)?,
+        Command::Start => start::start(invocation)?,
+        Command::Run => return run::run(invocation),
+        Command::Exec => return exec::exec(invocation),
         Command::State => state::state(invocation)?,
         Command::List => state::list(invocation)?,
         Command::Ps => state::ps(invocation)?,
@@ -161,13 +182,13 @@ fn dispatch(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
         Command::Resume => pause::set(invocation, false)?,
         Command::Update => update::update(invocation)?,
         Command::Events => events::events(invocation)?,
-        Command::Delete => delete::delete(invocation, reporter)?,
+        Command::Delete => delete::delete(invocation)?,
         Command::Spec => spec_template::spec(invocation)?,
         Command::Features => features::features()?,
         Command::Check => return check::check(invocation),
         Command::Help => {
             let mut out = output::Output::new();
-            let _ = cli::write_help(&mut out, invocation);
+            cli::write_help(&mut out, invocation);
             out.finish()?;
         }
         Command::Version => {
@@ -182,9 +203,9 @@ fn dispatch(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
 }
 
 /// The host's cgroups, unless the caller does not want them to be used.
-fn cgroup_host(invocation: &Invocation, proc: &proc::Proc) -> Result<Option<cgroup::Host>> {
+fn cgroup_host(invocation: &Invocation, proc: &proc::Proc) -> Result<Option<&'static cgroup::Host>> {
     match invocation.text(Opt::CgroupManager)? {
-        None | Some("cgroupfs") => Ok(cgroup::Host::detect(proc)),
+        None | Some("cgroupfs") => Ok(cgroup::host(proc)),
         Some("disabled") => Ok(None),
         Some(other) => Err(Error::usage(format_args!(
             "--cgroup-manager: neither cgroupfs nor disabled: {other}"

@@ -12,12 +12,13 @@ use spec_core::mounts::{
     MS_RELATIME, MS_REMOUNT, MS_STRICTATIME, Mount,
 };
 use spec_core::{Spec, Text};
+use sys::file::leave_open;
 use sys::mount::{MountAttributes, mount as mount_call, set_attributes};
 
 use crate::cgroup::mount::mount_cgroup;
-use crate::error::{During, Error, Result, keep};
+use crate::error::{During, Error, Result, within};
 use crate::idmap;
-use crate::path::Path;
+use crate::path::{Path, components};
 use crate::proc::{PROC_MAGIC, Proc};
 use crate::root::{Links, Root};
 use crate::tmpcopyup;
@@ -25,6 +26,14 @@ use crate::tmpcopyup;
 const MOUNT_ATTR_RDONLY: u64 = 0x1;
 const MOUNT_ATTR_ATIME_MASK: u64 = 0x70;
 const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+
+/// The change that makes a mount read-only.
+pub const READ_ONLY: MountAttributes = MountAttributes {
+    set: MOUNT_ATTR_RDONLY,
+    clear: 0,
+    propagation: 0,
+    user_namespace: 0,
+};
 
 /// How the flags of `mount(2)` are called in `mount_setattr(2)`. The atime modes are one field there.
 const ATTRIBUTES: [(u32, u64); 9] = [
@@ -70,17 +79,19 @@ pub fn open_trees(spec: &Spec<'static>, bundle: &CStr, proc: &Proc, new_user_nam
         if !mount.is_bind() || !(new_user_namespace || mount.plan.idmap.is_some()) {
             continue;
         }
-        let tree = match open_source(mount, bundle) {
-            Ok(tree) => tree,
-            Err(error) if mount.plan.idmap.is_none() && error.errno().is_some_and(sys::file::is_missing) => continue,
-            Err(error) => return Err(error.at(format_args!("mounts[{index}] {}", mount.destination))),
-        };
-        if let Some(kind) = mount.plan.idmap {
-            idmap_tree(spec, mount, kind, tree.as_fd(), proc)
-                .map_err(|error| error.at(format_args!("mounts[{index}] {}", mount.destination)))?;
-        }
-        // One tree a mount at most, so there is room.
-        let _ = trees.push((index as u16, tree));
+        within("mounts", index, mount.destination.as_str(), || {
+            let tree = match open_source(mount, bundle)? {
+                Ok(tree) => tree,
+                Err(_) if mount.plan.idmap.is_none() => return Ok(()),
+                Err(errno) => return Err(Error::new("idmap needs Linux 5.12: open source", errno)),
+            };
+            if let Some(kind) = mount.plan.idmap {
+                idmap_tree(spec, mount, kind, tree.as_fd(), proc)?;
+            }
+            // One tree a mount at most, so there is room.
+            let _ = trees.push((index as u16, tree));
+            Ok(())
+        })?;
     }
     Ok(trees)
 }
@@ -117,8 +128,9 @@ pub fn mount_all(around: &Surroundings<'_>, trees: &mut Trees) -> Result<()> {
     for (index, mount) in around.spec.mounts.iter().enumerate() {
         let position = trees.iter().position(|(of, _)| usize::from(*of) == index);
         let tree = position.map(|position| trees.swap_remove(position).1);
-        mount_one(around, mount, tree)
-            .map_err(|error| error.at(format_args!("mounts[{index}] {}", mount.destination)))?;
+        within("mounts", index, mount.destination.as_str(), || {
+            mount_one(around, mount, tree)
+        })?;
     }
     Ok(())
 }
@@ -133,11 +145,7 @@ fn mount_one(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<Own
         "proc" | "sysfs" | "cgroup" | "cgroup2" => Links::Refuse,
         _ => Links::Follow,
     };
-    let destination = around
-        .root
-        .make_directories(mount.destination.as_c_str(), links)
-        .during_with(format_args!("open {}", mount.destination))?;
-    refuse_inside_proc(mount, destination.as_fd())?;
+    let destination = make_destination(around, mount, links, Root::make_directories)?;
     fchdir(&destination).during("enter destination")?;
     match kind {
         "cgroup" | "cgroup2" => mount_cgroup(around, mount)?,
@@ -146,6 +154,7 @@ fn mount_one(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<Own
     let plan = &mount.plan;
     let changes = plan.propagation[0] != 0 || plan.recursive_set != 0 || plan.recursive_clear != 0;
     if !changes && !plan.tmpcopyup {
+        leave_open(destination);
         return Ok(());
     }
     // What was opened before lies below the new mount now.
@@ -160,11 +169,7 @@ fn mount_one(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<Own
             .during("open directory below")?;
         tmpcopyup::copy(below.as_fd(), mounted.as_fd()).during("copy directory up")?;
         if plan.flags & MS_RDONLY != 0 {
-            let attributes = MountAttributes {
-                set: MOUNT_ATTR_RDONLY,
-                ..MountAttributes::default()
-            };
-            change(mounted.as_fd(), false, &attributes, plan.flags)?;
+            change(mounted.as_fd(), false, &READ_ONLY, plan.flags)?;
         }
     }
     change_propagation_and_tree(mount, mounted.as_fd())
@@ -202,10 +207,10 @@ fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &s
                     return Err(Error::new("mount devpts", Errno::INVAL));
                 }
             }
-            let path = Path::join(&[kept.as_bytes()]).during("mount devpts")?;
+            let path = Path::of(&[kept.as_bytes()]);
             call(Some(path.as_c_str())).during("mount devpts")
         }
-        (_, Err(errno)) => Err(Error::new(keep(format_args!("mount {kind}")), errno)),
+        (_, Err(errno)) => Err(Error::new_with(format_args!("mount {kind}"), errno)),
     }
 }
 
@@ -221,33 +226,41 @@ fn open_here() -> Result<OwnedFd> {
 }
 
 /// The source of a bind mount as a path of the host.
-fn source_path(mount: &Mount<'static>, bundle: &CStr) -> Result<Path> {
+fn source_path(mount: &Mount<'static>, bundle: &CStr) -> Path {
     let source = mount.source.map_or("", Text::as_str);
     let parts: &[&[u8]] = if source.starts_with('/') {
         &[source.as_bytes()]
     } else {
         &[bundle.to_bytes(), b"/", source.as_bytes()]
     };
-    Path::join(parts).during("join source path")
+    Path::of(parts)
 }
 
-fn open_source(mount: &Mount<'static>, bundle: &CStr) -> Result<OwnedFd> {
+/// A detached copy of the source. Where the kernel cannot make one, the caller may know another way.
+fn open_source(mount: &Mount<'static>, bundle: &CStr) -> Result<core::result::Result<OwnedFd, Errno>> {
     let recursive = if mount.plan.flags & MS_REC != 0 {
         OpenTreeFlags::AT_RECURSIVE
     } else {
         OpenTreeFlags::empty()
     };
-    let path = source_path(mount, bundle)?;
-    open_tree(CWD, path.as_c_str(), CLONE_TREE | recursive).during_with(format_args!("open source {}", path.as_str()))
+    let path = source_path(mount, bundle);
+    Ok(match open_tree(CWD, path.as_c_str(), CLONE_TREE | recursive) {
+        Err(errno) if !sys::file::is_missing(errno) => {
+            return Err(Error::new_with(format_args!("open source {}", path.as_str()), errno));
+        }
+        tree => tree,
+    })
 }
 
 /// A copy of the source's mount is changed while nobody sees it, and then attached: there is no moment at which a
 /// read-only bind can be written to.
 fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>) -> Result<()> {
-    let tree = match tree.map_or_else(|| open_source(mount, around.bundle), Ok) {
-        Ok(tree) => tree,
-        Err(error) if error.errno() == Some(Errno::NOSYS) => return bind_by_path(around, mount),
-        Err(error) => return Err(error),
+    let tree = match tree {
+        Some(tree) => tree,
+        None => match open_source(mount, around.bundle)? {
+            Ok(tree) => tree,
+            Err(_) => return bind_by_path(around, mount),
+        },
     };
     let kind = FileType::from_raw_mode(fstat(&tree).during("stat source")?.st_mode);
     let destination = open_destination(around, mount, kind)?;
@@ -285,6 +298,8 @@ fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>
     if late {
         change_bind_by_path(mount, tree.as_fd())?;
     }
+    leave_open(tree);
+    leave_open(destination);
     Ok(())
 }
 
@@ -298,10 +313,14 @@ pub fn attach(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::result
 pub fn bind_fd(source: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
     let tree = open_tree(source, c"", CLONE_TREE | OpenTreeFlags::AT_EMPTY_PATH);
     match tree {
-        Ok(tree) => attach(tree.as_fd(), destination),
+        Ok(tree) => {
+            attach(tree.as_fd(), destination)?;
+            leave_open(tree);
+            Ok(())
+        }
         Err(Errno::NOSYS) => {
-            let from = fd_path(source)?;
-            let to = fd_path(destination)?;
+            let from = fd_path(source);
+            let to = fd_path(destination);
             mount_call(Some(from.as_c_str()), to.as_c_str(), None, MS_BIND, None)
         }
         Err(errno) => Err(errno),
@@ -309,20 +328,38 @@ pub fn bind_fd(source: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::res
 }
 
 /// The name by which kernels before 5.2 can mount onto a descriptor.
-pub fn fd_path(fd: BorrowedFd<'_>) -> core::result::Result<Path, Errno> {
+pub fn fd_path(fd: BorrowedFd<'_>) -> Path {
     use rustix::fd::AsRawFd;
     Path::format(format_args!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 fn open_destination(around: &Surroundings<'_>, mount: &Mount<'static>, source: FileType) -> Result<OwnedFd> {
-    let path = mount.destination.as_c_str();
-    let destination = if source == FileType::Directory {
-        around.root.make_directories(path, Links::Follow)
+    let make = if source == FileType::Directory {
+        Root::make_directories
     } else {
-        around.root.make_file(path, Links::Follow)
+        Root::make_file
+    };
+    make_destination(around, mount, Links::Follow, make)
+}
+
+/// How a mount point is made where it is missing.
+type Make = fn(&Root, &CStr, Links) -> core::result::Result<OwnedFd, Errno>;
+
+fn make_destination(around: &Surroundings<'_>, mount: &Mount<'static>, links: Links, make: Make) -> Result<OwnedFd> {
+    let path = mount.destination.as_c_str();
+    let mut followed = false;
+    // Usually there is no link on the way, and then the path says where it leads.
+    let destination = match make(around.root, path, Links::Refuse) {
+        Err(Errno::LOOP) if links == Links::Follow => {
+            followed = true;
+            make(around.root, path, links)
+        }
+        other => other,
+    };
+    let destination = destination.during_with(format_args!("open {}", mount.destination))?;
+    if followed || components(path.to_bytes()).any(|component| component == b"proc") {
+        refuse_inside_proc(mount, destination.as_fd())?;
     }
-    .during_with(format_args!("open {}", mount.destination))?;
-    refuse_inside_proc(mount, destination.as_fd())?;
     Ok(destination)
 }
 
@@ -372,7 +409,7 @@ fn attributes_of(flags: u32, cleared: u32) -> MountAttributes {
 fn change(mount: BorrowedFd<'_>, recursive: bool, attributes: &MountAttributes, flags: u32) -> Result<()> {
     match set_attributes(mount, recursive, attributes) {
         Err(Errno::NOSYS) if !recursive => {
-            let path = fd_path(mount).during("remount")?;
+            let path = fd_path(mount);
             mount_call(
                 None,
                 path.as_c_str(),
@@ -413,7 +450,7 @@ fn change_tree(mount: &Mount<'static>, tree: BorrowedFd<'_>) -> Result<()> {
 
 /// Bind mounts on kernels before 5.2.
 fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()> {
-    let source = source_path(mount, around.bundle)?;
+    let source = source_path(mount, around.bundle);
     let from = rustix::fs::open(
         source.as_c_str(),
         OFlags::PATH | OFlags::CLOEXEC,
@@ -424,14 +461,8 @@ fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()>
     let destination = open_destination(around, mount, kind)?;
     let (from, to) = (fd_path(from.as_fd()), fd_path(destination.as_fd()));
     let flags = MS_BIND | (mount.plan.flags & MS_REC);
-    mount_call(
-        Some(from.during("bind")?.as_c_str()),
-        to.during("bind")?.as_c_str(),
-        None,
-        flags,
-        None,
-    )
-    .during_with(format_args!("bind {}", source.as_str()))?;
+    mount_call(Some(from.as_c_str()), to.as_c_str(), None, flags, None)
+        .during_with(format_args!("bind {}", source.as_str()))?;
     let mounted = around
         .root
         .open(mount.destination.as_c_str(), OFlags::PATH, Links::Follow)
@@ -443,7 +474,7 @@ fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()>
 /// Flags and propagation of a bind mount on kernels before 5.12.
 fn change_bind_by_path(mount: &Mount<'static>, mounted: BorrowedFd<'_>) -> Result<()> {
     let plan = &mount.plan;
-    let path = fd_path(mounted).during("remount")?;
+    let path = fd_path(mounted);
     let wanted = plan.flags & !(MS_REC | MS_BIND);
     if wanted != 0 || plan.cleared != 0 {
         // A remount replaces all flags, and in a user namespace those of the source are locked: begin with what is there.
@@ -459,14 +490,10 @@ fn change_bind_by_path(mount: &Mount<'static>, mounted: BorrowedFd<'_>) -> Resul
 
 /// Makes the mount that `fd` stands for read-only, alone or with all below it.
 pub fn make_read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
-    let attributes = MountAttributes {
-        set: MOUNT_ATTR_RDONLY,
-        ..MountAttributes::default()
-    };
-    match set_attributes(fd, recursive, &attributes) {
+    match set_attributes(fd, recursive, &READ_ONLY) {
         Err(Errno::NOSYS) => {
             let present = rustix::fs::fstatvfs(fd).during("stat mount")?.f_flag.bits() as u32 & 0xf;
-            let path = fd_path(fd).during("remount")?;
+            let path = fd_path(fd);
             mount_call(
                 None,
                 path.as_c_str(),
@@ -483,11 +510,7 @@ pub fn make_read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
 /// Attaches a detached tree read-only, alone or with all below it. Before Linux 5.12 only an attached mount can be changed,
 /// and only the first of a tree.
 pub fn attach_read_only(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>, recursive: bool) -> Result<()> {
-    let attributes = MountAttributes {
-        set: MOUNT_ATTR_RDONLY,
-        ..MountAttributes::default()
-    };
-    match set_attributes(tree, recursive, &attributes) {
+    match set_attributes(tree, recursive, &READ_ONLY) {
         Ok(()) => attach(tree, destination).during("bind"),
         Err(Errno::NOSYS) => {
             attach(tree, destination).during("bind")?;

@@ -14,7 +14,7 @@ use spec_core::limits::NAMESPACES_MAX;
 use spec_core::linux::{NamespaceKind, TimeOffset};
 use sys::namespace::{enter, unshare};
 
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::proc::Proc;
 
 /// What is made and what is joined.
@@ -55,9 +55,10 @@ impl Plan {
                 plan.new_user |= kind == NamespaceKind::User;
                 continue;
             };
-            let fd = open(path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                .during_with(format_args!("open {path}"))
-                .map_err(|error| error.at(format_args!("linux.namespaces[{index}] {}", kind.name())))?;
+            let fd = within("linux.namespaces", index, kind.name(), || {
+                open(path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                    .during_with(format_args!("open {path}"))
+            })?;
             // As many places as there are kinds.
             let _ = plan.joins.push((kind, fd));
         }
@@ -116,11 +117,12 @@ impl Plan {
 }
 
 fn join_error(kind: NamespaceKind, errno: Errno) -> Error {
-    let site = format_args!("linux.namespaces {}", kind.name());
-    if errno == Errno::INVAL {
-        return Error::said("the path is not a namespace of this type").at(site);
-    }
-    Error::new("join", errno).at(site)
+    within("linux.namespaces", NO_INDEX, kind.name(), || {
+        if errno == Errno::INVAL {
+            return Error::said("the path is not a namespace of this type");
+        }
+        Error::new("join", errno)
+    })
 }
 
 fn is_own_user_namespace(fd: &OwnedFd) -> bool {
@@ -131,16 +133,21 @@ fn is_own_user_namespace(fd: &OwnedFd) -> bool {
 
 fn write_offsets(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
     let offsets = spec.linux.time_offsets;
-    for (clock, offset) in [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)] {
+    for (site, offset) in [
+        ("linux.timeOffsets.monotonic", offsets.monotonic),
+        ("linux.timeOffsets.boottime", offsets.boottime),
+    ] {
         let Some(TimeOffset { secs, nanosecs }) = offset else {
             continue;
         };
+        let clock = site.trim_start_matches("linux.timeOffsets.");
         let mut memory = [0; 64];
         let mut text = crate::container::Document::new(&mut memory);
         let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{clock} {secs} {nanosecs}\n"));
-        proc.write(c"self/timens_offsets", text.as_bytes())
-            .during("write timens_offsets")
-            .map_err(|error| error.at(format_args!("linux.timeOffsets.{clock}")))?;
+        within(site, NO_INDEX, "", || {
+            proc.write(c"self/timens_offsets", text.as_bytes())
+                .during("write timens_offsets")
+        })?;
     }
     Ok(())
 }

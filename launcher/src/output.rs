@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::error::{Error, Result};
+use crate::text::Pieces;
 
 /// Collects what a command prints. A failure is remembered and reported once, at the end.
 pub struct Output {
@@ -21,11 +22,23 @@ impl Output {
         }
     }
 
+    /// Writes a cell of a table: `text`, blanks up to `width` characters, and one more.
+    #[inline(never)]
+    pub fn column(&mut self, text: &str, width: usize) {
+        self.str(text);
+        // A character of UTF-8 has one byte that does not continue it.
+        let characters = text.bytes().filter(|byte| byte & 0xc0 != 0x80).count();
+        for _ in characters..width {
+            self.str(" ");
+        }
+        self.str(" ");
+    }
+
     fn flush(&mut self) {
-        let mut rest = &self.memory[..self.len];
+        let mut rest = self.memory.get(..self.len).unwrap_or_default();
         while !rest.is_empty() && self.failed.is_none() {
             match sys::process::write_stdout(rest) {
-                Ok(n) => rest = &rest[n..],
+                Ok(n) => rest = rest.get(n..).unwrap_or_default(),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => self.failed = Some(errno),
             }
@@ -51,16 +64,16 @@ impl Default for Output {
 }
 
 impl fmt::Write for Output {
+    #[inline(never)]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut bytes = text.as_bytes();
-        while !bytes.is_empty() {
+        for byte in text.bytes() {
             if self.len == self.memory.len() {
                 self.flush();
             }
-            let n = bytes.len().min(self.memory.len() - self.len);
-            self.memory[self.len..self.len + n].copy_from_slice(&bytes[..n]);
-            self.len += n;
-            bytes = &bytes[n..];
+            if let Some(place) = self.memory.get_mut(self.len) {
+                *place = byte;
+            }
+            self.len += 1;
         }
         Ok(())
     }

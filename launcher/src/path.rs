@@ -3,35 +3,23 @@
 use core::ffi::CStr;
 use core::fmt;
 
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
-use spec_core::limits::PATH_BYTES_MAX;
 use sys::ScratchString;
 
-/// A path of at most `PATH_MAX` bytes with its NUL.
+/// A path with its NUL. One that is longer than `PATH_MAX` is a name that every kernel refuses as too long.
 pub struct Path(ScratchString);
-
-/// Without the NUL.
-const LONGEST: usize = PATH_BYTES_MAX - 1;
-/// For formatted paths, which are made of numbers and short names.
-const LONGEST_FORMATTED: usize = 511;
 
 impl Path {
     /// Joins `parts` as they are.
-    ///
-    /// # Errors
-    /// `ENAMETOOLONG`, as the kernel would say.
-    pub fn join(parts: &[&[u8]]) -> Result<Self, Errno> {
-        ScratchString::join(parts, LONGEST).map(Self).ok_or(Errno::NAMETOOLONG)
+    pub fn of(parts: &[&[u8]]) -> Self {
+        Self(ScratchString::join(parts))
     }
 
-    /// Formats a path.
-    ///
-    /// # Errors
-    /// `ENAMETOOLONG`.
-    pub fn format(text: fmt::Arguments<'_>) -> Result<Self, Errno> {
-        ScratchString::format(text, LONGEST_FORMATTED)
-            .map(Self)
-            .ok_or(Errno::NAMETOOLONG)
+    /// Formats a path of numbers and short names.
+    pub fn format(text: fmt::Arguments<'_>) -> Self {
+        Self(ScratchString::format(text))
     }
 
     /// The bytes, to change single ones.
@@ -44,15 +32,32 @@ impl Path {
         self.0.as_c_str()
     }
 
-    /// The path as a string that lives as long as the program.
-    pub fn keep(&self) -> crate::error::Result<&'static CStr> {
-        crate::error::keep_c_str(format_args!("{}", self.as_str()))
+    /// For longer paths.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.as_c_str().to_bytes()
+    }
+
+    /// Opens what is there, which exists, below `directory`; the descriptor is closed on exec.
+    #[inline(never)]
+    pub fn open(&self, directory: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
+        open_in(directory, self.as_c_str(), flags)
+    }
+
+    /// The path for the rest of the program.
+    pub fn leak(self) -> &'static CStr {
+        self.0.leak()
     }
 
     /// For people.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+}
+
+/// Opens what is at `path`, which exists, below `directory`; the descriptor is closed on exec.
+#[inline(never)]
+pub fn open_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat(directory, path, flags | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// The components of a path, without empty ones and without `.`.
@@ -64,12 +69,17 @@ pub fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use spec_core::limits::PATH_BYTES_MAX;
 
     #[test]
     fn path_max_counts_the_nul() {
         let longest = [b'a'; PATH_BYTES_MAX - 1];
-        assert!(Path::join(&[&longest]).is_ok());
-        assert_eq!(Path::join(&[&longest, b"a"]).err(), Some(Errno::NAMETOOLONG));
+        assert_eq!(Path::of(&[&longest]).as_c_str().to_bytes(), longest);
+        let refused = Path::of(&[&longest, b"a"]);
+        assert_eq!(
+            refused.open(rustix::fs::CWD, OFlags::PATH).err(),
+            Some(Errno::NAMETOOLONG)
+        );
     }
 
     #[test]

@@ -25,5 +25,5 @@ pub fn set(invocation: &Invocation, frozen: bool) -> Result<()> {
     let Some((cgroup, host)) = state.cgroup.zip(crate::cgroup_host(invocation, &proc)?) else {
         return Err(Error::said("the container has no cgroup"));
     };
-    set_frozen(&host, cgroup.as_c_str(), frozen)
+    set_frozen(host, cgroup.as_c_str(), frozen)
 }

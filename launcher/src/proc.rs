@@ -14,6 +14,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 
 use crate::error::{During, Error, Result};
 use crate::path::Path;
+use crate::text::{Digits, cut, parse_number};
 
 /// `PROC_SUPER_MAGIC` of `linux/magic.h`.
 pub const PROC_MAGIC: u64 = 0x9fa0;
@@ -67,8 +68,8 @@ impl Proc {
     /// and it is a link that only the kernel can make.
     pub fn reopen(&self, fd: BorrowedFd<'_>, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
         use rustix::fd::AsRawFd;
-        let path = Path::format(format_args!("self/fd/{}", fd.as_raw_fd()))?;
-        openat(&self.root, path.as_c_str(), flags | OFlags::CLOEXEC, Mode::empty())
+        let number = Digits::signed(fd.as_raw_fd().into());
+        Path::of(&[b"self/fd/", number.as_bytes()]).open(self.as_fd(), flags)
     }
 
     /// Writes `text` to `path`, all of it in one call.
@@ -84,14 +85,24 @@ impl Proc {
 
     /// When `pid` started, in clock ticks after boot, and the letter of its state; `None` where there is no such process.
     pub fn process_start(&self, pid: i32) -> Option<ProcessStart> {
+        self.process(pid, &mut [0; 1024]).map(|process| process.start)
+    }
+
+    /// Reads `/proc/PID/stat`; `None` where there is no such process.
+    #[inline(never)]
+    pub fn process<'m>(&self, pid: i32, memory: &'m mut [u8; 1024]) -> Option<Process<'m>> {
         if pid <= 0 {
             return None;
         }
-        let path = Path::format(format_args!("{pid}/stat")).ok()?;
+        parse_stat(self.read_of(pid, b"/stat", memory)?)
+    }
+
+    /// Reads what fits into `memory` of a file of the process.
+    pub fn read_of<'m>(&self, pid: i32, name: &[u8], memory: &'m mut [u8]) -> Option<&'m mut [u8]> {
+        let path = Path::of(&[Digits::signed(pid.into()).as_bytes(), name]);
         let file = self.open_file(path.as_c_str(), OFlags::RDONLY).ok()?;
-        let mut memory = [0; 1024];
-        let n = rustix::io::read(&file, &mut memory).ok()?;
-        parse_stat(&memory[..n])
+        let n = rustix::io::read(&file, &mut *memory).ok()?;
+        memory.get_mut(..n)
     }
 
     /// The root.
@@ -116,15 +127,34 @@ impl ProcessStart {
     }
 }
 
-/// Fields 3 and 22 of `/proc/PID/stat`. The second field is a name in parentheses, which may hold anything, so the last
+/// A process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Process<'m> {
+    /// What the kernel calls it.
+    pub name: &'m [u8],
+    /// Its parent.
+    pub parent: i32,
+    /// What names it for good.
+    pub start: ProcessStart,
+}
+
+/// Fields 2, 3, 4 and 22 of `/proc/PID/stat`. The second field is a name in parentheses, which may hold anything, so the last
 /// closing one counts (proc_pid_stat(5)).
-fn parse_stat(stat: &[u8]) -> Option<ProcessStart> {
+fn parse_stat(stat: &[u8]) -> Option<Process<'_>> {
+    let open = stat.iter().position(|&byte| byte == b'(')?;
     let close = stat.iter().rposition(|&byte| byte == b')')?;
-    let rest = core::str::from_utf8(stat.get(close + 2..)?).ok()?;
-    let mut fields = rest.split_ascii_whitespace();
-    let state = *fields.next()?.as_bytes().first()?;
-    let ticks = fields.nth(18)?.parse().ok()?;
-    Some(ProcessStart { ticks, state })
+    let mut rest = core::str::from_utf8(stat.get(close + 2..)?).ok()?;
+    let state = *cut(&mut rest, b' ').as_bytes().first()?;
+    let parent = parse_number(cut(&mut rest, b' '))? as i32;
+    for _ in 5..22 {
+        cut(&mut rest, b' ');
+    }
+    let ticks = parse_number(cut(&mut rest, b' '))?;
+    Some(Process {
+        name: stat.get(open + 1..close)?,
+        parent,
+        start: ProcessStart { ticks, state },
+    })
 }
 
 /// Whether `fd` is the root directory of a procfs and not some file of one.
@@ -141,12 +171,16 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_and_blanks_does_not_confuse() {
-        let stat = b"7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 2 3";
+        let stat = b"7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 2 3\n";
         assert_eq!(
             parse_stat(stat),
-            Some(ProcessStart {
-                ticks: 4711,
-                state: b'S'
+            Some(Process {
+                name: b"a) b (c",
+                parent: 1,
+                start: ProcessStart {
+                    ticks: 4711,
+                    state: b'S'
+                }
             })
         );
     }

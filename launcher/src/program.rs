@@ -13,7 +13,7 @@ use sys::file::{close_one, close_range};
 use sys::signal::{SignalSet, set_blocked};
 
 use crate::errno;
-use crate::error::{During, Error, Result, keep, keep_c_str};
+use crate::error::{During, Error, Result, keep_c_str};
 use crate::hooks::{ARGUMENTS, ENVIRONMENT, Strings};
 use crate::path::Path;
 use crate::proc::Proc;
@@ -28,7 +28,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
     let name = spec.list(process.args).first().map_or("", |text| text.as_str());
     if name.contains('/') {
-        let path = Path::join(&[name.as_bytes()]).during("find program")?;
+        let path = Path::of(&[name.as_bytes()]);
         return match check(path.as_c_str()) {
             Ok(()) => Ok(path),
             Err(Errno::NOENT) => Err(Error::says(format_args!(
@@ -45,9 +45,7 @@ pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
         .find_map(|variable| variable.as_str().strip_prefix("PATH="));
     for directory in path.unwrap_or(DEFAULT_PATH).split(':') {
         let directory = if directory.is_empty() { "." } else { directory };
-        let Ok(path) = Path::join(&[directory.as_bytes(), b"/", name.as_bytes()]) else {
-            continue;
-        };
+        let path = Path::of(&[directory.as_bytes(), b"/", name.as_bytes()]);
         match check(path.as_c_str()) {
             Ok(()) => return Ok(path),
             Err(errno @ Errno::ACCESS) => refused = Some(errno),
@@ -89,13 +87,13 @@ pub struct Handover {
 pub fn become_program(
     spec: &Spec<'static>,
     process: &Process<'static>,
-    path: &Path,
+    path: &'static CStr,
     handover: &Handover,
 ) -> Result<Infallible> {
     let arguments = ARGUMENTS.take();
     if handover.init.is_some() {
         // The path was found already, and argv[0] may be another name.
-        for word in [c"roci-init", c"--exec", path.keep()?, c"--"] {
+        for word in [c"roci-init", c"--exec", path, c"--"] {
             push(arguments, word)?;
         }
     }
@@ -123,9 +121,9 @@ pub fn become_program(
     set_blocked(handover.blocked);
     let errno = match &handover.init {
         Some(init) => execve_fd(init.as_fd(), arguments, environment),
-        None => execve(path.as_c_str(), arguments, environment),
+        None => execve(path, arguments, environment),
     };
-    let name = path.as_str();
+    let name = path.to_str().unwrap_or("?");
     Err(Error::says(format_args!("exec: \"{name}\": {}", errno::text(errno))))
 }
 
@@ -236,7 +234,7 @@ pub fn enter_working_directory(process: &Process<'static>) -> Result<()> {
             let made = made.during_with(format_args!("make working directory {cwd}"))?;
             rustix::process::fchdir(&made).during_with(format_args!("chdir to cwd {cwd}"))?;
         }
-        Err(errno) => return Err(Error::new(keep(format_args!("chdir to cwd {cwd}")), errno)),
+        Err(errno) => return Err(Error::new_with(format_args!("chdir to cwd {cwd}"), errno)),
     }
     let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
     let path = sys::file::current_directory(&mut memory).during("find working directory")?;

@@ -3,105 +3,101 @@
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
-use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use spec_core::limits::MESSAGE_BYTES_MAX;
-use sys::Truncating;
+use sys::{Register, Truncating};
 
-use crate::error::Error;
+use crate::error::During;
+use crate::text::Pieces;
 use crate::time::Rfc3339;
 
-/// Where lines go.
-pub struct Reporter {
-    log: Option<OwnedFd>,
+/// Where lines go, beside stderr.
+#[derive(Clone, Copy)]
+struct Places {
+    /// The log's descriptor, which nobody closes, or -1.
+    log: i32,
     json: bool,
     verbose: bool,
 }
 
-impl Reporter {
-    /// Lines go to stderr and, where a log file is named, into that too. A log that cannot be opened is itself the error.
-    pub fn new(log: Option<&CStr>, json: bool, verbose: bool) -> crate::error::Result<Self> {
-        use crate::error::During;
-        let log = match log {
-            // Appended, never truncated: containerd gives one file to all calls for a container and reads it whole.
-            Some(path) => Some(
-                rustix::fs::open(
-                    path,
-                    OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC,
-                    Mode::from_raw_mode(0o644),
-                )
-                .during_with(format_args!("open log {}", path.to_str().unwrap_or("?")))?,
-            ),
-            None => None,
-        };
-        Ok(Self { log, json, verbose })
-    }
+static PLACES: Register<Places> = Register::new(Places {
+    log: -1,
+    json: false,
+    verbose: false,
+});
 
-    /// Lines go to stderr alone.
-    pub const fn plain() -> Self {
-        Self {
-            log: None,
-            json: false,
-            verbose: false,
+/// From here on lines go into the file `log` too, where one is named. One that cannot be opened is itself the error.
+pub fn set_places(log: Option<&CStr>, json: bool, verbose: bool) -> crate::error::Result<()> {
+    let log = match log {
+        // Appended, never truncated: containerd gives one file to all calls for a container and reads it whole.
+        Some(path) => {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
+            let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644))
+                .during_with(format_args!("open log {}", path.to_str().unwrap_or("?")))?;
+            rustix::fd::IntoRawFd::into_raw_fd(file)
         }
-    }
+        None => -1,
+    };
+    PLACES.set(Places { log, json, verbose });
+    Ok(())
+}
 
-    /// The line of a failed call, the only one that it writes: `roci: <command> <id>: <error>`.
-    pub fn error(&self, command: &str, id: &str, error: &Error) {
-        let mut memory = [0; MESSAGE_BYTES_MAX];
-        let mut line = Truncating::new(&mut memory);
-        let _ = line.write_str("roci: ");
-        for word in [command, id] {
-            if !word.is_empty() {
-                let _ = line.write_str(word);
-                let _ = line.write_str(if word == command && !id.is_empty() { " " } else { ": " });
-            }
-        }
-        let _ = write!(line, "{error}");
-        self.line("error", line.finish());
+/// The line of a failed call, the only one that it writes: `roci: <command> <id>: <text>`.
+pub fn error(command: &str, id: &str, text: &str) {
+    let mut memory = [0; MESSAGE_BYTES_MAX];
+    let mut line = Truncating::new(&mut memory);
+    line.str("roci: ").str(command);
+    line.str(if command.is_empty() || id.is_empty() { "" } else { " " });
+    line.str(id);
+    line.str(if command.is_empty() && id.is_empty() { "" } else { ": " });
+    line.str(text);
+    let text = line.finish();
+    to_stderr(text);
+    let Places { log, json, .. } = PLACES.get();
+    if log < 0 {
+        return;
     }
+    let mut memory = [0; 2 * MESSAGE_BYTES_MAX];
+    let mut line = Truncating::new(&mut memory);
+    if json {
+        line.str("{\"level\":\"error\",\"msg\":");
+        let _ = spec_core::state::write_json_string(&mut line, text);
+        line.str(",\"time\":\"");
+        let _ = Rfc3339::now().write(&mut line);
+        line.str("\"}\n");
+    } else {
+        line.str("time=\"");
+        let _ = Rfc3339::now().write(&mut line);
+        line.str("\" level=error msg=\"").str(text).str("\"\n");
+    }
+    // One write, so that lines of concurrent calls do not mix. A log that is full must not hide the error on stderr.
+    let _ = rustix::io::write(sys::process::inherited_fd(log), line.finish().as_bytes());
+}
 
-    /// Something that the user should know and that does not stop the operation. It goes to stderr only: podman parses the
-    /// log as one JSON object, so a failed call may write one line to it and a successful one none.
-    pub fn warn(&self, text: fmt::Arguments<'_>) {
-        let mut memory = [0; MESSAGE_BYTES_MAX];
-        let mut line = Truncating::new(&mut memory);
-        let _ = line.write_str("roci: warning: ");
-        let _ = line.write_fmt(text);
-        to_stderr(line.finish());
-    }
+/// Something that the user should know and that does not stop the operation. It goes to stderr only: podman parses the log
+/// as one JSON object, so a failed call may write one line to it and a successful one none.
+pub fn warn(text: fmt::Arguments<'_>) {
+    say("roci: warning: ", text);
+}
 
-    /// A step that was done, for `-v`.
-    pub fn step(&self, text: fmt::Arguments<'_>) {
-        if self.verbose {
-            let mut memory = [0; MESSAGE_BYTES_MAX];
-            let mut line = Truncating::new(&mut memory);
-            let _ = line.write_fmt(text);
-            to_stderr(line.finish());
-        }
+/// A step that was done, for `-v`.
+pub fn step(text: fmt::Arguments<'_>) {
+    if PLACES.get().verbose {
+        say("", text);
     }
+}
 
-    fn line(&self, level: &str, text: &str) {
-        to_stderr(text);
-        let Some(log) = &self.log else { return };
-        let mut memory = [0; 2 * MESSAGE_BYTES_MAX];
-        let mut line = Truncating::new(&mut memory);
-        if self.json {
-            let _ = write!(line, "{{\"level\":\"{level}\",\"msg\":");
-            let _ = spec_core::state::write_json_string(&mut line, text);
-            let _ = writeln!(line, ",\"time\":\"{}\"}}", Rfc3339::now());
-        } else {
-            let _ = writeln!(line, "time=\"{}\" level={level} msg=\"{text}\"", Rfc3339::now());
-        }
-        // One write, so that lines of concurrent calls do not mix. A log that is full must not hide the error on stderr.
-        let _ = rustix::io::write(log, line.finish().as_bytes());
-    }
+#[inline(never)]
+fn say(prefix: &str, text: fmt::Arguments<'_>) {
+    let mut memory = [0; MESSAGE_BYTES_MAX];
+    let mut line = Truncating::new(&mut memory);
+    let _ = line.str(prefix).write_fmt(text);
+    to_stderr(line.finish());
 }
 
 fn to_stderr(text: &str) {
     let mut memory = [0; MESSAGE_BYTES_MAX + 1];
-    let n = text.len().min(MESSAGE_BYTES_MAX);
-    memory[..n].copy_from_slice(&text.as_bytes()[..n]);
-    memory[n] = b'\n';
-    let _ = sys::process::write_stderr(&memory[..=n]);
+    let mut line = Truncating::new(&mut memory);
+    line.str(text).str("\n");
+    let _ = sys::process::write_stderr(line.finish().as_bytes());
 }

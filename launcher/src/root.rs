@@ -12,6 +12,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat_raw, statat};
 use rustix::io::Errno;
 use spec_core::limits::PATH_BYTES_MAX;
+use sys::file::leave_open;
 
 use crate::path::{Path, components};
 
@@ -44,6 +45,11 @@ impl Root {
     /// Takes an `O_PATH` descriptor of a directory.
     pub fn new(fd: OwnedFd) -> Self {
         Self { fd }
+    }
+
+    /// Lets go of the directory (see [`leave_open`]).
+    pub fn leave_open(self) {
+        leave_open(self.fd);
     }
 
     /// The directory itself.
@@ -85,9 +91,9 @@ impl Root {
         let name = &whole[start..end];
         if start > 1
             && name != b".."
-            && let Ok(parent) = self.open(Path::join(&[&whole[..start]])?.as_c_str(), flags, links)
+            && let Ok(parent) = self.open(Path::of(&[&whole[..start]]).as_c_str(), flags, links)
         {
-            let name = Path::join(&[name])?;
+            let name = Path::of(&[name]);
             match mkdirat(&parent, name.as_c_str(), DIRECTORY_MODE) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
@@ -103,7 +109,7 @@ impl Root {
             if !made {
                 // The path up to and with this component, which is a part of the whole.
                 let end = component.as_ptr_range().end.addr() - whole.as_ptr().addr();
-                match self.open(Path::join(&[&whole[..end]])?.as_c_str(), flags, links) {
+                match self.open(Path::of(&[&whole[..end]]).as_c_str(), flags, links) {
                     Ok(next) => {
                         current = next;
                         continue;
@@ -115,7 +121,7 @@ impl Root {
             if component == b".." {
                 return Err(Errno::NOENT);
             }
-            let name = Path::join(&[component])?;
+            let name = Path::of(&[component]);
             match mkdirat(&current, name.as_c_str(), DIRECTORY_MODE) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
@@ -171,9 +177,9 @@ impl Root {
                 Mode::empty(),
             )?
         } else {
-            self.make_directories(Path::join(&[&bytes[..start]])?.as_c_str(), links)?
+            self.make_directories(Path::of(&[&bytes[..start]]).as_c_str(), links)?
         };
-        Ok((parent, Path::join(&[name])?))
+        Ok((parent, Path::of(&[name])))
     }
 
     /// What `openat2` with `RESOLVE_IN_ROOT` does, for kernels before 5.6: one component at a time, links read and
@@ -183,14 +189,14 @@ impl Root {
         let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut above: Vec<OwnedFd, DEPTH_MAX> = Vec::new();
         let mut current = openat(&self.fd, c".", directory, Mode::empty())?;
-        let mut rest = Path::join(&[path.to_bytes()])?;
+        let mut rest = Path::of(&[path.to_bytes()]);
         let mut at = 0;
         let mut links_seen = 0;
         loop {
             let bytes = rest.as_c_str().to_bytes();
             let start = at + bytes[at..].iter().take_while(|&&byte| byte == b'/').count();
             let end = start + bytes[start..].iter().take_while(|&&byte| byte != b'/').count();
-            let component = Path::join(&[&bytes[start..end]])?;
+            let component = Path::of(&[&bytes[start..end]]);
             let last = bytes[end..].iter().all(|&byte| byte == b'/');
             let name = component.as_c_str();
             at = end;
@@ -217,7 +223,7 @@ impl Root {
                     above.clear();
                     current = openat(&self.fd, c".", directory, Mode::empty())?;
                 }
-                rest = Path::join(&[target, &bytes[end..]])?;
+                rest = Path::of(&[target, &bytes[end..]]);
                 at = 0;
                 continue;
             }

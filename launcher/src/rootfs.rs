@@ -10,9 +10,10 @@ use rustix::process::{chdir, chroot, fchdir, pivot_root};
 use spec_core::Spec;
 use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
+use sys::file::leave_open;
 use sys::mount::mount as mount_call;
 
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::{self, attach, clone_tree, make_read_only};
 use crate::path::Path;
 use crate::proc::Proc;
@@ -44,6 +45,7 @@ pub fn prepare(spec: &Spec<'static>) -> Result<Root> {
         Ok(tree) => {
             attach(tree.as_fd(), here.as_fd()).during("bind root")?;
             fchdir(&tree).during("enter root")?;
+            leave_open(here);
             Ok(Root::new(tree))
         }
         Err(Errno::NOSYS) => {
@@ -68,7 +70,7 @@ fn make_parent_private() -> Result<()> {
     let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
     let mut path = current_directory(&mut memory).during("find root")?.to_bytes();
     loop {
-        let prefix = Path::join(&[if path.is_empty() { b"/" } else { path }]).during("find root's mount")?;
+        let prefix = Path::of(&[if path.is_empty() { b"/" } else { path }]);
         match mount_call(None, prefix.as_c_str(), None, MS_PRIVATE, None) {
             Ok(()) => return Ok(()),
             // Not a mount point: the parent mount begins further up.
@@ -158,7 +160,7 @@ fn detach_everything(proc: &Proc) -> Result<()> {
             let Some(point) = line.split(|&byte| byte == b' ').nth(4) else {
                 continue;
             };
-            let point = Path::join(&[point]).during("read mountinfo")?;
+            let point = Path::of(&[point]);
             if point.as_c_str() != c"/" && unmount(point.as_c_str(), UnmountFlags::DETACH).is_ok() {
                 detached = true;
             }
@@ -172,20 +174,22 @@ fn detach_everything(proc: &Proc) -> Result<()> {
 /// Protects and masks paths, and the root itself. Still before the pivot, while the host's `/dev/null` is in reach.
 pub fn protect(spec: &Spec<'static>, root: &Root) -> Result<()> {
     for (index, path) in spec.list(spec.linux.readonly_paths).iter().enumerate() {
-        protect_path(root, path.as_c_str())
-            .map_err(|error| error.at(format_args!("linux.readonlyPaths[{index}] {path}")))?;
+        within("linux.readonlyPaths", index, path.as_str(), || {
+            protect_path(root, path.as_c_str())
+        })?;
     }
     let mut masks = Masks {
         null: None,
         empty: None,
     };
     for (index, path) in spec.list(spec.linux.masked_paths).iter().enumerate() {
-        masks
-            .cover(root, path.as_c_str())
-            .map_err(|error| error.at(format_args!("linux.maskedPaths[{index}] {path}")))?;
+        within("linux.maskedPaths", index, path.as_str(), || {
+            masks.cover(root, path.as_c_str())
+        })?;
     }
+    masks.null.into_iter().chain(masks.empty).for_each(leave_open);
     if spec.root.is_some_and(|root| root.readonly) {
-        make_read_only(root.as_fd(), false).map_err(|error| error.at(format_args!("root.readonly")))?;
+        within("root.readonly", NO_INDEX, "", || make_read_only(root.as_fd(), false))?;
     }
     Ok(())
 }
@@ -204,9 +208,14 @@ fn protect_path(root: &Root, path: &CStr) -> Result<()> {
         return Ok(());
     };
     match clone_tree(target.as_fd(), true) {
-        Ok(tree) => mounts::attach_read_only(tree.as_fd(), target.as_fd(), true),
+        Ok(tree) => {
+            mounts::attach_read_only(tree.as_fd(), target.as_fd(), true)?;
+            leave_open(tree);
+            leave_open(target);
+            Ok(())
+        }
         Err(Errno::NOSYS) => {
-            let name = mounts::fd_path(target.as_fd()).during("bind")?;
+            let name = mounts::fd_path(target.as_fd());
             mount_call(Some(name.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during("bind")?;
             let Some(mounted) = open_or_absent(root, path)? else {
                 return Ok(());
@@ -238,24 +247,30 @@ impl Masks {
             };
             mounts::bind_fd(null.as_fd(), target.as_fd()).during("mask file")?;
             self.null = Some(null);
+            leave_open(target);
             return Ok(());
         }
         if let Some(first) = &self.empty {
-            return clone_tree(first.as_fd(), false)
-                .and_then(|copy| attach(copy.as_fd(), target.as_fd()))
-                .during("mask directory");
+            match clone_tree(first.as_fd(), false) {
+                Ok(copy) => {
+                    attach(copy.as_fd(), target.as_fd()).during("mask directory")?;
+                    leave_open(copy);
+                    leave_open(target);
+                    return Ok(());
+                }
+                // Without open_tree each directory gets a tmpfs of its own.
+                Err(Errno::NOSYS) => {}
+                Err(errno) => return Err(Error::new("mask directory", errno)),
+            }
         }
         fchdir(&target).during("enter directory")?;
+        leave_open(target);
         // One block and one inode are enough for nothing; kernels that count the root differently get the defaults.
         let mount = |data| mount_call(Some(c"tmpfs"), c".", Some(c"tmpfs"), MS_RDONLY, data);
         mount(Some(c"nr_blocks=1,nr_inodes=1"))
             .or_else(|_| mount(None))
             .during("mask directory")?;
-        self.empty = match root.open(path, OFlags::PATH, Links::Follow) {
-            // Without open_tree each directory gets a tmpfs of its own.
-            Ok(mounted) => clone_tree(mounted.as_fd(), false).is_ok().then_some(mounted),
-            Err(_) => None,
-        };
+        self.empty = root.open(path, OFlags::PATH, Links::Follow).ok();
         Ok(())
     }
 }

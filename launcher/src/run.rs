@@ -1,29 +1,24 @@
 //! `run`: create, start, wait, delete in one process, with no gate in between.
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
-use spec_core::state::State;
 use sys::signal::{SignalSet, read_signal_fd, wait_for};
 
 use crate::cli::{Invocation, Opt};
-use crate::container::StateRoot;
 use crate::create::{Created, Purpose, make};
-use crate::error::{During, Error, Result};
-use crate::proc::Proc;
-use crate::report::Reporter;
+use crate::error::{During, Result};
 use crate::sync::{Kind, MESSAGE_BYTES, Socket};
-use crate::{console, delete, exit, hooks, start, state};
+use crate::{console, exit, hooks, start, undo};
 
 const SIGCHLD: u8 = 17;
 const SIGWINCH: u8 = 28;
 
 /// `run`; the exit status is the program's.
-pub fn run(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
+pub fn run(invocation: &Invocation) -> Result<u8> {
     let detach = invocation.has(Opt::Detach);
-    let created = make(invocation, reporter, Purpose::Run { detach })?;
-    let own = hooks::DefaultEnvironment::Own(invocation.arguments());
     let Created {
+        root,
+        cgroup,
         container,
         spec,
         bundle,
@@ -31,43 +26,34 @@ pub fn run(invocation: &Invocation, reporter: &Reporter) -> Result<u8> {
         socket,
         master,
         memory,
-        ..
-    } = created;
-    let started = let_go(&socket, &master)
-        .and_then(|()| start::run_poststart(spec, container.id, bundle.as_c_str(), child.pid, memory, own));
-    drop(socket);
-    if started.is_err() {
-        let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
-    } else if detach {
+    } = make(invocation, Purpose::Run { detach })?;
+    let own = hooks::DefaultEnvironment::Own(invocation.arguments());
+    let_go(socket, &master)?;
+    start::run_poststart(spec, container.id, bundle, child, memory, own)?;
+    undo::forget_all();
+    if detach {
         return Ok(0);
     }
     // Other commands (exec, kill, delete by somebody else) work on the container while it runs.
     let _ = rustix::fs::flock(&container.directory, rustix::fs::FlockOperation::Unlock);
-    let status = match (&started, &master) {
-        (Err(_), _) => wait_for_end(child.pid, WaitOptions::empty())?,
-        (Ok(()), None) => forward_signals(child.pid)?,
-        (Ok(()), Some(master)) => relay(child.pid, master)?,
+    let status = match &master {
+        None => forward_signals(child)?,
+        Some(master) => relay(child, master)?,
     };
-    drop(container);
-    if started.is_err() || !invocation.has(Opt::Keep) {
-        let root = StateRoot::open(invocation, false)?;
-        let id = invocation.positional(0).unwrap_or_default();
-        // Somebody may have deleted it already.
-        if let Ok(container) = crate::container::Container::open_locked(root.as_ref(), id)
-            && let Some(root) = &root
-        {
-            let proc = Proc::open()?;
-            let mut left = State::new();
-            let _ = state::look(&container, state::STATE.take(), &mut left, &proc)?;
-            delete::destroy(invocation, root, container, &left, &proc)?;
-            hooks::run_poststop(spec, id, bundle.as_c_str(), memory, invocation.arguments(), reporter);
+    // Somebody may have deleted it already.
+    if !invocation.has(Opt::Keep) && container.lock()? {
+        if let Some((host, path)) = cgroup {
+            host.remove(path)?;
         }
+        let id = container.id;
+        container.remove(&root)?;
+        hooks::run_poststop(spec, id, bundle, invocation.arguments());
     }
-    started.map(|()| exit::of_wait_status(status))
+    Ok(exit::of_wait_status(status))
 }
 
 /// Lets the process go on, and waits until it has become the program: the exec closes its end of the socket.
-pub fn let_go(socket: &Socket, master: &Option<OwnedFd>) -> Result<()> {
+pub fn let_go(socket: Socket, master: &Option<OwnedFd>) -> Result<()> {
     if let Some(master) = master {
         console::copy_size(master.as_fd());
     }
@@ -78,17 +64,6 @@ pub fn let_go(socket: &Socket, master: &Option<OwnedFd>) -> Result<()> {
     match socket.receive(&mut memory).during("hear from the container process")? {
         Some(message) if message.kind == Kind::Failed => Err(message.error()),
         _ => Ok(()),
-    }
-}
-
-fn wait_for_end(pid: i32, options: WaitOptions) -> Result<WaitStatus> {
-    loop {
-        match waitpid(Pid::from_raw(pid), options) {
-            Ok(Some((_, status))) => return Ok(status),
-            Ok(None) => return Err(Error::new("wait for the program", Errno::AGAIN)),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::new("wait for the program", errno)),
-        }
     }
 }
 

@@ -5,25 +5,50 @@
 //! commands whose processes enter containers run from a view of the executable that nobody can write: a detached read-only
 //! copy of its mount, which costs two system calls and no memory, or, before Linux 5.12, a sealed copy in memory.
 
+use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    MemfdFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals, fstatvfs, memfd_create, readlinkat_raw,
-    sendfile,
+    CWD, MemfdFlags, OFlags, SealFlags, StatFs, fcntl_add_seals, fcntl_get_seals, fstatfs, memfd_create,
+    readlinkat_raw, sendfile, statfs,
 };
 use spec_core::limits::PATH_BYTES_MAX;
 use sys::exec::execve_fd_with_own_environment;
+use sys::mount::set_attributes;
 
 use crate::error::{During, Error, Result};
 use crate::hooks::ARGUMENTS;
-use crate::mounts::{clone_tree, make_read_only};
-use crate::path::Path;
+use crate::mounts::{READ_ONLY, clone_tree};
+use crate::path::{Path, open_in};
+
 use crate::proc::Proc;
 
+/// `TMPFS_MAGIC` of `linux/magic.h`: what memory files are in.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+
 /// Goes on only in a process whose executable cannot be written, by starting this program again from one where it must.
-pub fn ensure(proc: &Proc, arguments: sys::Arguments) -> Result<()> {
-    let own = proc.own_executable().during("open /proc/self/exe")?;
+///
+/// The first thing that a command does, while nobody else can have had a hand in what `/proc` is.
+pub fn ensure(arguments: sys::Arguments) -> Result<()> {
+    const OWN: &CStr = c"/proc/self/exe";
+    // The usual case, and the whole of it in the protected copy.
+    if statfs(OWN).is_ok_and(|statfs| is_read_only(&statfs)) {
+        return Ok(());
+    }
+    let proc;
+    let own = match open_in(CWD, OWN, OFlags::RDONLY) {
+        Ok(own) => {
+            proc = None;
+            own
+        }
+        Err(_) => {
+            let private = Proc::open()?;
+            let own = private.own_executable().during("open /proc/self/exe")?;
+            proc = Some(private);
+            own
+        }
+    };
     if is_protected(own.as_fd()) {
         return Ok(());
     }
@@ -31,9 +56,13 @@ pub fn ensure(proc: &Proc, arguments: sys::Arguments) -> Result<()> {
     // A copy does not know where it came from: it is told by the name that it is called by (see init_program).
     let list = ARGUMENTS.take();
     let mut memory = [MaybeUninit::uninit(); PATH_BYTES_MAX];
-    let (own_path, _) = readlinkat_raw(proc.as_fd(), c"self/exe", &mut memory).during("read /proc/self/exe")?;
-    let own_path = Path::join(&[own_path]).during("read /proc/self/exe")?;
-    let mut fits = list.push(own_path.keep()?).is_ok();
+    let own_path = match &proc {
+        Some(proc) => readlinkat_raw(proc.as_fd(), c"self/exe", &mut memory),
+        None => readlinkat_raw(CWD, OWN, &mut memory),
+    };
+    let (own_path, _) = own_path.during("read /proc/self/exe")?;
+    let own_path = Path::of(&[own_path]);
+    let mut fits = list.push(own_path.leak()).is_ok();
     for index in 1..arguments.len() {
         fits &= arguments.get(index).is_some_and(|word| list.push(word).is_ok());
     }
@@ -44,10 +73,18 @@ pub fn ensure(proc: &Proc, arguments: sys::Arguments) -> Result<()> {
     Err(Error::new("execute the read-only copy of roci", errno))
 }
 
+fn is_read_only(statfs: &StatFs) -> bool {
+    const ST_RDONLY: u64 = 1;
+    statfs.f_flags as u64 & ST_RDONLY != 0
+}
+
 /// Whether the file lies on a read-only mount, as on a router's squashfs, or is a sealed memory file.
 fn is_protected(file: BorrowedFd<'_>) -> bool {
-    fstatvfs(file).is_ok_and(|statvfs| statvfs.f_flag.contains(StatVfsMountFlags::RDONLY))
-        || fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SealFlags::WRITE))
+    fstatfs(file).is_ok_and(|statfs| {
+        is_read_only(&statfs)
+            || statfs.f_type as u64 == TMPFS_MAGIC
+                && fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SealFlags::WRITE))
+    })
 }
 
 /// A view of `file` that cannot be written.
@@ -60,10 +97,11 @@ pub fn seal(file: OwnedFd) -> Result<OwnedFd> {
 }
 
 fn protect(file: OwnedFd) -> Result<OwnedFd> {
+    // Before Linux 5.12 a mount that is not attached cannot be changed.
     if let Ok(tree) = clone_tree(file.as_fd(), false)
-        && make_read_only(tree.as_fd(), false).is_ok()
-        && is_protected(tree.as_fd())
+        && set_attributes(tree.as_fd(), false, &READ_ONLY).is_ok()
     {
+        core::mem::forget(file);
         return Ok(tree);
     }
     let copy = memfd_create(c"roci", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).during("make a copy of roci")?;

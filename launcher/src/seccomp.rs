@@ -1,20 +1,36 @@
 //! The seccomp filter: compiled before there is a process that could fail of it, loaded at the last possible moment.
+//!
+//! Where a rule says NOTIFY, the kernel gives the process that loads the filter a descriptor, at which somebody has to
+//! answer. roci takes it from there, since the process may be forbidden or made to wait for everything but a write, and
+//! sends it to the listener (runtime-spec, "Container Process State").
 
+use core::fmt::Write;
+
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use spec_core::Spec;
 use spec_core::seccomp::{Action, Filter, Machine, Scratch, compile};
+use spec_core::state::write_json_string;
 use sys::TakeOnce;
-use sys::seccomp::load_filter;
+use sys::seccomp::{load_filter, load_filter_with_listener};
 
+use crate::console::connect_socket;
+use crate::container::Document;
 use crate::error::{During, Error, Result};
+use crate::sync::{Kind, Socket, send_parts};
 
 static FILTER: TakeOnce<Filter> = TakeOnce::new(Filter::new());
 static SCRATCH: TakeOnce<Scratch> = TakeOnce::new(Scratch::new());
+
+/// There is one thread that could be given the filter.
+const FILTER_FLAG_TSYNC: u32 = 1;
 
 /// A compiled profile.
 pub struct Profile {
     filter: &'static Filter,
     flags: u32,
+    notifies: bool,
 }
 
 impl Profile {
@@ -23,31 +39,85 @@ impl Profile {
         let Some(seccomp) = &spec.linux.seccomp else {
             return Ok(None);
         };
-        let notifies = spec
-            .list(seccomp.rules)
-            .iter()
-            .any(|rule| rule.action == Action::Notify);
-        if notifies || seccomp.default_action == Action::Notify {
-            return Err(Error::said(
-                "linux.seccomp: SCMP_ACT_NOTIFY is not supported by this version of roci",
-            ));
+        let mut notifies = false;
+        for rule in spec.list(seccomp.rules) {
+            if rule.action == Action::Notify {
+                notifies = true;
+                if spec.list(rule.names).iter().any(|name| name.as_str() == "write") {
+                    return Err(Error::said(UNANSWERABLE));
+                }
+            }
+        }
+        if seccomp.default_action == Action::Notify {
+            return Err(Error::said(UNANSWERABLE));
         }
         let filter = FILTER.take();
         compile(spec, seccomp, Machine::HOST, SCRATCH.take(), filter)
             .map_err(|error| Error::says(format_args!("linux.seccomp: {error}")))?;
         Ok(Some(Self {
             filter,
-            flags: seccomp.flags,
+            flags: seccomp.flags & !FILTER_FLAG_TSYNC,
+            notifies,
         }))
     }
 
-    /// Puts the filter on this process.
-    pub fn load(&self) -> Result<()> {
-        match load_filter(self.filter.instructions(), self.flags) {
-            Err(Errno::INVAL) => Err(Error::said(
-                "linux.seccomp: the kernel refuses the filter: it needs CONFIG_SECCOMP_FILTER, and the flags to be known",
-            )),
-            other => other.during("load seccomp filter"),
-        }
+    /// Whether the filter is loaded right before the program starts, and not while roci is still there. Without no_new_privs
+    /// the kernel takes a filter only from who has CAP_SYS_ADMIN; and a descriptor needs roci to take it.
+    pub fn is_late(&self, no_new_privileges: bool) -> bool {
+        no_new_privileges && !self.notifies
     }
+
+    /// Puts the filter on this process, which talks to roci over `socket`.
+    pub fn load(&self, socket: &Socket) -> Result<()> {
+        if self.notifies {
+            let listener = loaded(load_filter_with_listener(self.filter.instructions(), self.flags))?;
+            socket
+                .send(Kind::Listener, &listener.as_raw_fd().to_ne_bytes())
+                .during("hand over the seccomp listener")?;
+            socket.wait_for_go();
+            return Ok(());
+        }
+        loaded(load_filter(self.filter.instructions(), self.flags))
+    }
+}
+
+/// The descriptor reaches the listener by way of a write, so nobody could answer for that one (as runc).
+const UNANSWERABLE: &str = "linux.seccomp: SCMP_ACT_NOTIFY cannot be used for write, nor as defaultAction";
+
+fn loaded<T>(result: rustix::io::Result<T>) -> Result<T> {
+    match result {
+        Err(Errno::INVAL) => Err(Error::said(
+            "linux.seccomp: the kernel refuses the filter: it needs CONFIG_SECCOMP_FILTER, and the flags to be known",
+        )),
+        other => other.during("load seccomp filter"),
+    }
+}
+
+/// Takes the descriptor `number` of the process `pid` and sends it to the listener, with the container's `state`.
+pub fn send_listener(spec: &Spec<'static>, pid: i32, number: i32, state: &[u8]) -> Result<()> {
+    let seccomp = spec.linux.seccomp.as_ref();
+    let Some(path) = seccomp.and_then(|seccomp| seccomp.listener_path) else {
+        return Err(Error::said("linux.seccomp: SCMP_ACT_NOTIFY needs listenerPath"));
+    };
+    let listener = take_from(pid, number).during("take the seccomp listener (needs Linux 5.6)")?;
+    let socket = connect_socket(path.as_c_str())?;
+    let mut memory = [0; 8192];
+    let mut head = Document::new(&mut memory);
+    let version = crate::SPEC_VERSION;
+    let metadata = seccomp.and_then(|seccomp| seccomp.listener_metadata);
+    let written = write!(
+        head,
+        "{{\"ociVersion\":\"{version}\",\"fds\":[\"seccompFd\"],\"pid\":{pid},\"metadata\":"
+    )
+    .and_then(|()| write_json_string(&mut head, metadata.map_or("", |metadata| metadata.as_str())))
+    .and_then(|()| head.write_str(",\"state\":"));
+    if written.is_err() {
+        return Err(Error::said("linux.seccomp.listenerMetadata: longer than roci sends"));
+    }
+    send_parts(socket.as_fd(), &[head.as_bytes(), state, b"}"], listener.as_fd()).during("send the seccomp listener")
+}
+
+fn take_from(pid: i32, number: i32) -> core::result::Result<OwnedFd, Errno> {
+    let pid = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
+    pidfd_getfd(pidfd_open(pid, PidfdFlags::empty())?, number, PidfdGetfdFlags::empty())
 }

@@ -8,14 +8,12 @@ use crate::cli::{Invocation, Opt};
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
 use crate::path::Path;
-
-/// What is written. It is what runc and crun write, so that what is said about those holds here.
-const TEMPLATE: &str = include_str!("config.template.json");
+use crate::texts::Text;
 
 /// `spec`
 pub fn spec(invocation: &Invocation) -> Result<()> {
     let bundle = invocation.value(Opt::Bundle).unwrap_or(c".");
-    let path = Path::join(&[bundle.to_bytes(), b"/config.json"]).during("join path")?;
+    let path = Path::of(&[bundle.to_bytes(), b"/config.json"]);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = match openat(CWD, path.as_c_str(), flags, Mode::from_raw_mode(0o644)) {
         Ok(file) => file,
@@ -23,11 +21,9 @@ pub fn spec(invocation: &Invocation) -> Result<()> {
             return Err(Error::says(format_args!("{} exists: remove it first", path.as_str())));
         }
         Err(errno) => {
-            return Err(Error::new(
-                crate::error::keep(format_args!("create {}", path.as_str())),
-                errno,
-            ));
+            return Err(Error::new_with(format_args!("create {}", path.as_str()), errno));
         }
     };
-    write_all(file.as_fd(), TEMPLATE.as_bytes()).during("write config.json")
+    // It is what runc and crun write, so that what is said about those holds here.
+    write_all(file.as_fd(), Text::Config.get().as_bytes()).during("write config.json")
 }

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, fcntl_setfl, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -16,12 +16,11 @@ use crate::cli::Invocation;
 use crate::container::{Container, Document, FIFO_FILE};
 use crate::error::{During, Error, Result};
 use crate::proc::Proc;
-use crate::report::Reporter;
 use crate::state::{self, Access, Found};
-use crate::{config, hooks};
+use crate::{config, hooks, report, undo};
 
 /// `start`: steps 6 to 9 of the lifecycle.
-pub fn start(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
+pub fn start(invocation: &Invocation) -> Result<()> {
     let mut state = State::new();
     let found = state::find(invocation, Access::Exclusive, &mut state)?;
     let Found {
@@ -37,20 +36,21 @@ pub fn start(invocation: &Invocation, reporter: &Reporter) -> Result<()> {
             status.name()
         )));
     }
-    open_gate(&container, state.pid, &proc).inspect_err(|_| {
-        // Step 7 failed: the container is stopped, and only delete is left.
-        let _ = sys::signal::send(state.pid, sys::signal::SIGKILL);
-        let _ = unlinkat(&container.directory, FIFO_FILE, AtFlags::empty());
-    })?;
+    // Should step 7 fail, the container is stopped, and only delete is left.
+    undo::note_process(state.pid, false);
+    undo::note_gate(container.directory.as_fd());
+    open_gate(&container, state.pid, &proc)?;
     unlinkat(&container.directory, FIFO_FILE, AtFlags::empty()).during("remove exec.fifo")?;
-    reporter.step(format_args!("container {id} started"));
+    report::step(format_args!("container {id} started"));
     let config = config::load_copy(&container)?;
     let own = hooks::DefaultEnvironment::Own(invocation.arguments());
     let bundle = state.bundle.as_c_str();
-    run_poststart(config.spec, container.id, bundle, state.pid, state::TEXT.take(), own)
+    run_poststart(config.spec, container.id, bundle, state.pid, state::TEXT.take(), own)?;
+    undo::forget_all();
+    Ok(())
 }
 
-/// Step 9. A failing hook stops the container (runtime.md since 1.3).
+/// Step 9. A failing hook stops the container (runtime.md since 1.3), which the caller has noted.
 pub fn run_poststart(
     spec: &Spec<'static>,
     id: &CStr,
@@ -64,9 +64,7 @@ pub fn run_poststart(
     }
     let mut document = Document::new(memory);
     state::write_for_hook(&mut document, spec, id, bundle, pid, Status::Running)?;
-    hooks::run(spec, "poststart", spec.hooks.poststart, document.as_bytes(), own).inspect_err(|_| {
-        let _ = sys::signal::send(pid, sys::signal::SIGKILL);
-    })
+    hooks::run(spec, "hooks.poststart", spec.hooks.poststart, document.as_bytes(), own)
 }
 
 /// Opens the fifo for reading, which lets the process open it for writing; takes its byte, and reads on until the process

@@ -3,19 +3,21 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use rustix::fs::RawDir;
+use rustix::fs::{OFlags, RawDir};
 use spec_core::Spec;
 use spec_core::state::{State, StateView, Status, Style, write_oci_state};
 use sys::TakeOnce;
 
-use crate::cgroup::Host;
+use crate::cgroup;
 use crate::cgroup::resources::is_frozen;
 use crate::cli::{Invocation, Opt};
 use crate::config::format_into;
-use crate::container::{Container, StateMemory, StateRoot};
+use crate::container::{Container, Damage, MISSING, StateMemory, StateRoot};
 use crate::error::{During, Error, Result};
 use crate::output::Output;
+use crate::path::open_in;
 use crate::proc::Proc;
+use crate::text::{Digits, Pieces};
 
 /// Room for the state that a command looks at.
 pub static STATE: TakeOnce<StateMemory> = TakeOnce::new(StateMemory::new());
@@ -50,16 +52,15 @@ pub enum Access {
 /// Finds the container that the command line names, and fills `state`.
 pub fn find(invocation: &Invocation, access: Access, state: &mut State<'static>) -> Result<Found> {
     let (name, id) = Container::id_of(invocation)?;
-    let root = StateRoot::open(invocation, false)?;
+    let missing = || Error::said(MISSING);
+    let root = StateRoot::open(invocation, false)?.ok_or_else(missing)?;
     let container = match access {
-        Access::Shared => Container::open(root.as_ref(), name)?,
-        Access::Exclusive => Container::open_locked(root.as_ref(), name)?,
-    };
-    let Some(root) = root else {
-        return Err(Error::said("container does not exist"));
-    };
+        Access::Shared => Container::look_for(&root, name)?,
+        Access::Exclusive => Container::look_for_locked(&root, name)?,
+    }
+    .ok_or_else(missing)?;
     let proc = Proc::open()?;
-    let status = look(&container, STATE.take(), state, &proc)?;
+    let status = look(&container, STATE.take(), state, &proc, Damage::IsError)?;
     Ok(Found {
         root,
         container,
@@ -85,13 +86,14 @@ pub fn look<'a>(
     memory: &'a mut StateMemory,
     state: &mut State<'a>,
     proc: &Proc,
+    damage: Damage,
 ) -> Result<Status> {
-    if container.read_state(memory, state)? {
+    if container.read_state(memory, state, damage)? {
         let status = container.status(state, proc);
         if status == Status::Running
             && let Some(cgroup) = state.cgroup
-            && let Some(host) = Host::detect(proc)
-            && is_frozen(&host, cgroup.as_c_str())
+            && let Some(host) = cgroup::host(proc)
+            && is_frozen(host, cgroup.as_c_str())
         {
             return Ok(Status::Paused);
         }
@@ -143,95 +145,85 @@ pub fn write_for_hook(
 
 /// `list`
 pub fn list(invocation: &Invocation) -> Result<()> {
-    let format = Format::of(invocation)?;
-    let mut out = Output::new();
-    let memory = STATE.take();
-    let proc = Proc::open()?;
-    let Some(root) = StateRoot::open(invocation, false)? else {
-        // Go prints an empty list as null; clients that parse it take both.
-        if format == Format::Json {
-            let _ = out.write_str("null\n");
-        } else if !invocation.has(Opt::Quiet) {
-            write_row(&mut out, ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]);
-        }
-        return out.finish();
+    let mut format = Format::of(invocation)?;
+    if invocation.has(Opt::Quiet) {
+        format = Format::Ids;
+    }
+    let mut listing = Listing {
+        out: Output::new(),
+        proc: Proc::open()?,
+        format,
+        is_empty: true,
     };
-    let mut is_first = true;
-    if format == Format::Table && !invocation.has(Opt::Quiet) {
-        write_row(&mut out, ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]);
+    if format == Format::Table {
+        listing.row(["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]);
     }
-    let mut space = [core::mem::MaybeUninit::uninit(); 2048];
-    let mut entries = RawDir::new(root.as_fd(), &mut space);
-    while let Some(entry) = entries.next() {
-        let entry = entry.during("read state root")?;
-        let name = entry.file_name();
-        if name.to_str().is_ok_and(|name| spec_core::state::check_id(name).is_ok()) {
-            // A container that is deleted meanwhile, and anything that is not one, is left out.
-            let _ = list_one(
-                &root,
-                name,
-                memory,
-                &proc,
-                format,
-                &mut is_first,
-                invocation.has(Opt::Quiet),
-                &mut out,
-            );
+    if let Some(root) = StateRoot::open(invocation, false)? {
+        let memory = STATE.take();
+        let mut space = [core::mem::MaybeUninit::uninit(); 2048];
+        let mut entries = RawDir::new(root.as_fd(), &mut space);
+        while let Some(entry) = entries.next() {
+            let entry = entry.during("read state root")?;
+            listing.add(&root, entry.file_name(), memory)?;
         }
     }
     if format == Format::Json {
-        let _ = out.write_str(if is_first { "null\n" } else { "]\n" });
+        // Go prints an empty list as null; clients that parse it take both.
+        listing.out.str(if listing.is_empty { "null\n" } else { "]\n" });
     }
-    out.finish()
+    listing.out.finish()
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one row of a listing, and everything that it depends on"
-)]
-fn list_one(
-    root: &StateRoot,
-    name: &CStr,
-    memory: &mut StateMemory,
-    proc: &Proc,
+/// What `list` prints, and what it asks.
+struct Listing {
+    out: Output,
+    proc: Proc,
     format: Format,
-    is_first: &mut bool,
-    quiet: bool,
-    out: &mut Output,
-) -> Result<()> {
-    let directory = rustix::fs::openat(
-        root.as_fd(),
-        name,
-        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )
-    .during("open state directory")?;
-    let container = Container { directory, id: c"" };
-    let mut state = State::new();
-    let status = look(&container, memory, &mut state, proc)?;
-    let mut view = shown(&state, &container, status);
-    view.id = name.to_str().unwrap_or_default();
-    if quiet {
-        let _ = writeln!(out, "{}", view.id);
-        return Ok(());
-    }
-    if format == Format::Json {
-        let _ = out.write_str(if *is_first { "[" } else { "," });
-        *is_first = false;
-        return format_into(out, |out| write_oci_state(out, &view, status, Style::Compact));
-    }
-    let mut pid = heapless::String::<12>::new();
-    let _ = write!(pid, "{}", view.pid);
-    write_row(
-        out,
-        [view.id, &pid, status.name(), view.bundle, view.created, view.owner],
-    );
-    Ok(())
+    is_empty: bool,
 }
 
-fn write_row(out: &mut Output, row: [&str; 6]) {
-    let [id, pid, status, bundle, created, owner] = row;
-    let _ = writeln!(out, "{id:<20} {pid:<8} {status:<8} {bundle:<32} {created:<31} {owner}");
+impl Listing {
+    /// Prints the container with the state directory `name`. One that is deleted meanwhile, and anything that is not one, is
+    /// left out.
+    fn add(&mut self, root: &StateRoot, name: &CStr, memory: &mut StateMemory) -> Result<()> {
+        let Ok(id) = name.to_str() else { return Ok(()) };
+        if spec_core::state::check_id(id).is_err() {
+            return Ok(());
+        }
+        let Ok(directory) = open_in(root.as_fd(), name, OFlags::RDONLY | OFlags::DIRECTORY) else {
+            return Ok(());
+        };
+        let container = Container { directory, id: c"" };
+        let mut state = State::new();
+        let status = look(&container, memory, &mut state, &self.proc, Damage::IsNoState)?;
+        let mut view = shown(&state, &container, status);
+        view.id = id;
+        match self.format {
+            Format::Ids => {
+                self.out.str(id).str("\n");
+            }
+            Format::Table => {
+                let pid = Digits::signed(view.pid.into());
+                let name = status.name();
+                self.row([id, pid.as_str(), name, view.bundle, view.created, view.owner]);
+            }
+            Format::Json => {
+                self.out.str(if self.is_empty { "[" } else { "," });
+                self.is_empty = false;
+                format_into(&mut self.out, |out| write_oci_state(out, &view, status, Style::Compact))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, row: [&str; 6]) {
+        for (text, width) in row.into_iter().zip([20, 8, 8, 32, 31, 0]) {
+            match width {
+                0 => _ = self.out.str(text).str("\n"),
+                _ => self.out.column(text, width),
+            }
+        }
+    }
 }
 
 /// How `list` and `ps` print.
@@ -239,6 +231,8 @@ fn write_row(out: &mut Output, row: [&str; 6]) {
 enum Format {
     Table,
     Json,
+    /// Of `list` alone.
+    Ids,
 }
 
 impl Format {
@@ -253,24 +247,24 @@ impl Format {
 
 /// `ps`
 pub fn ps(invocation: &Invocation) -> Result<()> {
-    let format = Format::of(invocation)?;
+    let is_json = Format::of(invocation)? == Format::Json;
     let mut state = State::new();
     let Found { proc, status, .. } = find(invocation, Access::Shared, &mut state)?;
     let mut out = Output::new();
-    let mut is_first = true;
-    if format == Format::Table {
-        let _ = writeln!(out, "{:<8} {:<8} {:<6} COMMAND", "PID", "PPID", "STATE");
+    let mut is_empty = true;
+    if !is_json {
+        out.str("PID      PPID     STATE  COMMAND\n");
     }
     for_each_process(&state, status, &proc, &mut |pid| {
-        if format == Format::Json {
-            let _ = write!(out, "{}{pid}", if is_first { "[" } else { "," });
-            is_first = false;
+        if is_json {
+            out.str(if is_empty { "[" } else { "," }).signed(pid.into());
+            is_empty = false;
         } else {
             write_process(&mut out, &proc, pid);
         }
     })?;
-    if format == Format::Json {
-        let _ = out.write_str(if is_first { "[]\n" } else { "]\n" });
+    if is_json {
+        out.str(if is_empty { "[]\n" } else { "]\n" });
     }
     out.finish()
 }
@@ -279,7 +273,7 @@ pub fn ps(invocation: &Invocation) -> Result<()> {
 /// first one and all that descend from it.
 pub fn for_each_process(state: &State<'_>, status: Status, proc: &Proc, each: &mut dyn FnMut(i32)) -> Result<()> {
     if let Some(cgroup) = state.cgroup
-        && let Some(host) = Host::detect(proc)
+        && let Some(host) = cgroup::host(proc)
         && host.exists(cgroup.as_c_str())
     {
         host.for_each_process(cgroup.as_c_str(), each);
@@ -293,12 +287,19 @@ pub fn for_each_process(state: &State<'_>, status: Status, proc: &Proc, each: &m
 }
 
 fn write_process(out: &mut Output, proc: &Proc, pid: i32) {
-    let Some(process) = crate::descendants::look(proc, pid) else {
+    let mut memory = [0; 1024];
+    let Some(process) = proc.process(pid, &mut memory) else {
         return;
     };
-    let state = char::from(process.state);
-    let _ = write!(out, "{pid:<8} {:<8} {state:<6} ", process.parent);
+    out.column(Digits::signed(pid.into()).as_str(), 8);
+    out.column(Digits::signed(process.parent.into()).as_str(), 8);
+    out.column(core::str::from_utf8(&[process.start.state]).unwrap_or("?"), 6);
     let mut memory = [0; 256];
-    let line = crate::descendants::command_line(proc, pid, &mut memory);
-    let _ = writeln!(out, "{}", if line.is_empty() { process.name.as_str() } else { line });
+    match crate::descendants::command_line(proc, pid, &mut memory) {
+        "" => out
+            .str("[")
+            .str(core::str::from_utf8(process.name).unwrap_or("?"))
+            .str("]\n"),
+        line => out.str(line).str("\n"),
+    };
 }

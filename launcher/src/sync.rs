@@ -10,6 +10,9 @@
 //!                        ◀────────── Hooks ─ only where prestart or createRuntime hooks exist; mounts are done
 //!   run the hooks
 //!   ────────────────────────────────── Go ─▶
+//!                        ◀─────── Listener ─ only where the seccomp profile notifies
+//!   take it, send it on
+//!   ────────────────────────────────── Go ─▶
 //!                        ◀──── Master + fd ─ only for a terminal that roci itself relays
 //!                        ◀────────── Ready ─ all but the program's start is done
 //!   write state.json, pid file
@@ -22,16 +25,19 @@
 
 use core::mem::MaybeUninit;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketFlags, SocketType, recvmsg, send, sendmsg, socketpair,
 };
 use spec_core::limits::MESSAGE_BYTES_MAX;
-use sys::process::exit;
+use sys::Register;
+use sys::process::{exit, inherited_fd};
 
-use crate::error::Error;
+use crate::container::write_all;
+use crate::error::{Error, Failure, set_ending};
+use crate::undo;
 
 /// One message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +47,8 @@ pub enum Kind {
     Spawned = b'P',
     /// The mounts are done; hooks of the runtime's namespaces are due.
     Hooks = b'H',
+    /// The process has a seccomp listener, under the number that follows.
+    Listener = b'L',
     /// The master of the terminal comes along.
     Master = b'M',
     /// Everything that can fail before the program starts has been done.
@@ -62,13 +70,58 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
-    /// The error that the process sent.
+    /// The error that the process sent becomes this one's.
     pub fn error(&self) -> Error {
-        Error::says(format_args!(
-            "{}",
-            core::str::from_utf8(self.payload).unwrap_or("it failed")
-        ))
+        Error::said(core::str::from_utf8(self.payload).unwrap_or("it failed"))
     }
+}
+
+/// Where this process, which is not the one that was called, tells that it failed.
+#[derive(Clone, Copy)]
+struct Line {
+    fd: i32,
+    /// Whether `start` listens at the other end, and not the roci that made this process.
+    is_gate: bool,
+}
+
+static LINE: Register<Line> = Register::new(Line { fd: -1, is_gate: false });
+
+/// From here on this process's failure goes over `socket`. What the process that made it has to undo is not its own.
+pub fn tell_over(socket: &Socket) {
+    undo::forget_all();
+    LINE.set(Line {
+        fd: socket.fd.as_raw_fd(),
+        is_gate: false,
+    });
+    set_ending(tell);
+}
+
+/// From here on it goes through the gate.
+pub fn tell_through(gate: BorrowedFd<'_>) {
+    LINE.set(Line {
+        fd: gate.as_raw_fd(),
+        is_gate: true,
+    });
+}
+
+fn tell(failure: Failure<'_>) -> ! {
+    let (Failure::Operation(text) | Failure::Usage(text)) = failure;
+    let Line { fd, is_gate } = LINE.get();
+    let fd = inherited_fd(fd);
+    if is_gate {
+        let _ = write_all(fd, text.as_bytes());
+    } else {
+        let mut memory = [0; MESSAGE_BYTES];
+        let _ = rustix::io::write(fd, datagram(Kind::Failed, text.as_bytes(), &mut memory));
+    }
+    exit(1)
+}
+
+fn datagram<'m>(kind: Kind, payload: &[u8], memory: &'m mut [u8; MESSAGE_BYTES]) -> &'m [u8] {
+    let n = payload.len().min(MESSAGE_BYTES - 1);
+    memory[0] = kind as u8;
+    memory[1..=n].copy_from_slice(&payload[..n]);
+    &memory[..=n]
 }
 
 /// Bytes of the longest message.
@@ -92,13 +145,11 @@ impl Socket {
     /// Sends `kind` and `payload`.
     pub fn send(&self, kind: Kind, payload: &[u8]) -> Result<(), Errno> {
         let mut memory = [0; MESSAGE_BYTES];
-        let n = payload.len().min(MESSAGE_BYTES - 1);
-        memory[0] = kind as u8;
-        memory[1..=n].copy_from_slice(&payload[..n]);
+        let bytes = datagram(kind, payload, &mut memory);
         if self.is_plain {
-            return rustix::io::write(&self.fd, &memory[..=n]).map(drop);
+            return rustix::io::write(&self.fd, bytes).map(drop);
         }
-        send(&self.fd, &memory[..=n], SendFlags::NOSIGNAL).map(drop)
+        send(&self.fd, bytes, SendFlags::NOSIGNAL).map(drop)
     }
 
     /// Sends `kind` and a descriptor.
@@ -129,6 +180,7 @@ impl Socket {
         let kinds = [
             Kind::Spawned,
             Kind::Hooks,
+            Kind::Listener,
             Kind::Master,
             Kind::Ready,
             Kind::Failed,
@@ -168,11 +220,16 @@ impl Socket {
 
 /// Sends `bytes` and exactly one descriptor, as the receivers of console sockets expect.
 pub fn send_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    send_parts(socket, &[bytes, b"", b""], fd)
+}
+
+/// The same with bytes that lie in three places.
+pub fn send_parts(socket: BorrowedFd<'_>, parts: &[&[u8]; 3], fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let fds = [fd];
     if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
         return Err(Errno::NOBUFS);
     }
-    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL).map(drop)
+    sendmsg(socket, &parts.map(IoSlice::new), &mut control, SendFlags::NOSIGNAL).map(drop)
 }

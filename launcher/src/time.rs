@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::text::Digits;
+
 /// A point in time, UTC, printed as `2026-11-22T05:12:00.123456789Z`.
 #[derive(Clone, Copy)]
 pub struct Rfc3339 {
@@ -22,16 +24,35 @@ impl Rfc3339 {
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)
+    }
+}
+
+impl Rfc3339 {
+    /// Writes the time.
+    #[inline(never)]
+    pub fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let (year, month, day) = civil((self.seconds / 86_400) as u32);
         let second_of_day = (self.seconds % 86_400) as u32;
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:09}Z",
-            second_of_day / 3600,
-            second_of_day / 60 % 60,
-            second_of_day % 60,
-            self.nanoseconds
-        )
+        let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
+        for (number, end) in [
+            (year, "-"),
+            (month, "-"),
+            (day, "T"),
+            (hour, ":"),
+            (minute, ":"),
+            (second, "."),
+        ] {
+            if number < 10 {
+                out.write_str("0")?;
+            }
+            out.write_str(Digits::of(number.into()).as_str())?;
+            out.write_str(end)?;
+        }
+        // Nine digits, with zeros before them: those of a number that has one more before.
+        let digits = Digits::of(1_000_000_000 + u64::from(self.nanoseconds));
+        out.write_str(digits.as_str().get(1..).unwrap_or_default())?;
+        out.write_str("Z")
     }
 }
 

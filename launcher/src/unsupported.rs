@@ -7,19 +7,9 @@ use crate::error::{Error, Result};
 
 /// Refuses what cannot be done.
 pub fn refuse(spec: &Spec<'static>) -> Result<()> {
-    let process = spec.process.as_ref();
-    let asked: [(&str, bool); 5] = [
+    let asked: [(&str, bool); 2] = [
         ("linux.intelRdt", spec.linux.intel_rdt.is_some()),
-        ("linux.memoryPolicy", spec.linux.memory_policy.is_some()),
         ("linux.netDevices", !spec.linux.net_devices.is_empty()),
-        (
-            "process.apparmorProfile",
-            process.is_some_and(|process| process.apparmor_profile.is_some()),
-        ),
-        (
-            "process.selinuxLabel",
-            process.is_some_and(|process| process.selinux_label.is_some()),
-        ),
     ];
     match asked.into_iter().find(|(_, asked)| *asked) {
         Some((field, _)) => Err(Error::says(format_args!(

@@ -12,8 +12,9 @@ use crate::config;
 use crate::container::Document;
 use crate::error::{During, Error, Result};
 use crate::state::{self, Access, Found};
+use crate::text::{Pieces, cut, parse_number};
 
-static OPTIONS_DOCUMENT: TakeOnce<[u8; 4096]> = TakeOnce::new([0; 4096]);
+static OPTIONS_DOCUMENT: TakeOnce<[u8; 32 * 1024]> = TakeOnce::new([0; 32 * 1024]);
 static OPTIONS_TEXTS: TakeOnce<[u8; TEXT_BYTES_MAX]> = TakeOnce::new([0; TEXT_BYTES_MAX]);
 
 /// `update`
@@ -50,62 +51,67 @@ pub fn update(invocation: &Invocation) -> Result<()> {
         return Err(Error::said("the container has no cgroup"));
     };
     let resources = spec.linux.resources;
-    apply(&host, cgroup.as_c_str(), spec, &resources, Purpose::Update)
+    apply(host, cgroup.as_c_str(), spec, &resources, Purpose::Update)
 }
 
-/// The options of runc's `update`, by the member of `resources` that each is.
-const MEMBERS: [(&str, &str, bool); 12] = [
-    ("memory", "limit", false),
-    ("memory", "reservation", false),
-    ("memory", "swap", false),
-    ("cpu", "shares", false),
-    ("cpu", "quota", false),
-    ("cpu", "period", false),
-    ("cpu", "burst", false),
-    ("cpu", "idle", false),
-    ("cpu", "cpus", true),
-    ("cpu", "mems", true),
-    ("pids", "limit", false),
-    ("blockIO", "weight", false),
-];
+/// The members of `resources` that the options of runc's `update` are, in the order of the options; those with a quote are
+/// texts.
+const MEMBERS: &str = "\
+memory limit
+memory reservation
+memory swap
+cpu shares
+cpu quota
+cpu period
+cpu burst
+cpu idle
+cpu cpus \"
+cpu mems \"
+pids limit
+blockIO weight
+";
+
+/// Bytes of the longest value of an option.
+const VALUE_BYTES_MAX: usize = 1024;
 
 /// The options are put into the form of the document, so that there is one reader and one set of rules.
 fn parse_options(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<()> {
-    use core::fmt::Write;
     let mut document = Document::new(OPTIONS_DOCUMENT.take());
-    let long = |_| Error::said("the options are too long");
-    document.write_str("{").map_err(long)?;
     let mut object = "";
-    for (index, (group, member, is_text)) in MEMBERS.into_iter().enumerate() {
-        let Some(value) = invocation.value(Opt::Limit(index as u8)) else {
+    let mut rest = MEMBERS;
+    for place in Opt::Memory as u8..=Opt::BlkioWeight as u8 {
+        let mut row = cut(&mut rest, b'\n');
+        let (group, member) = (cut(&mut row, b' '), cut(&mut row, b' '));
+        let Some(value) = invocation.value_at(place) else {
             continue;
         };
-        let separator = match object {
-            "" => "",
-            same if same == group => ",",
-            _ => "},",
-        };
-        document.write_str(separator).map_err(long)?;
-        if object != group {
-            write!(document, "\"{group}\":{{").map_err(long)?;
-        }
-        object = group;
         let value = as_text(value)?;
-        write!(document, "\"{member}\":").map_err(long)?;
-        if is_text {
-            spec_core::state::write_json_string(&mut document, value).map_err(long)?;
-        } else if value.parse::<i64>().is_ok() {
-            document.write_str(value.trim_start_matches('+')).map_err(long)?;
+        if value.len() > VALUE_BYTES_MAX {
+            return Err(Error::said("the options are too long"));
+        }
+        if object == group {
+            document.str(",\"");
         } else {
+            document.str(if object.is_empty() { "{\"" } else { "},\"" });
+            document.str(group).str("\":{\"");
+            object = group;
+        }
+        document.str(member).str("\":");
+        if !row.is_empty() {
+            // There is room for all values, each byte escaped.
+            let _ = spec_core::state::write_json_string(&mut document, value);
+            continue;
+        }
+        let number = value.strip_prefix("+").unwrap_or(value);
+        let digits = value.strip_prefix("-").unwrap_or(number);
+        if parse_number(digits).is_none_or(|number| number > i64::MAX as u64) {
             return Err(Error::usage(format_args!(
                 "update: {group} {member}: not a number: {value}"
             )));
         }
+        document.str(number);
     }
-    document
-        .write_str(if object.is_empty() { "}" } else { "}}" })
-        .map_err(long)?;
-    let bytes = document.into_bytes();
-    spec_core::parse_resources(bytes, OPTIONS_TEXTS.take(), spec)
+    document.str(if object.is_empty() { "{}" } else { "}}" });
+    spec_core::parse_resources(document.into_bytes(), OPTIONS_TEXTS.take(), spec)
         .map_err(|error| Error::says(format_args!("update: {error}")))
 }

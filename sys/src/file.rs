@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, Result};
 
 use crate::call::call;
@@ -21,6 +21,15 @@ pub fn close_range(first: u32, last: u32) -> Result<()> {
 pub fn close_one(fd: u32) -> Result<()> {
     // SAFETY: close takes a number.
     unsafe { call(k::__NR_close, [fd as usize, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Leaves `fd` to the [`close_range`] or the end that this process is on its way to: one call closes them all. The table of
+/// descriptors has room for this many from the start; those beyond are closed at once.
+pub fn leave_open(fd: OwnedFd) {
+    const ROOM: i32 = 64;
+    if fd.as_raw_fd() < ROOM {
+        core::mem::forget(fd);
+    }
 }
 
 /// Clears close-on-exec on `fd`, so that the next program has it.

@@ -32,4 +32,4 @@ pub mod terminal;
 
 pub use scratch::ScratchString;
 pub use start::Arguments;
-pub use take_once::{Notes, Shelf, TakeOnce, Truncating};
+pub use take_once::{Notes, Once, Register, TakeOnce, Truncating};

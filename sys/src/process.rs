@@ -213,6 +213,31 @@ pub fn set_io_priority(class: u8, priority: u8) -> Result<()> {
     unsafe { call(k::__NR_ioprio_set, [IOPRIO_WHO_PROCESS, 0, value, 0, 0, 0]) }.map(drop)
 }
 
+/// Restricts the process `pid`, 0 for this one, to the processors whose bits are set.
+pub fn set_affinity(pid: i32, processors: &[usize]) -> Result<()> {
+    let arguments = [
+        pid as usize,
+        size_of_val(processors),
+        processors.as_ptr().addr(),
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads that many bytes of the mask, which is borrowed for the call.
+    unsafe { call(k::__NR_sched_setaffinity, arguments) }.map(drop)
+}
+
+/// Sets the memory policy of this process, by the numbers of `linux/mempolicy.h`, for the nodes whose bits are set.
+pub fn set_memory_policy(mode: u32, nodes: &[usize]) -> Result<()> {
+    let used = nodes.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
+    // The kernel takes one off the number of bits (set_mempolicy(2), BUGS), and refuses bits of nodes that it cannot have;
+    // it reads nothing at all for none.
+    let bits = if used == 0 { 0 } else { used * usize::BITS as usize + 1 };
+    let arguments = [mode as usize, nodes.as_ptr().addr(), bits, 0, 0, 0];
+    // SAFETY: the kernel reads `bits - 1` bits, which are the first `used` words of the borrowed mask.
+    unsafe { call(k::__NR_set_mempolicy, arguments) }.map(drop)
+}
+
 /// Which clock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]

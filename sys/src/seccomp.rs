@@ -3,46 +3,65 @@
 use core::ptr;
 
 use linux_raw_sys::general as k;
+use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::io::{Errno, Result};
 
 use crate::call::call;
 
+/// `struct sock_fprog`: a 16-bit length, padding, a pointer.
+#[repr(C)]
+struct Program<T> {
+    length: u16,
+    instructions: *const T,
+}
+
+impl<T: Copy> Program<T> {
+    fn of(instructions: &[T]) -> Result<Self> {
+        const { assert!(size_of::<T>() == 8 && align_of::<T>() == 4) };
+        Ok(Self {
+            length: u16::try_from(instructions.len()).map_err(|_| Errno::TOOBIG)?,
+            instructions: instructions.as_ptr(),
+        })
+    }
+}
+
+fn set_mode_filter<T>(program: &Program<T>, flags: u32) -> Result<usize> {
+    const SECCOMP_SET_MODE_FILTER: usize = 1;
+    let address = ptr::from_ref(program).addr();
+    let arguments = [SECCOMP_SET_MODE_FILTER, flags as usize, address, 0, 0, 0];
+    // SAFETY: the kernel reads the structure and `length` instructions of 8 bytes, all of which is borrowed for the call.
+    unsafe { call(k::__NR_seccomp, arguments) }
+}
+
 /// Puts a filter on this process, for good and for all that it becomes.
 ///
-/// `program` is an array of `struct sock_filter`: 8 bytes each, laid out as C does. `T` is whoever's type that is. The
+/// `instructions` is an array of `struct sock_filter`: 8 bytes each, laid out as C does. `T` is whoever's type that is. The
 /// kernel checks the program before it takes it.
 ///
 /// # Errors
 /// `EACCES` without no_new_privs and without CAP_SYS_ADMIN; `EINVAL` for what is no filter, and on kernels without filters.
-pub fn load_filter<T: Copy>(program: &[T], flags: u32) -> Result<()> {
-    const { assert!(size_of::<T>() == 8 && align_of::<T>() == 4) };
-    const SECCOMP_SET_MODE_FILTER: usize = 1;
+pub fn load_filter<T: Copy>(instructions: &[T], flags: u32) -> Result<()> {
     const PR_SET_SECCOMP: usize = 22;
     const SECCOMP_MODE_FILTER: usize = 2;
-    let length = u16::try_from(program.len()).map_err(|_| Errno::TOOBIG)?;
-    // `struct sock_fprog`: a 16-bit length, padding, a pointer.
-    #[repr(C)]
-    struct Program<T> {
-        length: u16,
-        instructions: *const T,
-    }
-    let program = Program {
-        length,
-        instructions: program.as_ptr(),
-    };
-    let address = ptr::from_ref(&program).addr();
-    // SAFETY: the kernel reads the structure and `length` instructions of 8 bytes, all of which is borrowed for the call.
-    match unsafe {
-        call(
-            k::__NR_seccomp,
-            [SECCOMP_SET_MODE_FILTER, flags as usize, address, 0, 0, 0],
-        )
-    } {
+    let program = Program::of(instructions)?;
+    match set_mode_filter(&program, flags) {
         // Before 3.17 there was prctl, which takes no flags.
         Err(Errno::NOSYS) if flags == 0 => {
-            // SAFETY: as above.
+            let address = ptr::from_ref(&program).addr();
+            // SAFETY: as in `set_mode_filter`.
             unsafe { call(k::__NR_prctl, [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, address, 0, 0, 0]) }.map(drop)
         }
         other => other.map(drop),
     }
+}
+
+/// The same, for a filter that has the kernel ask at the returned descriptor (Linux 5.0).
+///
+/// # Errors
+/// `EBUSY` where another filter on the way has such a descriptor already; else as for [`load_filter`].
+pub fn load_filter_with_listener<T: Copy>(instructions: &[T], flags: u32) -> Result<OwnedFd> {
+    const SECCOMP_FILTER_FLAG_NEW_LISTENER: u32 = 8;
+    let fd = set_mode_filter(&Program::of(instructions)?, flags | SECCOMP_FILTER_FLAG_NEW_LISTENER)?;
+    // SAFETY: the kernel made this descriptor just now, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

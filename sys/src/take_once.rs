@@ -1,6 +1,7 @@
 //! Large values that exist once.
 
 use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A static value that is handed out once, as `&'static mut`. It is how roci has big buffers without a heap: they lie in
@@ -41,47 +42,66 @@ fn take_flag(taken: &AtomicBool) {
     assert!(!taken.swap(true, Ordering::Relaxed), "a static buffer was taken twice");
 }
 
-/// Small values that live as long as the program, a fixed number of them.
-pub struct Shelf<T, const N: usize> {
-    used: core::sync::atomic::AtomicUsize,
-    places: UnsafeCell<[core::mem::MaybeUninit<T>; N]>,
+/// A small value that the whole program shares and may change: what a process is about to do when it fails, for example.
+pub struct Register<T: Copy>(UnsafeCell<T>);
+
+// SAFETY: roci and roci-init have one thread, a signal is taken by asking for it and never by a handler, and `get` and `set`
+// copy the value without calling anything: no access can come in the middle of another.
+unsafe impl<T: Copy> Sync for Register<T> {}
+
+impl<T: Copy> Register<T> {
+    /// Holds `value` at first.
+    pub const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    /// A copy of the value.
+    pub fn get(&self) -> T {
+        // SAFETY: no reference to the inside is ever given out, so nothing can be changing it now (see `Sync`).
+        unsafe { *self.0.get() }
+    }
+
+    /// Another value.
+    pub fn set(&self, value: T) {
+        // SAFETY: as in `get`. A `Copy` value has no drop that could look at the old one.
+        unsafe { *self.0.get() = value }
+    }
 }
 
-// SAFETY: a place is written once, by the one `put` that was given its number, and is read only by who has the number.
-unsafe impl<T: Send + Sync, const N: usize> Sync for Shelf<T, N> {}
+/// A value that is made when it is first asked for, and then lives as long as the program.
+pub struct Once<T> {
+    made: Register<bool>,
+    value: UnsafeCell<MaybeUninit<T>>,
+}
 
-impl<T, const N: usize> Shelf<T, N> {
-    /// An empty shelf.
+// SAFETY: as for `Register`: there is one thread. That a value is not replaced while somebody has it is seen to in
+// `get_or_make`.
+unsafe impl<T> Sync for Once<T> {}
+
+impl<T> Once<T> {
+    /// Nothing yet.
     pub const fn new() -> Self {
         Self {
-            used: core::sync::atomic::AtomicUsize::new(0),
-            places: UnsafeCell::new([const { core::mem::MaybeUninit::uninit() }; N]),
+            made: Register::new(false),
+            value: UnsafeCell::new(MaybeUninit::zeroed()),
         }
     }
 
-    /// Keeps `value` and returns its number. Where the shelf is full the value is lost, and the number is nobody's.
-    pub fn put(&'static self, value: T) -> core::num::NonZeroU32 {
-        let place = self.used.fetch_add(1, Ordering::Relaxed);
-        if place < N {
-            // SAFETY: fetch_add gave this number to this call alone, and it lies inside the array.
-            unsafe { (*self.places.get().cast::<core::mem::MaybeUninit<T>>().add(place)).write(value) };
+    /// The value, made by `make` the first time.
+    pub fn get_or_make(&'static self, make: impl FnOnce() -> T) -> &'static T {
+        if !self.made.get() {
+            let value = make();
+            assert!(!self.made.get(), "a value was asked for while it was made");
+            // SAFETY: nobody has a reference to the value, which was not there until now.
+            unsafe { (*self.value.get()).write(value) };
+            self.made.set(true);
         }
-        core::num::NonZeroU32::MIN.saturating_add(place.min(N) as u32)
-    }
-
-    /// The value with `number`.
-    pub fn get(&'static self, number: core::num::NonZeroU32) -> Option<&'static T> {
-        let place = number.get() as usize - 1;
-        if place >= N.min(self.used.load(Ordering::Relaxed)) {
-            return None;
-        }
-        // SAFETY: numbers below `used` were written by `put` before it returned them, in this program's one thread, and are
-        // never written again.
-        Some(unsafe { (*self.places.get().cast::<core::mem::MaybeUninit<T>>().add(place)).assume_init_ref() })
+        // SAFETY: it was written when `made` was set, and never is again.
+        unsafe { (*self.value.get()).assume_init_ref() }
     }
 }
 
-impl<T, const N: usize> Default for Shelf<T, N> {
+impl<T> Default for Once<T> {
     fn default() -> Self {
         Self::new()
     }
@@ -150,27 +170,33 @@ impl<'a> Truncating<'a> {
     /// The text so far.
     pub fn finish(self) -> &'a str {
         let Self { bytes, mut len, cut } = self;
-        if cut && bytes.len() >= MARK.len() {
-            len = len.min(bytes.len() - MARK.len());
+        if cut {
+            len = len.min(bytes.len().saturating_sub(MARK.len()));
             // Step back to the start of a character.
-            while len > 0 && bytes[len] & 0xc0 == 0x80 {
+            while bytes.get(len).is_some_and(|byte| byte & 0xc0 == 0x80) && len > 0 {
                 len -= 1;
             }
-            bytes[len..len + MARK.len()].copy_from_slice(MARK.as_bytes());
-            len += MARK.len();
+            if let Some(place) = bytes.get_mut(len..len + MARK.len()) {
+                place.copy_from_slice(MARK.as_bytes());
+                len += MARK.len();
+            }
         }
         // Only whole `&str`s were copied, and a cut steps back to a character's start, so this is never the default.
-        core::str::from_utf8(&bytes[..len]).unwrap_or_default()
+        core::str::from_utf8(bytes.get(..len).unwrap_or_default()).unwrap_or_default()
     }
 }
 
 impl core::fmt::Write for Truncating<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let room = self.bytes.len() - self.len;
-        let n = text.len().min(room);
-        self.bytes[self.len..self.len + n].copy_from_slice(&text.as_bytes()[..n]);
-        self.len += n;
-        self.cut |= n < text.len();
+        for byte in text.bytes() {
+            match self.bytes.get_mut(self.len) {
+                Some(place) => {
+                    *place = byte;
+                    self.len += 1;
+                }
+                None => self.cut = true,
+            }
+        }
         Ok(())
     }
 }

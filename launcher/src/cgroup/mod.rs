@@ -6,18 +6,22 @@
 use core::cell::Cell;
 use core::ffi::CStr;
 
-use heapless::{String, Vec};
+use heapless::Vec;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, fstatfs, mkdirat, open, openat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstatfs, mkdirat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
+use sys::TakeOnce;
 use sys::signal::SIGKILL;
 
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
-use crate::path::{Path, components};
+use crate::path::{Path, components, open_in};
 use crate::proc::Proc;
+use crate::text::{Digits, cut};
+use crate::undo;
 
+mod files;
 pub mod mount;
 pub mod resources;
 
@@ -25,7 +29,7 @@ pub mod resources;
 pub const HIERARCHIES_MAX: usize = 20;
 /// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
 const CGROUP2_MAGIC: u64 = 0x6367_7270;
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
 /// What the host has.
 pub struct Host {
@@ -33,47 +37,32 @@ pub struct Host {
     top: OwnedFd,
     /// Whether that is a cgroup2.
     pub is_v2: bool,
-    /// Version 1: the directories of the hierarchies, with the path of this process in each.
-    pub hierarchies: Vec<Hierarchy, HIERARCHIES_MAX>,
-    /// This process's own cgroup (version 2, or in the first hierarchy).
-    own: String<512>,
+    /// `/proc/self/cgroup`.
+    text: &'static str,
 }
 
-/// A version 1 hierarchy.
-pub struct Hierarchy {
-    /// Its directory below `/sys/fs/cgroup`, as in `cpu,cpuacct`.
-    pub name: String<64>,
-}
+static TEXT: TakeOnce<[u8; 4096]> = TakeOnce::new([0; 4096]);
 
 impl Host {
     /// Looks at the host; `None` where there are no cgroups to use, which is no error.
-    pub fn detect(proc: &Proc) -> Option<Self> {
-        let top = open(c"/sys/fs/cgroup", DIRECTORY, Mode::empty()).ok()?;
+    fn detect(proc: &Proc) -> Option<Self> {
+        let top = open_in(CWD, c"/sys/fs/cgroup", DIRECTORY).ok()?;
         let is_v2 = fstatfs(&top).ok()?.f_type as u64 == CGROUP2_MAGIC;
-        let mut host = Self {
-            top,
-            is_v2,
-            hierarchies: Vec::new(),
-            own: String::new(),
-        };
         let file = proc.open_file(c"self/cgroup", OFlags::RDONLY).ok()?;
-        let mut memory = [0; 4096];
-        let n = rustix::io::read(&file, &mut memory).ok()?;
-        for line in core::str::from_utf8(&memory[..n]).ok()?.lines() {
-            let mut fields = line.splitn(3, ':').skip(1);
-            let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
-                continue;
-            };
-            let name = controllers.strip_prefix("name=").unwrap_or(controllers);
-            if is_v2 == name.is_empty() && host.own.is_empty() {
-                let _ = host.own.push_str(path);
-            }
-            if !is_v2 && !name.is_empty() {
-                let Ok(name) = String::try_from(name) else { continue };
-                let _ = host.hierarchies.push(Hierarchy { name });
-            }
+        let memory = TEXT.take();
+        let n = rustix::io::read(&file, &mut *memory).ok()?;
+        let text = core::str::from_utf8(memory.get(..n)?).ok()?;
+        let host = Self { top, is_v2, text };
+        host.lines().next().is_some().then_some(host)
+    }
+
+    /// Each hierarchy: its directory below `/sys/fs/cgroup`, as in `cpu,cpuacct`, and the cgroup of this process in it.
+    /// Version 2 has one, and its directory has no name.
+    fn lines(&self) -> Lines<'_> {
+        Lines {
+            rest: self.text,
+            is_v2: self.is_v2,
         }
-        (is_v2 || !host.hierarchies.is_empty()).then_some(host)
     }
 
     /// The path of the container's cgroup in every hierarchy, absolute.
@@ -86,44 +75,64 @@ impl Host {
             .linux
             .cgroups_path
             .map_or(id.to_bytes(), |path| path.as_c_str().to_bytes());
-        let own = self.own.trim_end_matches('/');
-        let base = match (wanted.starts_with(b"/"), self.is_v2) {
-            (true, _) => "",
-            (false, true) => own.rsplit_once('/').map_or("", |(above, _)| above),
-            (false, false) => own,
-        };
-        if components(wanted).next().is_none() {
+        let Some(wanted) = without_slashes(wanted) else {
             return Err(Error::said(
                 "linux.cgroupsPath: the root cgroup cannot be a container's",
             ));
+        };
+        let mut base: &[u8] = b"";
+        let mut slash: &[u8] = b"";
+        if !wanted.starts_with(b"/") {
+            slash = b"/";
+            let own = self.lines().next().map_or("", |(_, own)| own);
+            base = without_slashes(own.as_bytes()).unwrap_or_default();
+            if self.is_v2 {
+                let above = base.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+                base = base.get(..above).unwrap_or_default();
+            }
         }
-        let slash: &[u8] = if wanted.starts_with(b"/") { b"" } else { b"/" };
-        let end = wanted.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-        Path::join(&[base.as_bytes(), slash, &wanted[..end]]).during("join cgroup path")
+        Ok(Path::of(&[base, slash, wanted]))
+    }
+
+    /// The directory of the cgroup `path` in the hierarchy `name`, relative to `/sys/fs/cgroup`.
+    #[inline(never)]
+    fn directory(&self, name: &str, path: &CStr) -> Path {
+        let path = path.to_bytes();
+        // Where there is no name before it, the path must not begin at the root.
+        let skipped = usize::from(name.is_empty());
+        Path::of(&[name.as_bytes(), path.get(skipped..).unwrap_or_default()])
     }
 
     /// The directory of the cgroup `path`, relative to `/sys/fs/cgroup`, in each hierarchy.
-    fn directories<'a>(&'a self, path: &'a CStr) -> impl Iterator<Item = core::result::Result<Path, Errno>> + 'a {
-        let unified = self.is_v2.then(|| Path::join(&[&path.to_bytes()[1..]]));
-        let split = self
-            .hierarchies
-            .iter()
-            .map(move |hierarchy| Path::join(&[hierarchy.name.as_bytes(), path.to_bytes()]));
-        unified.into_iter().chain(split)
+    fn directories<'a>(&'a self, path: &'a CStr) -> impl Iterator<Item = Path> + 'a {
+        self.lines().map(move |(name, _)| self.directory(name, path))
+    }
+
+    /// The directory of the cgroup `path` in the hierarchy of `controller`; `None` where the host lacks it. Version 2 has
+    /// all in one.
+    fn directory_of(&self, controller: &str, path: &CStr) -> Option<Path> {
+        self.lines()
+            .find(|(name, _)| self.is_v2 || lists(name, controller))
+            .map(|(name, _)| self.directory(name, path))
     }
 
     /// Removes the cgroup from every hierarchy, with the cgroups that the container made below it.
     ///
     /// A cgroup whose last process has just died may be busy for a moment; whatever still runs in it is killed.
     pub fn remove(&self, path: &CStr) -> Result<()> {
+        self.try_remove(path)
+            .during_with(format_args!("remove cgroup {}", path.to_str().unwrap_or("?")))
+    }
+
+    /// The same, for who has another error to tell.
+    pub fn try_remove(&self, path: &CStr) -> core::result::Result<(), Errno> {
         for directory in self.directories(path) {
-            let directory = directory.during("join cgroup path")?;
             let mut attempt = 0;
             loop {
                 match unlinkat(&self.top, directory.as_c_str(), AtFlags::REMOVEDIR) {
                     Ok(()) | Err(Errno::NOENT | Errno::NODEV) => break,
                     Err(Errno::BUSY) if attempt < REMOVE_ATTEMPTS => {
-                        if let Ok(fd) = openat(&self.top, directory.as_c_str(), DIRECTORY, Mode::empty()) {
+                        if let Ok(fd) = directory.open(self.top.as_fd(), DIRECTORY) {
                             // Without a pid namespace of its own, the first process's children have outlived it.
                             let kill = &mut |pid| {
                                 let _ = sys::signal::send(pid, SIGKILL);
@@ -136,12 +145,7 @@ impl Host {
                         }
                         attempt += 1;
                     }
-                    Err(errno) => {
-                        return Err(Error::new(
-                            crate::error::keep(format_args!("remove cgroup {}", directory.as_str())),
-                            errno,
-                        ));
-                    }
+                    Err(errno) => return Err(errno),
                 }
             }
         }
@@ -151,8 +155,8 @@ impl Host {
     /// Calls `each` with every process in the cgroup and below it. Processes are looked up in one hierarchy: a container's
     /// are in all of them.
     pub fn for_each_process(&self, path: &CStr, each: &mut dyn FnMut(i32)) {
-        for directory in self.directories(path).flatten() {
-            if let Ok(fd) = openat(&self.top, directory.as_c_str(), DIRECTORY, Mode::empty()) {
+        for directory in self.directories(path) {
+            if let Ok(fd) = directory.open(self.top.as_fd(), DIRECTORY) {
                 processes_of(fd.as_fd(), each, 0);
                 return;
             }
@@ -162,26 +166,16 @@ impl Host {
     /// Whether the cgroup is there.
     pub fn exists(&self, path: &CStr) -> bool {
         self.directories(path)
-            .flatten()
             .any(|directory| rustix::fs::statat(&self.top, directory.as_c_str(), AtFlags::empty()).is_ok())
     }
 
     /// Puts `pid` into the cgroup, in every hierarchy in which it exists.
     pub fn join(&self, path: &CStr, pid: i32) -> Result<()> {
-        let mut memory = [0; 12];
-        let mut text = crate::container::Document::new(&mut memory);
-        let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{pid}"));
+        let pid = Digits::signed(pid.into());
         for directory in self.directories(path) {
-            let directory = directory.during("join cgroup path")?;
-            let procs = Path::join(&[directory.as_str().as_bytes(), b"/cgroup.procs"]).during("join cgroup path")?;
-            match openat(
-                &self.top,
-                procs.as_c_str(),
-                OFlags::WRONLY | OFlags::CLOEXEC,
-                Mode::empty(),
-            ) {
+            match self.procs(&directory) {
                 Ok(file) => {
-                    write_all(file.as_fd(), text.as_bytes())
+                    write_all(file.as_fd(), pid.as_bytes())
                         .during_with(format_args!("join cgroup {}", directory.as_str()))?;
                 }
                 Err(Errno::NOENT) => {}
@@ -190,6 +184,54 @@ impl Host {
         }
         Ok(())
     }
+
+    /// Opens the file through which a process joins the cgroup.
+    fn procs(&self, directory: &Path) -> core::result::Result<OwnedFd, Errno> {
+        Path::of(&[directory.as_bytes(), b"/cgroup.procs"]).open(self.top.as_fd(), OFlags::WRONLY)
+    }
+}
+
+/// The lines of `/proc/self/cgroup` that are about hierarchies below `/sys/fs/cgroup`: those with a name, or in version 2
+/// the one without.
+struct Lines<'a> {
+    rest: &'a str,
+    is_v2: bool,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = (&'a str, &'a str);
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.rest.is_empty() {
+            // As in `4:cpu,cpuacct:/user`.
+            let mut line = cut(&mut self.rest, b'\n');
+            let _number = cut(&mut line, b':');
+            let controllers = cut(&mut line, b':');
+            let name = controllers.strip_prefix("name=").unwrap_or(controllers);
+            if name.is_empty() == self.is_v2 {
+                return Some((name, line));
+            }
+        }
+        None
+    }
+}
+
+/// Whether `controller` is among the `names`, which commas part.
+fn lists(mut names: &str, controller: &str) -> bool {
+    while !names.is_empty() {
+        if cut(&mut names, b',') == controller {
+            return true;
+        }
+    }
+    false
+}
+
+/// `path` without slashes at its end; `None` where nothing but them, and dots that mean nothing, is there.
+fn without_slashes(path: &[u8]) -> Option<&[u8]> {
+    components(path).next()?;
+    let last = path.iter().rposition(|&byte| byte != b'/')?;
+    path.get(..=last)
 }
 
 const REMOVE_ATTEMPTS: u32 = 200;
@@ -222,7 +264,7 @@ fn remove_below(directory: BorrowedFd<'_>, depth: usize) {
         return;
     }
     each_child(directory, &mut |name| {
-        if let Ok(child) = openat(directory, name, DIRECTORY, Mode::empty()) {
+        if let Ok(child) = open_in(directory, name, DIRECTORY) {
             remove_below(child.as_fd(), depth + 1);
         }
         let _ = unlinkat(directory, name, AtFlags::REMOVEDIR);
@@ -230,104 +272,107 @@ fn remove_below(directory: BorrowedFd<'_>, depth: usize) {
 }
 
 fn processes_of(directory: BorrowedFd<'_>, each: &mut dyn FnMut(i32), depth: usize) {
-    if let Ok(file) = openat(
-        directory,
-        c"cgroup.procs",
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    ) {
+    if let Ok(file) = open_in(directory, c"cgroup.procs", OFlags::RDONLY) {
         let mut memory = [0; 4096];
-        let mut kept = 0;
-        while let Ok(n) = rustix::io::read(&file, &mut memory[kept..]) {
-            if n == 0 {
-                break;
-            }
-            let end = kept + n;
-            let whole = memory[..end]
-                .iter()
-                .rposition(|&byte| byte == b'\n')
-                .map_or(0, |last| last + 1);
-            for line in core::str::from_utf8(&memory[..whole]).unwrap_or("").lines() {
-                if let Ok(pid) = line.parse() {
+        // A number may be cut where the memory ends.
+        let mut pid = 0_i32;
+        while let Ok(n @ 1..) = rustix::io::read(&file, &mut memory) {
+            for byte in memory.iter().take(n) {
+                if byte.is_ascii_digit() {
+                    pid = pid.wrapping_mul(10).wrapping_add((byte - b'0').into());
+                    continue;
+                }
+                // 0 is a process that has no number in our pid namespace.
+                if pid > 0 {
                     each(pid);
                 }
+                pid = 0;
             }
-            memory.copy_within(whole..end, 0);
-            kept = end - whole;
         }
     }
     if depth < DEPTH_MAX {
         each_child(directory, &mut |name| {
-            if let Ok(child) = openat(directory, name, DIRECTORY, Mode::empty()) {
+            if let Ok(child) = open_in(directory, name, DIRECTORY) {
                 processes_of(child.as_fd(), each, depth + 1);
             }
         });
     }
 }
 
-/// A cgroup that create has made. Unless [`NewCgroup::keep`] is called, it is removed again.
-pub struct NewCgroup<'a> {
-    host: &'a Host,
-    path: Path,
+static HOST: sys::Once<Option<Host>> = sys::Once::new();
+
+/// What the host has, looked at once.
+pub fn host(proc: &Proc) -> Option<&'static Host> {
+    HOST.get_or_make(|| Host::detect(proc)).as_ref()
+}
+
+/// A cgroup that create has made.
+pub struct NewCgroup {
+    host: &'static Host,
+    path: &'static CStr,
     /// `cgroup.procs` of each hierarchy, open for writing, so that the container process joins by itself.
     pub procs: Vec<OwnedFd, HIERARCHIES_MAX>,
     /// Version 2: the directory, for a clone straight into it.
     pub directory: Option<OwnedFd>,
     /// Whether the process was made inside it and need not be moved there.
     entered: Cell<bool>,
-    kept: bool,
 }
 
-impl<'a> NewCgroup<'a> {
-    /// Makes the cgroup in every hierarchy.
-    pub fn make(host: &'a Host, path: Path) -> Result<Self> {
+impl NewCgroup {
+    /// Makes the cgroup in every hierarchy. The inner error is that of who has no right to make one.
+    pub fn make(host: &'static Host, path: Path) -> Result<core::result::Result<Self, Errno>> {
+        let path = path.leak();
+        undo::note_cgroup(Some((host, path)));
         let mut new = Self {
             host,
             path,
             procs: Vec::new(),
             directory: None,
             entered: Cell::new(false),
-            kept: false,
         };
-        new.fill()?;
-        Ok(new)
+        Ok(match new.fill()? {
+            Ok(()) => Ok(new),
+            Err(errno) => Err(errno),
+        })
     }
 
-    fn fill(&mut self) -> Result<()> {
-        for (index, directory) in self.host.directories(self.path.as_c_str()).enumerate() {
-            let directory = directory.during("join cgroup path")?;
-            let top = self.host.top.as_fd();
-            make_directory(top, directory.as_c_str())
-                .during_with(format_args!("make cgroup {}", directory.as_str()))?;
-            if self.host.is_v2 {
+    fn fill(&mut self) -> Result<core::result::Result<(), Errno>> {
+        let top = self.host.top.as_fd();
+        for (name, _) in self.host.lines() {
+            let directory = self.host.directory(name, self.path);
+            match make_directory(top, directory.as_c_str()) {
+                Ok(()) => {}
+                Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => return Ok(Err(errno)),
+                Err(errno) => return Err(make_error(directory.as_c_str(), errno)),
+            }
+            let is_v2 = self.host.is_v2;
+            if is_v2 {
                 enable_controllers(top, directory.as_c_str());
             }
-            let is_cpuset = self
-                .host
-                .hierarchies
-                .get(index)
-                .is_some_and(|hierarchy| hierarchy.name.split(',').any(|name| name == "cpuset"));
-            if is_cpuset || self.host.is_v2 {
-                let fd = openat(top, directory.as_c_str(), DIRECTORY, Mode::empty()).during("open cgroup")?;
-                if is_cpuset {
-                    fill_cpuset(fd.as_fd()).during("copy cpuset from the cgroup above")?;
-                } else {
+            if is_v2 || lists(name, "cpuset") {
+                let fd = directory.open(top, DIRECTORY).during("open cgroup")?;
+                if is_v2 {
                     self.directory = Some(fd);
+                } else {
+                    fill_cpuset(fd.as_fd()).during("copy cpuset from the cgroup above")?;
                 }
             }
-            let procs = Path::join(&[directory.as_str().as_bytes(), b"/cgroup.procs"]).during("join cgroup path")?;
-            let procs = openat(top, procs.as_c_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-                .during("open cgroup.procs")?;
+            let procs = self.host.procs(&directory).during("open cgroup.procs")?;
             if self.procs.push(procs).is_err() {
                 return Err(Error::said("more cgroup hierarchies than roci knows (HIERARCHIES_MAX)"));
             }
         }
-        Ok(())
+        Ok(Ok(()))
+    }
+
+    /// Where it is.
+    pub fn host(&self) -> &'static Host {
+        self.host
     }
 
     /// The path in each hierarchy.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn path(&self) -> &'static CStr {
+        self.path
     }
 
     /// Puts the process into the cgroup: `0` is the caller itself.
@@ -346,50 +391,33 @@ impl<'a> NewCgroup<'a> {
     pub fn set_entered(&self, entered: bool) {
         self.entered.set(entered);
     }
-
-    /// Keeps the cgroup.
-    pub fn keep(mut self) {
-        self.kept = true;
-    }
 }
 
-impl Drop for NewCgroup<'_> {
-    fn drop(&mut self) {
-        if !self.kept {
-            // The first error is the one to report.
-            let _ = self.host.remove(self.path.as_c_str());
-        }
-    }
+/// The error of a cgroup that cannot be made.
+pub fn make_error(path: &CStr, errno: Errno) -> Error {
+    Error::new_with(format_args!("make cgroup {}", path.to_str().unwrap_or("?")), errno)
 }
 
 /// Makes a directory below `top`, with those above it.
 fn make_directory(top: BorrowedFd<'_>, path: &CStr) -> core::result::Result<(), Errno> {
-    match mkdirat(top, path, Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(Errno::EXIST) => return Ok(()),
+    let make = |path: &CStr| match mkdirat(top, path, Mode::from_raw_mode(0o755)) {
+        Err(Errno::EXIST) => Ok(false),
+        result => result.map(|()| true),
+    };
+    match make(path) {
+        Ok(_) => return Ok(()),
         Err(Errno::NOENT) => {}
         Err(errno) => return Err(errno),
     }
     let bytes = path.to_bytes();
-    for (index, _) in bytes
-        .iter()
-        .enumerate()
-        .filter(|&(index, &byte)| byte == b'/' && index > 0)
-    {
-        let prefix = Path::join(&[&bytes[..index]])?;
-        match mkdirat(top, prefix.as_c_str(), Mode::from_raw_mode(0o755)) {
-            Ok(()) => {
-                let fd = openat(top, prefix.as_c_str(), DIRECTORY, Mode::empty())?;
-                // Only a cpuset directory has the files; anywhere else there is nothing to fill.
-                let _ = fill_cpuset(fd.as_fd());
-            }
-            Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno),
+    for (end, _) in bytes.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/') {
+        let prefix = Path::of(&[bytes.get(..end).unwrap_or_default()]);
+        if make(prefix.as_c_str())? {
+            // Only a cpuset directory has the files; anywhere else there is nothing to fill.
+            let _ = fill_cpuset(prefix.open(top, DIRECTORY)?.as_fd());
         }
     }
-    match mkdirat(top, path, Mode::from_raw_mode(0o755)) {
-        Err(Errno::EXIST) => Ok(()),
-        other => other,
-    }
+    make(path).map(drop)
 }
 
 /// Hands every controller down to the cgroup `path`, from the top.
@@ -398,36 +426,30 @@ fn make_directory(top: BorrowedFd<'_>, path: &CStr) -> core::result::Result<(), 
 /// and is an error for who asks for a limit of it.
 fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
     let bytes = path.to_bytes();
-    let ends = bytes
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'/')
-        .map(|(index, _)| index);
-    for end in core::iter::once(0).chain(ends) {
-        let slash: &[u8] = if end == 0 { b"" } else { b"/" };
-        let file = |name: &[u8], flags| {
-            Path::join(&[&bytes[..end], slash, name])
-                .and_then(|path| openat(top, path.as_c_str(), flags | OFlags::CLOEXEC, Mode::empty()))
+    for end in 0..bytes.len() {
+        let slash: &[u8] = match (end, bytes.get(end)) {
+            (0, _) => b"",
+            (_, Some(b'/')) => b"/",
+            _ => continue,
         };
+        let above = bytes.get(..end).unwrap_or_default();
+        let file = |name: &[u8], flags| Path::of(&[above, slash, name]).open(top, flags);
         let mut memory = [0; 256];
         let available = file(b"cgroup.controllers", OFlags::RDONLY);
-        let Some(n) = available
-            .ok()
-            .and_then(|file| rustix::io::read(&file, &mut memory).ok())
-        else {
+        let Ok(n) = available.and_then(|file| rustix::io::read(&file, &mut memory)) else {
             continue;
         };
         let Ok(control) = file(b"cgroup.subtree_control", OFlags::WRONLY) else {
             continue;
         };
-        for name in memory[..n]
-            .split(|byte| byte.is_ascii_whitespace())
-            .filter(|name| !name.is_empty())
+        for name in memory
+            .get(..n)
+            .unwrap_or_default()
+            .trim_ascii()
+            .split(|byte| *byte == b' ')
         {
             // One at a time: of several, one that is refused takes the others with it.
-            if let Ok(word) = Path::join(&[b"+", name]) {
-                let _ = rustix::io::write(&control, word.as_c_str().to_bytes());
-            }
+            let _ = rustix::io::write(&control, Path::of(&[b"+", name]).as_bytes());
         }
     }
 }
@@ -436,12 +458,12 @@ fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
 fn fill_cpuset(directory: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
     for name in [c"cpuset.cpus", c"cpuset.mems"] {
         let mut memory = [0; 1024];
-        let own = openat(directory, name, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        let own = open_in(directory, name, OFlags::RDWR)?;
         if rustix::io::read(&own, &mut memory)? > 1 {
             continue;
         }
-        let above = openat(directory, c"..", DIRECTORY, Mode::empty())?;
-        let file = openat(&above, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let above = open_in(directory, c"..", DIRECTORY)?;
+        let file = open_in(above.as_fd(), name, OFlags::RDONLY)?;
         let mut n = rustix::io::read(&file, &mut memory)?;
         if n <= 1 {
             // Another roci has made that one and not filled it yet. The root, which ends this, is never empty.
@@ -449,7 +471,7 @@ fn fill_cpuset(directory: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
             rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
             n = rustix::io::read(&file, &mut memory)?;
         }
-        rustix::io::write(&own, &memory[..n])?;
+        rustix::io::write(&own, memory.get(..n).unwrap_or_default())?;
     }
     Ok(())
 }

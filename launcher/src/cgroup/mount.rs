@@ -1,7 +1,7 @@
 //! The cgroup file systems inside a container.
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{CWD, Mode, OFlags, mkdirat, open, openat, symlinkat};
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::fchdir;
@@ -9,10 +9,11 @@ use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, Mount};
 use sys::mount::mount as mount_call;
 
-use super::Host;
+use super::{host, lists};
 use crate::error::{During, Error, Result};
 use crate::mounts::{Surroundings, attach, attach_read_only, make_read_only};
-use crate::path::Path;
+use crate::path::{Path, open_in};
+use crate::text::cut;
 
 /// Mounts what the container may see of its cgroups on the working directory.
 ///
@@ -20,7 +21,7 @@ use crate::path::Path;
 /// directories of its cgroup, read-only, since a container that shares the host's cgroup namespace could otherwise change
 /// its own limits (CVE-2023-25809).
 pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()> {
-    let Some(host) = Host::detect(around.proc) else {
+    let Some(host) = host(around.proc) else {
         return Err(Error::said(
             "the host has no cgroups at /sys/fs/cgroup: leave this mount out",
         ));
@@ -36,8 +37,7 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
                 other => return other.during("mount cgroup2"),
             }
         }
-        let here =
-            open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).during("open directory")?;
+        let here = open_in(CWD, c".", OFlags::PATH | OFlags::DIRECTORY).during("open directory")?;
         return bind_directory(around, "", here.as_fd(), !namespaced || read_only);
     }
     let data = Some(c"mode=755,size=64k");
@@ -54,44 +54,37 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
         .root
         .open(mount.destination.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, links)
         .during("open mount")?;
-    for hierarchy in &host.hierarchies {
-        let name = Path::join(&[hierarchy.name.as_bytes()]).during("join cgroup path")?;
+    for (hierarchy, _) in host.lines() {
+        let name = Path::of(&[hierarchy.as_bytes()]);
         mkdirat(&top, name.as_c_str(), Mode::from_raw_mode(0o755)).during("make directory")?;
-        let directory = openat(
-            &top,
-            name.as_c_str(),
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .during("open directory")?;
+        let directory = name
+            .open(top.as_fd(), OFlags::PATH | OFlags::DIRECTORY)
+            .during("open directory")?;
+        let mut bind = true;
         if namespaced {
             fchdir(&directory).during("enter directory")?;
-            let is_named = matches!(hierarchy.name.as_str(), "systemd" | "openrc" | "elogind");
-            let data = if is_named {
-                Path::join(&[b"none,name=", hierarchy.name.as_bytes()])
-            } else {
-                Path::join(&[hierarchy.name.as_bytes()])
-            }
-            .during("join cgroup path")?;
-            match mount_call(
-                Some(c"cgroup"),
-                c".",
-                Some(c"cgroup"),
-                mount.plan.flags,
-                Some(data.as_c_str()),
-            ) {
-                Ok(()) => {}
-                Err(Errno::PERM | Errno::BUSY | Errno::INVAL) => {
-                    bind_directory(around, &hierarchy.name, directory.as_fd(), true)?
+            let is_named = lists("systemd,openrc,elogind", hierarchy);
+            let start: &[u8] = if is_named { b"none,name=" } else { b"" };
+            let data = Path::of(&[start, hierarchy.as_bytes()]);
+            let data = Some(data.as_c_str());
+            match mount_call(Some(c"cgroup"), c".", Some(c"cgroup"), mount.plan.flags, data) {
+                Err(Errno::PERM | Errno::BUSY | Errno::INVAL) => {}
+                result => {
+                    result.during("mount cgroup")?;
+                    bind = false;
                 }
-                Err(errno) => return Err(Error::new("mount cgroup", errno)),
             }
-        } else {
-            bind_directory(around, &hierarchy.name, directory.as_fd(), true)?;
         }
-        for controller in hierarchy.name.split(',').filter(|_| hierarchy.name.contains(',')) {
-            let link = Path::join(&[controller.as_bytes()]).during("join cgroup path")?;
+        if bind {
+            bind_directory(around, hierarchy, directory.as_fd(), true)?;
+        }
+        let mut rest = hierarchy;
+        // Each of several controllers in one hierarchy has a link to it.
+        let mut controller = cut(&mut rest, b',');
+        while controller != hierarchy && !controller.is_empty() {
+            let link = Path::of(&[controller.as_bytes()]);
             symlinkat(name.as_c_str(), &top, link.as_c_str()).during("make link")?;
+            controller = cut(&mut rest, b',');
         }
     }
     if read_only {
@@ -104,12 +97,12 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
 /// Shows the host's directory of the container's cgroup in `hierarchy`, on `here`.
 fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'_>, read_only: bool) -> Result<()> {
     let cgroup = around.cgroup.map_or(&b""[..], core::ffi::CStr::to_bytes);
-    let path = Path::join(&[b"/sys/fs/cgroup/", hierarchy.as_bytes(), cgroup]).during("join cgroup path")?;
+    let path = Path::of(&[b"/sys/fs/cgroup/", hierarchy.as_bytes(), cgroup]);
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     let tree = match open_tree(CWD, path.as_c_str(), flags) {
         Ok(tree) => tree,
         Err(Errno::NOSYS) => {
-            let name = crate::mounts::fd_path(here).during("bind cgroup")?;
+            let name = crate::mounts::fd_path(here);
             mount_call(Some(path.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during("bind cgroup")?;
             return if read_only {
                 mount_call(None, name.as_c_str(), None, MS_REMOUNT | MS_BIND | MS_RDONLY, None).during("remount cgroup")
@@ -118,10 +111,7 @@ fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'
             };
         }
         Err(errno) => {
-            return Err(Error::new(
-                crate::error::keep(format_args!("open {}", path.as_str())),
-                errno,
-            ));
+            return Err(Error::new_with(format_args!("open {}", path.as_str()), errno));
         }
     };
     if read_only {

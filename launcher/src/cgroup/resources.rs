@@ -4,19 +4,20 @@
 //! configuration means the same on both.
 
 use core::ffi::CStr;
-use core::fmt;
 
-use rustix::fd::AsFd;
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
+use spec_core::Spec;
 use spec_core::linux::DeviceKind;
-use spec_core::resources::{DeviceRule, Resources, ThrottleDevice};
-use spec_core::{List, Spec};
+use spec_core::resources::{DeviceRule, Resources};
 
 use super::Host;
+use super::files::File;
 use crate::container::write_all;
-use crate::error::{Error, Result, keep};
+use crate::error::{Error, Result};
 use crate::path::Path;
+use crate::text::{Digits, Line, Pieces, cut};
 
 /// Whether a cgroup gets its first limits or other ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,44 +49,42 @@ pub fn apply(
         None => {}
         Some(0) if purpose == Purpose::Update => {}
         // 0 is what clients send for "no limit"; no container could run with none.
-        Some(limit) if limit <= 0 => cgroup.set("pids", "pids.max", "pids.max", format_args!("max"))?,
-        Some(limit) => cgroup.set("pids", "pids.max", "pids.max", format_args!("{limit}"))?,
+        Some(limit) if limit <= 0 => cgroup.set_text(File::Pids, "max")?,
+        Some(limit) => cgroup.set(File::Pids, limit as u64)?,
     }
     apply_block_io(&cgroup, spec, resources)?;
     for limit in spec.list(resources.hugepage_limits) {
-        let size = limit.page_size;
-        let one = keep(format_args!("hugetlb.{size}.limit_in_bytes"));
-        let two = keep(format_args!("hugetlb.{size}.max"));
-        cgroup.set("hugetlb", one, two, format_args!("{}", limit.limit))?;
+        let mut name = Line::new();
+        name.str("hugetlb.").str(limit.page_size.as_str());
+        name.str(if host.is_v2 { ".max" } else { ".limit_in_bytes" });
+        let name = name.text().unwrap_or_default();
+        cgroup.set_named("hugetlb", name, Digits::of(limit.limit).as_str())?;
     }
-    if let Some(id) = resources.network_class_id.filter(|id| *id != 0) {
-        cgroup.set("net_cls", "net_cls.classid", "", format_args!("{id}"))?;
-    }
+    cgroup.set_meant(File::NetworkClass, resources.network_class_id.map(i64::from))?;
     for priority in spec.list(resources.network_priorities) {
-        let value = format_args!("{} {}", priority.name, priority.priority);
-        cgroup.set("net_prio", "net_prio.ifpriomap", "", value)?;
+        let mut line = Line::new();
+        line.str(priority.name.as_str())
+            .str(" ")
+            .number(priority.priority.into());
+        cgroup.set_line(File::NetworkPriorities, &line)?;
     }
     for limit in spec.list(resources.rdma) {
-        for (key, value) in [("hca_handle", limit.hca_handles), ("hca_object", limit.hca_objects)] {
+        for (key, value) in [(" hca_handle=", limit.hca_handles), (" hca_object=", limit.hca_objects)] {
             if let Some(value) = value {
-                cgroup.set(
-                    "rdma",
-                    "rdma.max",
-                    "rdma.max",
-                    format_args!("{} {key}={value}", limit.device),
-                )?;
+                let mut line = Line::new();
+                line.str(limit.device.as_str()).str(key).number(value.into());
+                cgroup.set_line(File::Rdma, &line)?;
             }
         }
     }
     for pair in spec.list(resources.unified) {
+        let name = pair.key.as_str();
         if !host.is_v2 {
             return Err(Error::says(format_args!(
-                "linux.resources.unified {}: needs cgroup version 2",
-                pair.key
+                "linux.resources.unified {name}: needs cgroup version 2"
             )));
         }
-        let controller = pair.key.as_str().split('.').next().unwrap_or_default();
-        cgroup.set(controller, "", pair.key.as_str(), format_args!("{}", pair.value))?;
+        cgroup.set_named(cut(&mut { name }, b'.'), name, pair.value.as_str())?;
     }
     Ok(())
 }
@@ -124,33 +123,34 @@ pub fn asks_for_limits(resources: &Resources<'_>) -> bool {
 
 /// Freezes or thaws the cgroup.
 pub fn set_frozen(host: &Host, path: &CStr, frozen: bool) -> Result<()> {
-    let (one, two) = if frozen { ("FROZEN", "1") } else { ("THAWED", "0") };
-    let value = if host.is_v2 { two } else { one };
-    Cgroup { host, path }.set("freezer", "freezer.state", "cgroup.freeze", format_args!("{value}"))
+    let value = match (host.is_v2, frozen) {
+        (true, true) => "1",
+        (true, false) => "0",
+        (false, true) => "FROZEN",
+        (false, false) => "THAWED",
+    };
+    Cgroup { host, path }.set_text(File::Freezer, value)
 }
 
 /// Whether the cgroup is frozen, or being frozen.
 pub fn is_frozen(host: &Host, path: &CStr) -> bool {
     let mut memory = [0; 32];
-    let name = if host.is_v2 { "cgroup.freeze" } else { "freezer.state" };
-    match read(host, path, "freezer", name, &mut memory) {
-        Some(text) => text.starts_with("FR") || text.starts_with('1'),
-        None => false,
-    }
+    let (controller, name) = File::Freezer.names(host);
+    // FROZEN, FREEZING, or 1.
+    matches!(
+        read(host, path, controller, name, &mut memory).as_bytes(),
+        [b'F', b'R', ..] | [b'1', ..]
+    )
 }
 
-/// Reads a file of the cgroup.
-pub fn read<'m>(host: &Host, path: &CStr, controller: &str, file: &str, memory: &'m mut [u8]) -> Option<&'m str> {
-    let name = Cgroup { host, path }.file(controller, file).ok()??;
-    let file = openat(
-        &host.top,
-        name.as_c_str(),
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .ok()?;
-    let n = rustix::io::read(&file, &mut *memory).ok()?;
-    Some(core::str::from_utf8(&memory[..n]).ok()?.trim_ascii())
+/// Reads a file of the cgroup; nothing where it cannot be read.
+pub fn read<'m>(host: &Host, path: &CStr, controller: &str, file: &str, memory: &'m mut [u8]) -> &'m str {
+    let n = Cgroup { host, path }
+        .open(controller, file, OFlags::RDONLY)
+        .and_then(|file| rustix::io::read(&file, &mut *memory))
+        .unwrap_or(0);
+    let bytes = memory.get(..n).unwrap_or_default();
+    core::str::from_utf8(bytes.trim_ascii()).unwrap_or_default()
 }
 
 struct Cgroup<'a> {
@@ -159,385 +159,329 @@ struct Cgroup<'a> {
 }
 
 impl Cgroup<'_> {
-    /// The path of `file` below `/sys/fs/cgroup`; `None` where the host lacks the controller.
-    fn file(&self, controller: &str, file: &str) -> core::result::Result<Option<Path>, Errno> {
-        let path = self.path.to_bytes();
-        if self.host.is_v2 {
-            return Path::join(&[&path[1..], b"/", file.as_bytes()]).map(Some);
+    /// Opens `file`.
+    ///
+    /// # Errors
+    /// `ENODEV` where the host lacks the controller, or its version has no such file; and the kernel's.
+    #[inline(never)]
+    fn open(&self, controller: &str, file: &str, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
+        if file.is_empty() {
+            return Err(Errno::NODEV);
         }
-        let has = |name: &str| name.split(',').any(|name| name == controller);
-        let hierarchy = self.host.hierarchies.iter().find(|hierarchy| has(&hierarchy.name));
-        hierarchy
-            .map(|hierarchy| Path::join(&[hierarchy.name.as_bytes(), path, b"/", file.as_bytes()]))
-            .transpose()
+        let directory = self.host.directory_of(controller, self.path).ok_or(Errno::NODEV)?;
+        Path::of(&[directory.as_bytes(), b"/", file.as_bytes()]).open(self.host.top.as_fd(), flags)
     }
 
-    fn try_set(
-        &self,
-        controller: &str,
-        one: &str,
-        two: &str,
-        value: fmt::Arguments<'_>,
-    ) -> core::result::Result<(), Errno> {
-        let file = if self.host.is_v2 { two } else { one };
-        let name = self
-            .file(controller, file)?
-            .filter(|_| !file.is_empty())
-            .ok_or(Errno::NODEV)?;
-        let mut memory = [0; 256];
-        let mut text = crate::container::Document::new(&mut memory);
-        fmt::write(&mut text, value).map_err(|_| Errno::TOOBIG)?;
-        let file = openat(
-            &self.host.top,
-            name.as_c_str(),
-            OFlags::WRONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        write_all(file.as_fd(), text.as_bytes())
+    #[inline(never)]
+    fn try_set(&self, file: File, value: &str) -> core::result::Result<(), Errno> {
+        let (controller, name) = file.names(self.host);
+        write_all(self.open(controller, name, OFlags::WRONLY)?.as_fd(), value.as_bytes())
     }
 
-    /// Writes `value` to the file `one` of version 1 or `two` of version 2.
-    fn set(&self, controller: &str, one: &str, two: &str, value: fmt::Arguments<'_>) -> Result<()> {
-        match self.try_set(controller, one, two, value) {
+    /// Tries to set a limit in bytes or microseconds, where a negative number means "unlimited".
+    fn try_limit(&self, file: File, limit: i64) -> core::result::Result<(), Errno> {
+        if limit < 0 && self.host.is_v2 {
+            return self.try_set(file, "max");
+        }
+        self.try_set(file, Digits::signed(limit).as_str())
+    }
+
+    /// Writes `value` to the file.
+    fn set_text(&self, file: File, value: &str) -> Result<()> {
+        self.check(file, self.try_set(file, value))
+    }
+
+    /// Writes a number to the file.
+    #[inline(never)]
+    fn set(&self, file: File, value: u64) -> Result<()> {
+        self.set_text(file, Digits::of(value).as_str())
+    }
+
+    /// Writes a limit to the file, where there is one.
+    #[inline(never)]
+    fn set_limit(&self, file: File, limit: Option<i64>) -> Result<()> {
+        match limit {
+            Some(limit) => self.check(file, self.try_limit(file, limit)),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a limit to the file, where there is one that is meant: clients write 0 for one that they do not mean.
+    #[inline(never)]
+    fn set_meant(&self, file: File, limit: Option<i64>) -> Result<()> {
+        self.set_limit(file, meant(limit))
+    }
+
+    /// Writes two limits of which the kernel refuses one if it does not fit the other. Which of them has to move first
+    /// depends on where they are.
+    fn set_two(&self, first: (File, Option<i64>), second: (File, Option<i64>)) -> Result<()> {
+        let mut again = None;
+        if let (file, Some(limit)) = first {
+            match self.try_limit(file, limit) {
+                Err(Errno::INVAL | Errno::BUSY) if second.1.is_some() => again = first.1,
+                result => self.check(file, result)?,
+            }
+        }
+        self.set_limit(second.0, second.1)?;
+        self.set_limit(first.0, again)
+    }
+
+    /// Writes a line to the file.
+    #[inline(never)]
+    fn set_line(&self, file: File, line: &Line) -> Result<()> {
+        self.check(file, line.text().and_then(|text| self.try_set(file, text)))
+    }
+
+    /// Writes `value` to a file that is not among [`FILES`].
+    fn set_named(&self, controller: &str, file: &str, value: &str) -> Result<()> {
+        match self
+            .open(controller, file, OFlags::WRONLY)
+            .and_then(|file| write_all(file.as_fd(), value.as_bytes()))
+        {
             Ok(()) => Ok(()),
-            Err(errno) => Err(self.error(controller, if self.host.is_v2 { two } else { one }, errno)),
+            Err(errno) => Err(self.error(controller, file, errno)),
         }
     }
 
-    /// Writes each of `values` to the file of version 1, one call for each, as it takes them.
-    fn set_each(&self, controller: &str, file: &str, values: &[&str]) -> Result<()> {
-        let write = || {
-            let name = self.file(controller, file)?.ok_or(Errno::NODEV)?;
-            let file = openat(
-                &self.host.top,
-                name.as_c_str(),
-                OFlags::WRONLY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?;
-            values
-                .iter()
-                .try_for_each(|value| write_all(file.as_fd(), value.as_bytes()))
-        };
-        write().map_err(|errno| self.error(controller, file, errno))
+    #[inline(never)]
+    fn check(&self, file: File, result: core::result::Result<(), Errno>) -> Result<()> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(errno) => {
+                let (controller, name) = file.names(self.host);
+                Err(self.error(controller, name, errno))
+            }
+        }
     }
 
     fn error(&self, controller: &str, file: &str, errno: Errno) -> Error {
         if matches!(errno, Errno::NODEV | Errno::NOENT) {
+            let mut rest = KERNEL_OPTIONS;
+            let option = loop {
+                let (known, option) = (cut(&mut rest, b' '), cut(&mut rest, b' '));
+                if known == controller || rest.is_empty() {
+                    break option;
+                }
+            };
             return Error::says(format_args!(
-                "linux.resources: the host has no cgroup controller {controller} with {file}: the kernel needs {}",
-                config_option(controller)
+                "linux.resources: the host has no cgroup controller {controller} with {file}: the kernel needs CONFIG_{option}"
             ));
         }
-        Error::new(keep(format_args!("linux.resources: write {file}")), errno)
+        Error::new_with(format_args!("linux.resources: write {file}"), errno)
     }
 }
 
-fn config_option(controller: &str) -> &'static str {
-    match controller {
-        "memory" => "CONFIG_MEMCG",
-        "cpu" => "CONFIG_CGROUP_SCHED",
-        "cpuset" => "CONFIG_CPUSETS",
-        "pids" => "CONFIG_CGROUP_PIDS",
-        "blkio" => "CONFIG_BLK_CGROUP",
-        "hugetlb" => "CONFIG_CGROUP_HUGETLB",
-        "devices" => "CONFIG_CGROUP_DEVICE",
-        "freezer" => "CONFIG_CGROUP_FREEZER",
-        "rdma" => "CONFIG_CGROUP_RDMA",
-        "net_cls" => "CONFIG_CGROUP_NET_CLASSID",
-        "net_prio" => "CONFIG_CGROUP_NET_PRIO",
-        _ => "CONFIG_CGROUPS",
-    }
-}
+/// Each controller and what the kernel calls the option for it; the last is that of all others.
+const KERNEL_OPTIONS: &str = "memory MEMCG cpu CGROUP_SCHED cpuset CPUSETS pids CGROUP_PIDS blkio BLK_CGROUP \
+    hugetlb CGROUP_HUGETLB devices CGROUP_DEVICE freezer CGROUP_FREEZER rdma CGROUP_RDMA net_cls CGROUP_NET_CLASSID \
+    net_prio CGROUP_NET_PRIO other CGROUPS";
 
-/// Bytes, where -1 means "unlimited".
-struct Bytes(i64, bool);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            ..0 if self.1 => f.write_str("max"),
-            bytes => write!(f, "{bytes}"),
-        }
-    }
+fn meant(limit: Option<i64>) -> Option<i64> {
+    limit.filter(|limit| *limit != 0)
 }
 
 fn apply_memory(cgroup: &Cgroup<'_>, resources: &Resources<'static>) -> Result<()> {
     let memory = &resources.memory;
     let is_v2 = cgroup.host.is_v2;
-    // Clients write 0 for a limit that they do not mean.
-    let wanted = |value: Option<i64>| value.filter(|value| *value != 0);
-    let (limit, swap) = (wanted(memory.limit), wanted(memory.swap));
-    let bytes = |value| Bytes(value, is_v2);
-    let set_limit = |limit| {
-        cgroup.try_set(
-            "memory",
-            "memory.limit_in_bytes",
-            "memory.max",
-            format_args!("{}", bytes(limit)),
-        )
-    };
-    let set_swap = |swap: i64| {
+    let limit = meant(memory.limit);
+    let swap = meant(memory.swap).map(|swap| {
         // Version 2 counts swap alone.
-        let swap = if is_v2 && swap > 0 {
+        if is_v2 && swap > 0 {
             swap - limit.unwrap_or(0)
         } else {
             swap
-        };
-        cgroup.try_set(
-            "memory",
-            "memory.memsw.limit_in_bytes",
-            "memory.swap.max",
-            format_args!("{}", bytes(swap)),
-        )
-    };
-    let limit_error = |errno| {
-        cgroup.error(
-            "memory",
-            if is_v2 { "memory.max" } else { "memory.limit_in_bytes" },
-            errno,
-        )
-    };
-    let swap_error = |errno| {
-        cgroup.error(
-            "memory",
-            if is_v2 {
-                "memory.swap.max"
-            } else {
-                "memory.memsw.limit_in_bytes"
-            },
-            errno,
-        )
-    };
-    match (limit, swap) {
-        (None, None) => {}
-        (Some(limit), None) => set_limit(limit).map_err(limit_error)?,
-        (None, Some(swap)) => set_swap(swap).map_err(swap_error)?,
-        // Version 1 refuses a limit above the sum with swap, and a sum below the limit: which of them has to move first
-        // depends on where they are.
-        (Some(limit), Some(swap)) => match set_limit(limit) {
-            Ok(()) => set_swap(swap).map_err(swap_error)?,
-            Err(Errno::INVAL | Errno::BUSY) => {
-                set_swap(swap).map_err(swap_error)?;
-                set_limit(limit).map_err(limit_error)?;
-            }
-            Err(errno) => return Err(limit_error(errno)),
-        },
+        }
+    });
+    // Version 1 refuses a limit above the sum with swap, and a sum below the limit.
+    cgroup.set_two((File::MemoryLimit, limit), (File::MemorySwap, swap))?;
+    cgroup.set_meant(File::MemoryReservation, memory.reservation)?;
+    if is_v2 {
+        return Ok(());
     }
-    if let Some(reservation) = wanted(memory.reservation) {
-        let value = bytes(reservation);
-        cgroup.set(
-            "memory",
-            "memory.soft_limit_in_bytes",
-            "memory.low",
-            format_args!("{value}"),
-        )?;
-    }
-    if let Some(kernel_tcp) = wanted(memory.kernel_tcp).filter(|_| !is_v2) {
-        cgroup.set(
-            "memory",
-            "memory.kmem.tcp.limit_in_bytes",
-            "",
-            format_args!("{kernel_tcp}"),
-        )?;
-    }
-    if let Some(swappiness) = memory.swappiness.filter(|_| !is_v2) {
-        cgroup.set("memory", "memory.swappiness", "", format_args!("{swappiness}"))?;
-    }
-    if memory.disable_oom_killer && !is_v2 {
-        cgroup.set("memory", "memory.oom_control", "", format_args!("1"))?;
+    cgroup.set_meant(File::MemoryKernelTcp, memory.kernel_tcp)?;
+    cgroup.set_limit(File::MemorySwappiness, memory.swappiness.map(u64::cast_signed))?;
+    if memory.disable_oom_killer {
+        cgroup.set(File::MemoryOomControl, 1)?;
     }
     Ok(())
 }
 
-/// Shares, 2 to 262144, as a weight, 1 to 10000 (the conversion of the cgroup version 2 work in runc and crun).
-fn weight_of_shares(shares: u64) -> u64 {
+/// Shares as the file of the host's version takes them: 2 to 262144, to which version 1 brings them itself, or a weight, 1
+/// to 10000 (the conversion of the cgroup version 2 work in runc and crun).
+fn shares_or_weight(shares: u64, is_v2: bool) -> u64 {
     let shares = shares.clamp(2, 262_144);
-    1 + (shares - 2) * 9999 / 262_142
+    if is_v2 {
+        1 + (shares - 2) * 9999 / 262_142
+    } else {
+        shares
+    }
 }
 
 fn apply_cpu(cgroup: &Cgroup<'_>, resources: &Resources<'static>, purpose: Purpose) -> Result<()> {
     let cpu = &resources.cpu;
-    if let Some(shares) = cpu.shares.filter(|shares| *shares != 0) {
-        let value = if cgroup.host.is_v2 {
-            weight_of_shares(shares)
-        } else {
-            shares
-        };
-        cgroup.set("cpu", "cpu.shares", "cpu.weight", format_args!("{value}"))?;
+    let is_v2 = cgroup.host.is_v2;
+    if let Some(shares @ 1..) = cpu.shares {
+        cgroup.set(File::CpuShares, shares_or_weight(shares, is_v2))?;
     }
-    let period = cpu.period.filter(|period| *period != 0);
-    let quota = cpu.quota.filter(|quota| *quota != 0);
-    if cgroup.host.is_v2 {
-        match (quota, period) {
-            (None, None) => {}
-            (Some(quota), period) if quota > 0 => {
-                cgroup.set(
-                    "cpu",
-                    "",
-                    "cpu.max",
-                    format_args!("{quota} {}", period.unwrap_or(100_000)),
-                )?;
-            }
-            (_, period) => cgroup.set("cpu", "", "cpu.max", format_args!("max {}", period.unwrap_or(100_000)))?,
+    let period = meant(cpu.period.map(u64::cast_signed));
+    let quota = meant(cpu.quota);
+    if !is_v2 {
+        // A quota must fit its period.
+        cgroup.set_two((File::CpuPeriod, period), (File::CpuQuota, quota))?;
+    } else if quota.is_some() || period.is_some() {
+        let mut line = Line::new();
+        match quota {
+            Some(quota) if quota > 0 => line.signed(quota),
+            _ => line.str("max"),
         }
-    } else {
-        // A quota must fit its period, so with both the order depends on where they are.
-        let set_period = |period| cgroup.try_set("cpu", "cpu.cfs_period_us", "", format_args!("{period}"));
-        let again = match period.map(set_period) {
-            None | Some(Ok(())) => false,
-            Some(Err(Errno::INVAL)) if quota.is_some() => true,
-            Some(Err(errno)) => return Err(cgroup.error("cpu", "cpu.cfs_period_us", errno)),
-        };
-        if let Some(quota) = quota {
-            cgroup.set("cpu", "cpu.cfs_quota_us", "", format_args!("{quota}"))?;
+        .str(" ")
+        .signed(period.unwrap_or(100_000));
+        cgroup.set_line(File::CpuMax, &line)?;
+    }
+    let burst = cpu.burst.map(u64::cast_signed);
+    match purpose {
+        Purpose::Create => cgroup.set_limit(File::CpuBurst, burst)?,
+        Purpose::Update => cgroup.set_meant(File::CpuBurst, burst)?,
+    }
+    cgroup.set_meant(File::CpuRealtimePeriod, cpu.realtime_period.map(u64::cast_signed))?;
+    cgroup.set_meant(File::CpuRealtimeRuntime, cpu.realtime_runtime)?;
+    cgroup.set_limit(File::CpuIdle, cpu.idle)?;
+    for (file, list) in [(File::Cpus, cpu.cpus), (File::Mems, cpu.mems)] {
+        if let Some(list) = list {
+            cgroup.set_text(file, list.as_str())?;
         }
-        if again && let Some(period) = period {
-            set_period(period).map_err(|errno| cgroup.error("cpu", "cpu.cfs_period_us", errno))?;
-        }
-    }
-    if let Some(burst) = cpu.burst.filter(|burst| *burst != 0 || purpose == Purpose::Create) {
-        cgroup.set("cpu", "cpu.cfs_burst_us", "cpu.max.burst", format_args!("{burst}"))?;
-    }
-    if let Some(period) = cpu.realtime_period.filter(|period| *period != 0) {
-        cgroup.set("cpu", "cpu.rt_period_us", "", format_args!("{period}"))?;
-    }
-    if let Some(runtime) = cpu.realtime_runtime.filter(|runtime| *runtime != 0) {
-        cgroup.set("cpu", "cpu.rt_runtime_us", "", format_args!("{runtime}"))?;
-    }
-    if let Some(idle) = cpu.idle {
-        cgroup.set("cpu", "cpu.idle", "cpu.idle", format_args!("{idle}"))?;
-    }
-    if let Some(cpus) = cpu.cpus {
-        cgroup.set("cpuset", "cpuset.cpus", "cpuset.cpus", format_args!("{cpus}"))?;
-    }
-    if let Some(mems) = cpu.mems {
-        cgroup.set("cpuset", "cpuset.mems", "cpuset.mems", format_args!("{mems}"))?;
     }
     Ok(())
 }
 
 fn apply_block_io(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resources<'static>) -> Result<()> {
     let io = &resources.block_io;
-    if let Some(weight) = io.weight.filter(|weight| *weight != 0) {
-        set_weight(cgroup, "", weight)?;
-    }
+    set_weight(cgroup, None, io.weight)?;
     for device in spec.list(io.weight_devices) {
-        if let Some(weight) = device.weight.filter(|weight| *weight != 0) {
-            set_weight(cgroup, keep(format_args!("{}:{} ", device.major, device.minor)), weight)?;
-        }
+        set_weight(cgroup, Some((device.major, device.minor)), device.weight)?;
     }
-    let lists: [(List<ThrottleDevice>, &str, &str); 4] = [
-        (io.throttle_read_bps, "blkio.throttle.read_bps_device", "rbps="),
-        (io.throttle_write_bps, "blkio.throttle.write_bps_device", "wbps="),
-        (io.throttle_read_iops, "blkio.throttle.read_iops_device", "riops="),
-        (io.throttle_write_iops, "blkio.throttle.write_iops_device", "wiops="),
+    let lists = [
+        (io.throttle_read_bps, File::ThrottleReadBps, "rbps="),
+        (io.throttle_write_bps, File::ThrottleWriteBps, "wbps="),
+        (io.throttle_read_iops, File::ThrottleReadIops, "riops="),
+        (io.throttle_write_iops, File::ThrottleWriteIops, "wiops="),
     ];
-    for (list, one, key) in lists {
-        let key = if cgroup.host.is_v2 { key } else { "" };
+    for (list, file, key) in lists {
         for device in spec.list(list) {
-            let value = format_args!("{}:{} {key}{}", device.major, device.minor, device.rate);
-            cgroup.set("blkio", one, "io.max", value)?;
+            let mut line = device_line(device.major, device.minor);
+            line.str(if cgroup.host.is_v2 { key } else { "" }).number(device.rate);
+            cgroup.set_line(file, &line)?;
         }
     }
     Ok(())
 }
 
+/// `MAJOR:MINOR` and a blank.
+fn device_line(major: u32, minor: u32) -> Line {
+    let mut line = Line::new();
+    line.number(major.into()).str(":").number(minor.into()).str(" ");
+    line
+}
+
 /// The weight's file depends on the scheduler that the kernel has: CFQ's of old, or BFQ's.
-fn set_weight(cgroup: &Cgroup<'_>, device: &str, weight: u16) -> Result<()> {
-    let (plain, bfq) = if device.is_empty() {
-        ("blkio.weight", "blkio.bfq.weight")
-    } else {
-        ("blkio.weight_device", "blkio.bfq.weight_device")
+fn set_weight(cgroup: &Cgroup<'_>, device: Option<(u32, u32)>, weight: Option<u16>) -> Result<()> {
+    let Some(weight @ 1..) = weight.map(u64::from) else {
+        return Ok(());
     };
-    match cgroup.try_set("blkio", bfq, "io.bfq.weight", format_args!("{device}{weight}")) {
+    let (plain, bfq) = match device {
+        None => (File::Weight, File::WeightBfq),
+        Some(_) => (File::WeightDevice, File::WeightDeviceBfq),
+    };
+    let start = || device.map_or(Line::new(), |(major, minor)| device_line(major, minor));
+    let mut line = start();
+    match line.number(weight).text().and_then(|text| cgroup.try_set(bfq, text)) {
         Err(Errno::NOENT | Errno::ACCESS) => {
             // io.weight goes to 10000 where the others go to 1000.
             let value = if cgroup.host.is_v2 {
-                1 + (u64::from(weight.max(10)) - 10) * 9999 / 990
+                1 + (weight.max(10) - 10) * 9999 / 990
             } else {
-                weight.into()
+                weight
             };
-            cgroup.set("blkio", plain, "io.weight", format_args!("{device}{value}"))
+            cgroup.set_line(plain, start().number(value))
         }
-        other => other.map_err(|errno| cgroup.error("blkio", bfq, errno)),
+        result => cgroup.check(bfq, result),
     }
 }
 
 /// What every container may use, whatever its rules say: the default devices and terminals, and making any node, which
 /// opens none (as runc and crun).
-const ALWAYS: [&str; 12] = [
-    "c *:* m",
-    "b *:* m",
-    "c 1:3 rwm",
-    "c 1:5 rwm",
-    "c 1:7 rwm",
-    "c 1:8 rwm",
-    "c 1:9 rwm",
-    "c 5:0 rwm",
-    "c 5:1 rwm",
-    "c 5:2 rwm",
-    "c 136:* rwm",
-    "c 10:200 rwm",
-];
+const ALWAYS: &str = "c *:* m,b *:* m,c 1:3 rwm,c 1:5 rwm,c 1:7 rwm,c 1:8 rwm,c 1:9 rwm,c 5:0 rwm,c 5:1 rwm,c 5:2 rwm,\
+    c 136:* rwm,c 10:200 rwm";
 
 /// Version 1 has a file for each direction; version 2 needs a program, which is not attached.
 fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resources<'static>) -> Result<()> {
     let rules = spec.list(resources.devices);
-    if rules.is_empty() || cgroup.host.is_v2 {
+    if cgroup.host.is_v2 {
         return Ok(());
     }
+    let mut forbids = false;
     for rule in rules {
-        let file = if rule.allow { "devices.allow" } else { "devices.deny" };
-        match cgroup.try_set("devices", file, "", format_args!("{}", V1Rule(rule))) {
-            Ok(()) => {}
+        forbids |= !rule.allow;
+        let file = if rule.allow {
+            File::DevicesAllow
+        } else {
+            File::DevicesDeny
+        };
+        match device_rule(rule).text().and_then(|text| cgroup.try_set(file, text)) {
             // A host without the controller: not a node that is missing can be opened in any case.
             Err(Errno::NODEV) if !rule.allow => return Ok(()),
-            Err(errno) => return Err(cgroup.error("devices", file, errno)),
+            result => cgroup.check(file, result)?,
         }
     }
     // A list that forbids nothing forbids none of these either.
-    if rules.iter().any(|rule| !rule.allow) {
-        cgroup.set_each("devices", "devices.allow", &ALWAYS)?;
+    if forbids {
+        // One call for each, as the file takes them.
+        let (controller, name) = File::DevicesAllow.names(cgroup.host);
+        let result = cgroup.open(controller, name, OFlags::WRONLY).and_then(|file| {
+            let mut rest = ALWAYS;
+            while !rest.is_empty() {
+                write_all(file.as_fd(), cut(&mut rest, b',').as_bytes())?;
+            }
+            Ok(())
+        });
+        cgroup.check(File::DevicesAllow, result)?;
     }
     Ok(())
 }
 
-struct V1Rule<'a>(&'a DeviceRule);
-
-impl fmt::Display for V1Rule<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rule = self.0;
-        let kind = match rule.kind {
-            None if rule.major.is_none() && rule.minor.is_none() => return f.write_str("a"),
-            None => 'a',
-            Some(DeviceKind::Block) => 'b',
-            Some(_) => 'c',
-        };
-        write!(f, "{kind} ")?;
-        for (number, end) in [(rule.major, ":"), (rule.minor, " ")] {
-            match number {
-                Some(number) => write!(f, "{number}{end}")?,
-                None => write!(f, "*{end}")?,
-            }
-        }
-        for (granted, letter) in [
-            (rule.access.read, "r"),
-            (rule.access.write, "w"),
-            (rule.access.mknod, "m"),
-        ] {
-            if granted {
-                f.write_str(letter)?;
-            }
-        }
-        Ok(())
+/// A rule as version 1 writes it.
+fn device_rule(rule: &DeviceRule) -> Line {
+    let mut line = Line::new();
+    line.str(match rule.kind {
+        None => "a",
+        Some(DeviceKind::Block) => "b",
+        Some(_) => "c",
+    });
+    if rule.kind.is_none() && rule.major.is_none() && rule.minor.is_none() {
+        return line;
     }
+    line.str(" ");
+    device_number(&mut line, rule.major, ":");
+    device_number(&mut line, rule.minor, " ");
+    let access = rule.access;
+    line.str(if access.read { "r" } else { "" });
+    line.str(if access.write { "w" } else { "" });
+    line.str(if access.mknod { "m" } else { "" });
+    line
+}
+
+fn device_number(line: &mut Line, number: Option<u32>, end: &str) {
+    match number {
+        Some(number) => line.number(number.into()),
+        None => line.str("*"),
+    }
+    .str(end);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use spec_core::resources::DeviceAccess;
-    use std::string::ToString;
 
     #[test]
     fn rules_as_version_1_writes_them() {
@@ -553,7 +497,7 @@ mod tests {
             minor: None,
             access,
         };
-        assert_eq!(V1Rule(&all).to_string(), "a");
+        assert_eq!(device_rule(&all).text(), Ok("a"));
         let tty = DeviceRule {
             allow: true,
             kind: Some(DeviceKind::Character),
@@ -561,15 +505,14 @@ mod tests {
             minor: None,
             access,
         };
-        assert_eq!(V1Rule(&tty).to_string(), "c 136:* rm");
+        assert_eq!(device_rule(&tty).text(), Ok("c 136:* rm"));
     }
 
     #[test]
     fn shares_become_weights() {
-        assert_eq!(
-            (weight_of_shares(2), weight_of_shares(1024), weight_of_shares(262_144)),
-            (1, 39, 10_000)
-        );
-        assert_eq!((weight_of_shares(0), weight_of_shares(u64::MAX)), (1, 10_000));
+        for (shares, weight) in [(0, 1), (2, 1), (1024, 39), (262_144, 10_000), (u64::MAX, 10_000)] {
+            assert_eq!(shares_or_weight(shares, true), weight);
+        }
+        assert_eq!(shares_or_weight(1024, false), 1024);
     }
 }

@@ -1,11 +1,13 @@
 //! The tables of commands and options, and the help that is made of them.
 
-use core::fmt::{self, Write};
-
 use super::Invocation;
+use crate::output::Output;
+use crate::text::{Pieces, cut};
+use crate::texts::Text;
 
-/// The commands.
+/// The commands, in the order of [`COMMANDS`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub enum Command {
     /// `create`
     Create,
@@ -23,8 +25,6 @@ pub enum Command {
     Ps,
     /// `kill`
     Kill,
-    /// `delete`
-    Delete,
     /// `pause`
     Pause,
     /// `resume`
@@ -33,6 +33,8 @@ pub enum Command {
     Update,
     /// `events`
     Events,
+    /// `delete`
+    Delete,
     /// `spec`
     Spec,
     /// `features`
@@ -45,45 +47,90 @@ pub enum Command {
     Version,
 }
 
+/// A line for each command: the letter that stands for it in [`OPTIONS`], its name, and the words that it takes.
+/// What it does stands in [`Text::Commands`].
+const COMMANDS: &str = "\
+C;create;ID [BUNDLE]
+T;start;ID
+R;run;ID [BUNDLE]
+X;exec;ID PROGRAM [ARG...]
+A;state;ID
+L;list;
+P;ps;ID
+K;kill;ID [SIGNAL]
+Z;pause;ID
+M;resume;ID
+U;update;ID
+E;events;ID
+D;delete;ID
+S;spec;
+F;features;
+H;check;
+";
+
+/// A command, as help shows it.
+#[derive(Clone, Copy)]
 pub(super) struct CommandRow {
-    pub(super) name: &'static str,
     pub(super) command: Command,
+    /// What stands for it in the table of options.
+    pub(super) letter: &'static str,
+    pub(super) name: &'static str,
     synopsis: &'static str,
-    summary: &'static str,
 }
 
-const fn row(name: &'static str, command: Command, synopsis: &'static str, summary: &'static str) -> CommandRow {
-    CommandRow {
-        name,
-        command,
-        synopsis,
-        summary,
+/// The commands that have a row.
+const COMMANDS_SHOWN: [Command; 16] = [
+    Command::Create,
+    Command::Start,
+    Command::Run,
+    Command::Exec,
+    Command::State,
+    Command::List,
+    Command::Ps,
+    Command::Kill,
+    Command::Pause,
+    Command::Resume,
+    Command::Update,
+    Command::Events,
+    Command::Delete,
+    Command::Spec,
+    Command::Features,
+    Command::Check,
+];
+
+/// The rows of [`COMMANDS`].
+pub(super) struct Commands {
+    rest: &'static str,
+    shown: core::slice::Iter<'static, Command>,
+}
+
+/// The commands, as help shows them.
+pub(super) fn commands() -> Commands {
+    Commands {
+        rest: COMMANDS,
+        shown: COMMANDS_SHOWN.iter(),
     }
 }
 
-// One row a line, however long.
-#[rustfmt::skip]
-pub(super) const COMMANDS: &[CommandRow] = &[
-    row("create", Command::Create, "ID [BUNDLE]", "make a container; its program waits for start"),
-    row("start", Command::Start, "ID", "let the program of a created container run"),
-    row("run", Command::Run, "ID [BUNDLE]", "create, start, wait for the program's end, delete"),
-    row("exec", Command::Exec, "ID PROGRAM [ARG...]", "run another program in a running container"),
-    row("state", Command::State, "ID", "print the state of a container as JSON"),
-    row("list", Command::List, "", "list the containers"),
-    row("ps", Command::Ps, "ID", "list the processes of a container"),
-    row("kill", Command::Kill, "ID [SIGNAL]", "send a signal (TERM) to the container's first process"),
-    row("pause", Command::Pause, "ID", "stop all processes of a container for a while"),
-    row("resume", Command::Resume, "ID", "let them go on"),
-    row("update", Command::Update, "ID", "change the limits of a container"),
-    row("events", Command::Events, "ID", "print what a container uses, as JSON"),
-    row("delete", Command::Delete, "ID", "remove a stopped container and what create made for it"),
-    row("spec", Command::Spec, "", "write a config.json to begin with"),
-    row("features", Command::Features, "", "print what this executable supports, as the specification defines it"),
-    row("check", Command::Check, "", "print what this host's kernel offers, and what follows where it does not"),
-];
+impl Iterator for Commands {
+    type Item = CommandRow;
 
-/// The options.
+    #[inline(never)]
+    fn next(&mut self) -> Option<CommandRow> {
+        let command = *self.shown.next()?;
+        let mut row = cut(&mut self.rest, b'\n');
+        Some(CommandRow {
+            command,
+            letter: cut(&mut row, b';'),
+            name: cut(&mut row, b';'),
+            synopsis: row,
+        })
+    }
+}
+
+/// The options, in the order of [`OPTIONS`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub enum Opt {
     /// `--root`
     Root,
@@ -91,12 +138,22 @@ pub enum Opt {
     Log,
     /// `--log-format`
     LogFormat,
-    /// `-v`
+    /// `--verbose`
     Verbose,
     /// `--cgroup-manager`
     CgroupManager,
     /// `--systemd-cgroup`
     SystemdCgroup,
+    /// `--debug`
+    Debug,
+    /// `--rootless`
+    Rootless,
+    /// `--criu`
+    Criu,
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
     /// `--bundle`
     Bundle,
     /// `--pid-file`
@@ -111,6 +168,10 @@ pub enum Opt {
     NoNewKeyring,
     /// `--init`
     Init,
+    /// `--no-pivot`
+    NoPivot,
+    /// `--no-subreaper`
+    NoSubreaper,
     /// `--detach`
     Detach,
     /// `--keep`
@@ -131,6 +192,8 @@ pub enum Opt {
     Cap,
     /// `--no-new-privs`
     NoNewPrivs,
+    /// `--ignore-paused`
+    IgnorePaused,
     /// `--all`
     All,
     /// `--force`
@@ -139,152 +202,223 @@ pub enum Opt {
     Format,
     /// `--quiet`
     Quiet,
-    /// `--json`
-    Json,
     /// `--resources`
     Resources,
-    /// One of the limits of `update`, by its place in the table there.
-    Limit(u8),
+    /// `--memory`
+    Memory,
+    /// `--memory-reservation`
+    MemoryReservation,
+    /// `--memory-swap`
+    MemorySwap,
+    /// `--cpu-share`
+    CpuShare,
+    /// `--cpu-quota`
+    CpuQuota,
+    /// `--cpu-period`
+    CpuPeriod,
+    /// `--cpu-burst`
+    CpuBurst,
+    /// `--cpu-idle`
+    CpuIdle,
+    /// `--cpuset-cpus`
+    CpusetCpus,
+    /// `--cpuset-mems`
+    CpusetMems,
+    /// `--pids-limit`
+    PidsLimit,
+    /// `--blkio-weight`
+    BlkioWeight,
     /// `--stats`
     Stats,
-    /// An option of the peers that makes no difference here.
-    Ignored,
-    /// `--help`
-    Help,
-    /// `--version`
-    Version,
+    /// `--json`
+    Json,
+    /// `--rootless` of `spec`
+    SpecRootless,
 }
 
+/// A line for each option: the letters of the commands that take it (none for the global options), its short name, its
+/// long one, and the name of its value (none for a switch). What it does or, for an ignored one, why it changes nothing
+/// stands in [`Text::Options`].
+const OPTIONS: &str = "\
+;;root;DIR
+;;log;FILE
+;;log-format;text|json
+;v;verbose;
+;;cgroup-manager;cgroupfs|disabled
+;;systemd-cgroup;
+;;debug;
+;;rootless;WHEN
+;;criu;PATH
+;h;help;
+;;version;
+CRS;b;bundle;DIR
+CRX;;pid-file;FILE
+CRX;;console-socket;SOCKET
+CRX;;pidfd-socket;SOCKET
+CRX;;preserve-fds;N
+CR;;no-new-keyring;
+CR;;init;
+CR;;no-pivot;
+RX;;no-subreaper;
+RX;d;detach;
+R;;keep;
+X;p;process;FILE
+X;;cwd;DIR
+X;e;env;NAME=VALUE
+X;u;user;UID[:GID]
+X;g;additional-gids;GID
+X;t;tty;
+X;c;cap;CAP
+X;;no-new-privs;
+X;;ignore-paused;
+K;a;all;
+D;f;force;
+LP;f;format;table|json
+L;q;quiet;
+U;r;resources;FILE|-
+U;;memory;BYTES
+U;;memory-reservation;BYTES
+U;;memory-swap;BYTES
+U;;cpu-share;N
+U;;cpu-quota;USEC
+U;;cpu-period;USEC
+U;;cpu-burst;USEC
+U;;cpu-idle;0|1
+U;;cpuset-cpus;LIST
+U;;cpuset-mems;LIST
+U;;pids-limit;N
+U;;blkio-weight;N
+E;;stats;
+H;;json;
+S;;rootless;
+";
+
+/// An option.
+#[derive(Clone, Copy)]
 pub(super) struct OptionRow {
+    /// Its place in the table, which is the number of its [`Opt`].
+    pub(super) place: u8,
+    /// The letters of the commands that take it; empty for the global options.
+    pub(super) commands: &'static str,
+    pub(super) short: &'static str,
     pub(super) long: &'static str,
-    pub(super) short: u8,
     /// The name of the value; empty for a switch.
     pub(super) value: &'static str,
-    pub(super) option: Opt,
-    /// The commands that take it; empty for the global options.
-    pub(super) commands: &'static [Command],
-    /// What it does or, for an ignored one, why it changes nothing.
-    help: &'static str,
 }
 
-const fn option(
-    long: &'static str,
-    short: u8,
-    value: &'static str,
-    option: Opt,
-    commands: &'static [Command],
-    help: &'static str,
-) -> OptionRow {
-    OptionRow {
-        long,
-        short,
-        value,
-        option,
-        commands,
-        help,
+/// The rows of [`OPTIONS`].
+pub(super) struct Options {
+    rest: &'static str,
+    place: u8,
+}
+
+/// The options.
+pub(super) fn options() -> Options {
+    Options {
+        rest: OPTIONS,
+        place: 0,
     }
 }
 
-use Command::{Check, Create, Delete, Events, Exec, Kill, List, Ps, Run, Spec, Update};
+impl Iterator for Options {
+    type Item = OptionRow;
 
-#[rustfmt::skip]
-pub(super) const OPTIONS: &[OptionRow] = &[
-    option("root", 0, "DIR", Opt::Root, &[], "where the state of containers is kept (/run/roci)"),
-    option("log", 0, "FILE", Opt::Log, &[], "append the line of a failed call to FILE as well"),
-    option("log-format", 0, "text|json", Opt::LogFormat, &[], "how that line is written"),
-    option("verbose", b'v', "", Opt::Verbose, &[], "say on stderr what was done, a line a step"),
-    option("cgroup-manager", 0, "cgroupfs|disabled", Opt::CgroupManager, &[], "disabled: leave cgroups alone"),
-    option("systemd-cgroup", 0, "", Opt::SystemdCgroup, &[], "not supported: refused with a clear error"),
-    option("debug", 0, "", Opt::Ignored, &[], "ignored: there is no debug log; see --verbose"),
-    option("rootless", 0, "WHEN", Opt::Ignored, &[], "ignored: roci looks for itself whether it is root"),
-    option("criu", 0, "PATH", Opt::Ignored, &[], "ignored: containers cannot be checkpointed"),
-    option("help", b'h', "", Opt::Help, &[], "print this, or with a command its options"),
-    option("version", 0, "", Opt::Version, &[], "print the versions of roci and of the specification"),
-    option("bundle", b'b', "DIR", Opt::Bundle, &[Create, Run, Spec], "the bundle (the current directory)"),
-    option("pid-file", 0, "FILE", Opt::PidFile, &[Create, Run, Exec], "write the process id there, without a newline"),
-    option("console-socket", 0, "SOCKET", Opt::ConsoleSocket, &[Create, Run, Exec], "send the terminal's master there"),
-    option("pidfd-socket", 0, "SOCKET", Opt::PidfdSocket, &[Create, Run, Exec], "send a pidfd of the process there"),
-    option("preserve-fds", 0, "N", Opt::PreserveFds, &[Create, Run, Exec], "pass descriptors 3 to N+2 on"),
-    option("no-new-keyring", 0, "", Opt::NoNewKeyring, &[Create, Run], "keep the caller's session keyring"),
-    option("init", 0, "", Opt::Init, &[Create, Run], "run roci-init as PID 1, which starts the program and reaps"),
-    option("no-pivot", 0, "", Opt::Ignored, &[Create, Run], "ignored: pivot_root works here on ramdisks too"),
-    option("no-subreaper", 0, "", Opt::Ignored, &[Run, Exec], "ignored: no subreaper is made"),
-    option("detach", b'd', "", Opt::Detach, &[Run, Exec], "do not wait for the program's end"),
-    option("keep", 0, "", Opt::Keep, &[Run], "do not delete the container at its end"),
-    option("process", b'p', "FILE", Opt::Process, &[Exec], "the process object to run, as in config.json"),
-    option("cwd", 0, "DIR", Opt::Cwd, &[Exec], "its working directory"),
-    option("env", b'e', "NAME=VALUE", Opt::Env, &[Exec], "add to its environment; may be repeated"),
-    option("user", b'u', "UID[:GID]", Opt::User, &[Exec], "as whom, in numbers"),
-    option("additional-gids", b'g', "GID", Opt::AdditionalGids, &[Exec], "one more group; may be repeated"),
-    option("tty", b't', "", Opt::Tty, &[Exec], "give it a terminal"),
-    option("cap", b'c', "CAP", Opt::Cap, &[Exec], "one more capability; may be repeated"),
-    option("no-new-privs", 0, "", Opt::NoNewPrivs, &[Exec], "it can gain no privileges"),
-    option("ignore-paused", 0, "", Opt::Ignored, &[Exec], "ignored: a paused container is no error"),
-    option("all", b'a', "", Opt::All, &[Kill], "send the signal to every process of the container"),
-    option("force", b'f', "", Opt::Force, &[Delete], "kill it first; no error where there is none"),
-    option("format", b'f', "table|json", Opt::Format, &[List, Ps], "how to print"),
-    option("quiet", b'q', "", Opt::Quiet, &[List], "print ids only"),
-    option("resources", b'r', "FILE|-", Opt::Resources, &[Update], "the resources object to apply, or - for stdin"),
-    option("memory", 0, "BYTES", Opt::Limit(0), &[Update], "limit of memory"),
-    option("memory-reservation", 0, "BYTES", Opt::Limit(1), &[Update], "soft limit of memory"),
-    option("memory-swap", 0, "BYTES", Opt::Limit(2), &[Update], "limit of memory and swap together"),
-    option("cpu-share", 0, "N", Opt::Limit(3), &[Update], "share of the processors"),
-    option("cpu-quota", 0, "USEC", Opt::Limit(4), &[Update], "processor time in a period"),
-    option("cpu-period", 0, "USEC", Opt::Limit(5), &[Update], "the period"),
-    option("cpu-burst", 0, "USEC", Opt::Limit(6), &[Update], "time that may be saved up"),
-    option("cpu-idle", 0, "0|1", Opt::Limit(7), &[Update], "run only when nobody else wants to"),
-    option("cpuset-cpus", 0, "LIST", Opt::Limit(8), &[Update], "which processors"),
-    option("cpuset-mems", 0, "LIST", Opt::Limit(9), &[Update], "which memory nodes"),
-    option("pids-limit", 0, "N", Opt::Limit(10), &[Update], "limit of processes"),
-    option("blkio-weight", 0, "N", Opt::Limit(11), &[Update], "share of the disks"),
-    option("stats", 0, "", Opt::Stats, &[Events], "print once"),
-    option("json", 0, "", Opt::Json, &[Check], "print as JSON"),
-    option("rootless", 0, "", Opt::Ignored, &[Spec], "ignored: written for root"),
-];
+    #[inline(never)]
+    fn next(&mut self) -> Option<OptionRow> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut row = cut(&mut self.rest, b'\n');
+        let place = self.place;
+        self.place += 1;
+        Some(OptionRow {
+            place,
+            commands: cut(&mut row, b';'),
+            short: cut(&mut row, b';'),
+            long: cut(&mut row, b';'),
+            value: row,
+        })
+    }
+}
 
 /// Prints the help of one command or the overview.
-pub fn write_help(out: &mut dyn Write, invocation: &Invocation) -> fmt::Result {
-    match COMMANDS.iter().find(|row| Some(row.command) == invocation.topic) {
-        Some(row) => {
-            let words = if row.synopsis.is_empty() { "" } else { " " };
-            writeln!(
-                out,
-                "roci {} [OPTION...]{words}{}\n\n{}\n",
-                row.name, row.synopsis, row.summary
-            )?;
-            write_options(out, |option| option.commands.contains(&row.command))?;
-            writeln!(out, "\nOptions that stand before the command: see roci --help.")
+pub fn write_help(out: &mut Output, invocation: &Invocation) {
+    let mut summaries = Text::Commands.get();
+    match invocation.topic {
+        Some(topic) => {
+            for row in commands() {
+                let summary = cut(&mut summaries, b'\n');
+                if row.command == topic {
+                    out.str("roci ").str(row.name).str(" [OPTION...]");
+                    out.str(if row.synopsis.is_empty() { "" } else { " " });
+                    out.str(row.synopsis).str("\n\n").str(summary).str("\n\n");
+                    write_options(out, row.letter);
+                }
+            }
+            out.str("\nOptions that stand before the command: see roci --help.\n");
         }
         None => {
-            writeln!(
-                out,
-                "roci runs OCI containers. roci [OPTION...] COMMAND [OPTION...] [WORD...]\n\nCommands:"
-            )?;
-            for row in COMMANDS {
-                writeln!(out, "  {:<10}{}", row.name, row.summary)?;
+            out.str(concat!(
+                "roci runs OCI containers. roci [OPTION...] COMMAND [OPTION...] [WORD...]\n",
+                "\nCommands:\n"
+            ));
+            for row in commands() {
+                out.str("  ").column(row.name, 9);
+                out.str(cut(&mut summaries, b'\n')).str("\n");
             }
-            writeln!(out, "\nOptions:")?;
-            write_options(out, |option| option.commands.is_empty())?;
-            out.write_str(crate::exit::TABLE)
+            out.str("\nOptions:\n");
+            write_options(out, "");
+            out.str("\n").str(Text::Exit.get());
         }
     }
 }
 
-fn write_options(out: &mut dyn Write, wanted: impl Fn(&OptionRow) -> bool) -> fmt::Result {
-    for row in OPTIONS.iter().filter(|row| wanted(row)) {
-        let short = if row.short == 0 { ' ' } else { char::from(row.short) };
-        let (dash, comma) = if row.short == 0 { (' ', ' ') } else { ('-', ',') };
-        write!(out, "  {dash}{short}{comma} --{}", row.long)?;
+/// Prints the options of the command with this letter, or the global ones.
+fn write_options(out: &mut Output, letter: &str) {
+    let mut texts = Text::Options.get();
+    for row in options() {
+        let text = cut(&mut texts, b'\n');
+        let mut commands = row.commands.bytes();
+        let belongs = match letter.bytes().next() {
+            Some(letter) => commands.any(|command| command == letter),
+            None => row.commands.is_empty(),
+        };
+        if !belongs {
+            continue;
+        }
+        if row.short.is_empty() {
+            out.str("     ");
+        } else {
+            out.str("  -").str(row.short).str(",");
+        }
         let gap = if row.value.is_empty() { "" } else { " " };
-        let width = row.long.len() + gap.len() + row.value.len();
-        writeln!(
-            out,
-            "{gap}{}{:2$}  {3}",
-            row.value,
-            "",
-            26_usize.saturating_sub(width),
-            row.help
-        )?;
+        out.str(" --").str(row.long).str(gap);
+        out.column(row.value, 26_usize.saturating_sub(row.long.len() + gap.len()));
+        out.str(" ").str(text).str("\n");
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_whole_and_in_its_place() {
+        for (index, row) in commands().enumerate() {
+            assert_eq!(row.command as usize, index, "{}", row.name);
+        }
+        assert_eq!(commands().count(), COMMANDS.lines().count());
+        assert_eq!(commands().count(), Text::Commands.get().lines().count());
+        assert_eq!(options().count(), Text::Options.get().lines().count());
+        let place = |long| options().position(|row| row.long == long);
+        assert_eq!(place("root"), Some(Opt::Root as usize));
+        assert_eq!(place("additional-gids"), Some(Opt::AdditionalGids as usize));
+        assert_eq!(place("blkio-weight"), Some(Opt::BlkioWeight as usize));
+        assert_eq!(options().count(), Opt::SpecRootless as usize + 1);
+        for row in options() {
+            for letter in row.commands.chars() {
+                assert!(commands().any(|row| row.letter.contains(letter)), "{}", row.long);
+            }
+        }
+    }
 }

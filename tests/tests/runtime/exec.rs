@@ -31,6 +31,7 @@ tests::cases![
     exec_works_in_a_user_namespace,
     exec_works_without_a_pid_namespace,
     seccomp_of_the_container_applies,
+    the_processors_of_exec_are_set,
     a_process_killed_with_the_container_does_not_hang_exec,
     exec_sees_a_tmpfs_that_covers_proc,
     many_execs_at_once,
@@ -472,6 +473,25 @@ fn seccomp_of_the_container_applies(t: &Test) {
     c.up_and_ready();
     let outcome = c.exec_sh("mkdir /made || echo refused").ok();
     assert_eq!(outcome.stdout, "refused\n");
+}
+
+fn the_processors_of_exec_are_set(t: &Test) {
+    t.skip_on("runc", "runc 1.1 does not know execCPUAffinity");
+    t.skip_on("crun", "crun 1.8 does not know execCPUAffinity");
+    let mut c = t.server();
+    c.config["process"]["execCPUAffinity"] = json!({"initial": "0", "final": "0"});
+    c.up_and_ready();
+    let script = "grep Cpus_allowed_list /proc/self/status; grep Cpus_allowed_list /proc/1/status";
+    let outcome = c.exec_sh(script).ok();
+    let lists: Vec<_> = outcome
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().nth(1))
+        .collect();
+    assert_eq!(lists[0], Some("0"));
+    if std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1) {
+        assert_ne!(lists[1], Some("0"), "it is for exec alone");
+    }
 }
 
 fn a_process_killed_with_the_container_does_not_hang_exec(t: &Test) {

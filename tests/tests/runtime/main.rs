@@ -18,6 +18,7 @@ mod namespaces;
 mod process;
 mod recovery;
 mod run;
+mod seccomp;
 mod state;
 mod stdio;
 
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
     cases.extend(process::cases());
     cases.extend(recovery::cases());
     cases.extend(run::cases());
+    cases.extend(seccomp::cases());
     cases.extend(state::cases());
     cases.extend(stdio::cases());
     tests::main(cases)

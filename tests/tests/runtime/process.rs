@@ -26,8 +26,9 @@ tests::cases![
     the_oom_score_adjustment_is_set,
     the_program_leads_a_session,
     signals_are_neither_blocked_nor_ignored,
-    seccomp_forbids_a_system_call,
-    seccomp_with_no_new_privileges_unset,
+    the_memory_policy_is_set,
+    a_memory_policy_for_nodes_that_are_not_there_is_an_error,
+    labels_of_absent_security_modules_are_refused,
     the_scheduler_is_set,
     the_io_priority_is_set,
     the_personality_is_set,
@@ -320,31 +321,6 @@ fn signals_are_neither_blocked_nor_ignored(t: &Test) {
     assert_eq!(ignored & !inherited, 0, "{status}");
 }
 
-fn seccomp_forbids_a_system_call(t: &Test) {
-    let mut c = t.sh("mkdir /made || echo refused; grep Seccomp: /proc/self/status");
-    c.config["linux"]["seccomp"] = json!({
-        "defaultAction": "SCMP_ACT_ALLOW",
-        "syscalls": [{"names": ["mkdir", "mkdirat", "no_such_call"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}],
-    });
-    let outcome = c.run().ok();
-    assert!(outcome.stdout.contains("refused"), "{outcome}");
-    assert!(outcome.stderr.contains("not implemented"), "{outcome}");
-    assert_eq!(field(&outcome.stdout, "Seccomp"), "2");
-}
-
-fn seccomp_with_no_new_privileges_unset(t: &Test) {
-    let mut c = t.sh("mkdir /made || echo refused; grep -E 'Seccomp:|NoNewPrivs' /proc/self/status");
-    c.config["process"]["noNewPrivileges"] = json!(false);
-    c.config["linux"]["seccomp"] = json!({
-        "defaultAction": "SCMP_ACT_ALLOW",
-        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
-        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}],
-    });
-    let output = c.output();
-    assert!(output.contains("refused"), "{output}");
-    assert_eq!((field(&output, "Seccomp"), field(&output, "NoNewPrivs")), ("2", "0"));
-}
-
 fn the_scheduler_is_set(t: &Test) {
     t.skip_on("runc", "runc 1.1 does not know process.scheduler");
     t.skip_on("crun", "crun 1.8 needs CAP_SYS_NICE for it");
@@ -360,6 +336,49 @@ fn the_io_priority_is_set(t: &Test) {
     let mut c = t.sh("ionice -p 1");
     c.config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 6});
     assert_eq!(c.output(), "best-effort: prio 6\n");
+}
+
+fn the_memory_policy_is_set(t: &Test) {
+    t.skip_on("runc", "runc 1.1 does not know memoryPolicy");
+    t.skip_on("crun", "crun 1.8 does not know memoryPolicy");
+    if !std::path::Path::new("/proc/self/numa_maps").exists() {
+        t.skip("the kernel has no CONFIG_NUMA");
+    }
+    let mut c = t.sh("cut -d' ' -f 2 /proc/self/numa_maps | sort -u");
+    c.config["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]});
+    assert_eq!(c.output(), "bind=static:0\n");
+}
+
+fn a_memory_policy_for_nodes_that_are_not_there_is_an_error(t: &Test) {
+    t.skip_on("runc", "runc 1.1 does not know memoryPolicy");
+    t.skip_on("crun", "crun 1.8 does not know memoryPolicy");
+    for nodes in ["63", "3-1", "x", "99999"] {
+        let mut c = t.sh("true");
+        c.config["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": nodes});
+        c.run().fails().says("linux.memoryPolicy");
+        c.state_call().fails();
+    }
+}
+
+fn labels_of_absent_security_modules_are_refused(t: &Test) {
+    for (field, module) in [("apparmorProfile", "apparmor"), ("selinuxLabel", "selinux")] {
+        let modules = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+        if modules.contains(module) {
+            continue;
+        }
+        let mut c = t.sh("true");
+        c.config["process"][field] = json!("no-such-label");
+        if t.is_roci() {
+            let words = format!("process.{field}: the kernel does not have the label, or not the module");
+            c.run()
+                .fails()
+                .says(&words)
+                .says(&format!("CONFIG_SECURITY_{}", module.to_uppercase()));
+            c.state_call().fails();
+        }
+        c.config["process"][field] = json!("");
+        c.run().ok();
+    }
 }
 
 fn the_personality_is_set(t: &Test) {

@@ -1,0 +1,88 @@
+//! Packs the texts that are printed when somebody asks for them, which are a tenth of the program, into half their bytes.
+//!
+//! It is byte pair encoding: over and over, the pair of bytes that is found most often gets a byte that no text has, until
+//! there is none left or no pair that pays. To unpack is to replace such a byte by its pair, and that is a dozen lines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+#[path = "../targets/link.rs"]
+mod link;
+
+/// The texts, in the order of `texts::Text`.
+const TEXTS: [&str; 8] = [
+    "commands.txt",
+    "options.txt",
+    "exit.txt",
+    "check.txt",
+    "errno.txt",
+    "hints.txt",
+    "features.json",
+    "config.json",
+];
+
+fn main() {
+    link::main();
+    println!("cargo::rerun-if-changed=build.rs");
+    let mut whole = String::new();
+    for name in TEXTS {
+        println!("cargo::rerun-if-changed=texts/{name}");
+        let text = std::fs::read_to_string(format!("texts/{name}"));
+        whole += &text.unwrap_or_else(|error| panic!("texts/{name}: {error}"));
+        // Parts the texts.
+        whole.push('\0');
+    }
+    assert!(
+        whole.is_ascii(),
+        "the texts have bytes above 127, which stand for pairs"
+    );
+    let bytes = whole.as_bytes();
+    let free = (1..=u8::MAX).filter(|code| !bytes.contains(code));
+    let (packed, pairs) = pack(bytes, free);
+    let mut source = String::new();
+    let _ = write!(
+        source,
+        "/// Bytes of all texts.\nconst UNPACKED_BYTES: usize = {};\n\
+         /// What each byte stands for: a pair, or two NULs for itself.\nstatic PAIRS: [[u8; 2]; 256] = {pairs:?};\n\
+         /// The texts, packed.\nstatic PACKED: [u8; {}] = {packed:?};\n",
+        bytes.len(),
+        packed.len(),
+    );
+    let directory = std::env::var("OUT_DIR").unwrap_or_default();
+    if let Err(error) = std::fs::write(format!("{directory}/texts.rs"), source) {
+        panic!("texts.rs: {error}");
+    }
+}
+
+/// The packed bytes, and the pair of each code.
+fn pack(bytes: &[u8], codes: impl Iterator<Item = u8>) -> (Vec<u8>, [[u8; 2]; 256]) {
+    let mut bytes = bytes.to_vec();
+    let mut pairs = [[0; 2]; 256];
+    for code in codes {
+        let mut counts = BTreeMap::<[u8; 2], usize>::new();
+        // A NUL parts two texts, and stands for nothing in a pair.
+        for pair in bytes.windows(2).filter(|pair| !pair.contains(&0)) {
+            *counts.entry([pair[0], pair[1]]).or_default() += 1;
+        }
+        let Some((pair, count)) = counts.into_iter().max_by_key(|&(_, count)| count) else {
+            break;
+        };
+        if count < 2 {
+            break;
+        }
+        let mut shorter = Vec::new();
+        let mut rest = bytes.as_slice();
+        while let [first, after @ ..] = rest {
+            if rest.starts_with(&pair) {
+                shorter.push(code);
+                rest = &rest[2..];
+            } else {
+                shorter.push(*first);
+                rest = after;
+            }
+        }
+        bytes = shorter;
+        pairs[usize::from(code)] = pair;
+    }
+    (bytes, pairs)
+}

@@ -1,0 +1,50 @@
+//! The stage in between: a process that enters namespaces and makes another one as its sibling.
+//!
+//! Some namespaces are entered only by children (pid, time), while the process that is wanted has to be roci's own child,
+//! or its caller's once roci has gone. The stage does the first and `CLONE_PARENT` the second; then the stage goes.
+
+use rustix::process::{Pid, WaitOptions, waitpid};
+use sys::process::{SpawnOptions, Spawned, exit, spawn};
+
+use crate::error::{During, Error, Result};
+use crate::sync::{Kind, MESSAGE_BYTES, Socket, tell_over};
+
+/// Makes a process by way of a stage. `enter` is what the stage does; `make` makes the process, and is told that it is to
+/// be a sibling; `run` is the process, and does not come back.
+///
+/// The number of the process and the socket to it.
+pub fn spawn_staged(
+    socket: Socket,
+    other_end: Socket,
+    enter: &mut dyn FnMut() -> Result<()>,
+    make: &mut dyn FnMut() -> Result<Spawned>,
+    run: &mut dyn FnMut(&Socket) -> Result<core::convert::Infallible>,
+) -> Result<(i32, Socket)> {
+    let stage = match spawn(&SpawnOptions::default()).during("clone")? {
+        Spawned::Parent(stage) => stage,
+        Spawned::Child => {
+            drop(socket);
+            tell_over(&other_end);
+            enter()?;
+            match make()? {
+                Spawned::Parent(child) => {
+                    let _ = other_end.send(Kind::Spawned, &child.pid.to_ne_bytes());
+                    exit(0)
+                }
+                Spawned::Child => match run(&other_end)? {},
+            }
+        }
+    };
+    drop(other_end);
+    let mut memory = [0; MESSAGE_BYTES];
+    let message = socket.receive(&mut memory);
+    let _ = waitpid(Pid::from_raw(stage.pid), WaitOptions::empty());
+    match message.during("hear from the process")? {
+        Some(message) if message.kind == Kind::Spawned => {
+            let pid = message.payload.try_into().map_or(0, i32::from_ne_bytes);
+            Ok((pid, socket))
+        }
+        Some(message) if message.kind == Kind::Failed => Err(message.error()),
+        _ => Err(Error::said("the process ended before it was made (out of memory?)")),
+    }
+}

@@ -1,0 +1,190 @@
+//! Text without the formatter of `core`: where a number or a name stands between two words, a call of that costs several
+//! times the bytes of a call of this.
+
+use core::fmt;
+
+use rustix::io::Errno;
+
+/// A number in decimal digits.
+pub struct Digits {
+    bytes: [u8; 20],
+    start: usize,
+}
+
+impl Digits {
+    /// The digits of `number`.
+    pub fn of(number: u64) -> Self {
+        let mut digits = Self {
+            bytes: [0; 20],
+            start: 20,
+        };
+        let mut rest = number;
+        loop {
+            digits.push(b'0' + (rest % 10) as u8);
+            rest /= 10;
+            if rest == 0 {
+                return digits;
+            }
+        }
+    }
+
+    /// The digits of `number`, with its sign if it is negative.
+    pub fn signed(number: i64) -> Self {
+        let mut digits = Self::of(number.unsigned_abs());
+        if number < 0 {
+            digits.push(b'-');
+        }
+        digits
+    }
+
+    /// Puts `byte` before what is there. The longest numbers of both kinds have 20 characters.
+    fn push(&mut self, byte: u8) {
+        self.start = self.start.saturating_sub(1);
+        if let Some(place) = self.bytes.get_mut(self.start) {
+            *place = byte;
+        }
+    }
+
+    /// The digits for the kernel.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// The digits as text.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
+/// One piece of text after the other, into anything. A writer that can fail remembers that it did.
+pub trait Pieces: fmt::Write + Sized {
+    /// Writes `text`.
+    fn str(&mut self, text: &str) -> &mut Self {
+        let _ = self.write_str(text);
+        self
+    }
+
+    /// Writes the digits of `number`.
+    fn number(&mut self, number: u64) -> &mut Self {
+        self.str(Digits::of(number).as_str())
+    }
+
+    /// Writes the digits of `number`, with its sign if it is negative.
+    fn signed(&mut self, number: i64) -> &mut Self {
+        self.str(Digits::signed(number).as_str())
+    }
+}
+
+impl<W: fmt::Write> Pieces for W {}
+
+/// Bytes of the longest line that one of the kernel's files is given.
+const LINE_BYTES_MAX: usize = 256;
+
+/// A line for one of the kernel's files.
+pub struct Line {
+    bytes: [u8; LINE_BYTES_MAX],
+    /// More than there is room for where the line is too long.
+    len: usize,
+}
+
+impl Line {
+    /// Nothing yet.
+    #[inline(never)]
+    pub const fn new() -> Self {
+        Self {
+            bytes: [0; LINE_BYTES_MAX],
+            len: 0,
+        }
+    }
+
+    /// What was written.
+    ///
+    /// # Errors
+    /// `E2BIG` where that is more than there is room for.
+    pub fn text(&self) -> Result<&str, Errno> {
+        let bytes = self.bytes.get(..self.len).ok_or(Errno::TOOBIG)?;
+        Ok(core::str::from_utf8(bytes).unwrap_or_default())
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Write for Line {
+    #[inline(never)]
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len.saturating_add(text.len());
+        if let Some(place) = self.bytes.get_mut(self.len..end) {
+            place.copy_from_slice(text.as_bytes());
+        }
+        self.len = end;
+        Ok(())
+    }
+}
+
+/// Cuts the text before the next `mark` off `rest`, and the mark with it. Tables that are one text are read with it: their
+/// rows are parted by one mark and the fields of a row by another.
+#[inline(never)]
+pub fn cut<'a>(rest: &mut &'a str, mark: u8) -> &'a str {
+    let end = rest.bytes().position(|byte| byte == mark).unwrap_or(rest.len());
+    let (first, after) = rest.split_at_checked(end).unwrap_or_default();
+    *rest = after.get(1..).unwrap_or_default();
+    first
+}
+
+/// The number that `text` is in decimal digits, all of it; a sign is none of them.
+#[inline(never)]
+pub fn parse_number(text: &str) -> Option<u64> {
+    let mut number = 0_u64;
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    (!text.is_empty()).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_of_the_longest_numbers() {
+        assert_eq!(Digits::of(0).as_str(), "0");
+        assert_eq!(Digits::of(u64::MAX).as_str(), "18446744073709551615");
+        assert_eq!(Digits::signed(i64::MIN).as_str(), "-9223372036854775808");
+        assert_eq!(Digits::signed(42).as_str(), "42");
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_no_line() {
+        let mut line = Line::new();
+        assert_eq!(line.str("a ").number(7).signed(-1).text(), Ok("a 7-1"));
+        for _ in 0..LINE_BYTES_MAX {
+            line.str("aa");
+        }
+        assert_eq!(line.text(), Err(Errno::TOOBIG));
+    }
+
+    #[test]
+    fn numbers_without_signs() {
+        assert_eq!(parse_number("18446744073709551615"), Some(u64::MAX));
+        for text in ["", "+1", "-1", "1 ", "18446744073709551616"] {
+            assert_eq!(parse_number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn fields_one_after_the_other() {
+        let mut rest = "one two";
+        assert_eq!(
+            (cut(&mut rest, b' '), cut(&mut rest, b' '), cut(&mut rest, b' ')),
+            ("one", "two", "")
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! Long texts that few calls print: they are packed by the build script, which says how, and unpacked when one is asked for.
+
+use sys::{Register, TakeOnce};
+
+use crate::text::cut;
+
+include!(concat!(env!("OUT_DIR"), "/texts.rs"));
+
+/// The texts, in the order of the build script.
+#[derive(Clone, Copy)]
+pub enum Text {
+    /// What each command does.
+    Commands,
+    /// What each option does.
+    Options,
+    /// The exit statuses.
+    Exit,
+    /// See [`crate::check`].
+    Check,
+    /// See [`crate::errno`].
+    Errno,
+    /// See [`crate::errno`].
+    Hints,
+    /// See [`crate::features`].
+    Features,
+    /// See [`crate::spec_template`].
+    Config,
+}
+
+static MEMORY: TakeOnce<[u8; UNPACKED_BYTES]> = TakeOnce::new([0; UNPACKED_BYTES]);
+static UNPACKED: Register<&str> = Register::new("");
+
+impl Text {
+    /// The text.
+    #[inline(never)]
+    pub fn get(self) -> &'static str {
+        if UNPACKED.get().is_empty() {
+            let memory = MEMORY.take();
+            let mut len = 0;
+            for byte in PACKED {
+                unpack(byte, memory, &mut len);
+            }
+            UNPACKED.set(core::str::from_utf8(memory).unwrap_or_default());
+        }
+        let mut rest = UNPACKED.get();
+        for _ in 0..self as u8 {
+            cut(&mut rest, 0);
+        }
+        cut(&mut rest, 0)
+    }
+}
+
+/// Writes what `byte` stands for. It calls itself for a pair in a pair, which was made before it.
+fn unpack(byte: u8, memory: &mut [u8; UNPACKED_BYTES], len: &mut usize) {
+    let pair = PAIRS.get(usize::from(byte)).copied().unwrap_or_default();
+    if pair != [0, 0] {
+        for byte in pair {
+            unpack(byte, memory, len);
+        }
+    } else if let Some(place) = memory.get_mut(*len) {
+        *place = byte;
+        *len += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_as_they_were() {
+        assert_eq!(Text::Commands.get(), include_str!("../texts/commands.txt"));
+        assert_eq!(Text::Errno.get(), include_str!("../texts/errno.txt"));
+        assert_eq!(Text::Config.get(), include_str!("../texts/config.json"));
+    }
+}
