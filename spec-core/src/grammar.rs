@@ -21,12 +21,13 @@ pub(crate) type Misspelt = (&'static str, usize);
 const END: &str = "unexpected end of file";
 const LONE_SURROGATE: &str = "lone surrogate in a string";
 
-/// Whether `json` is one JSON value and nothing else.
-pub(crate) fn check(json: &[u8]) -> Result<(), Misspelt> {
+/// The text of `json`, if it is one JSON value and nothing else.
+pub(crate) fn check(json: &[u8]) -> Result<&str, Misspelt> {
     if json.starts_with(b"\xef\xbb\xbf") {
         return Err(("starts with a byte order mark", 0));
     }
-    let valid = match core::str::from_utf8(json) {
+    let text = core::str::from_utf8(json);
+    let valid = match text {
         Ok(text) => text.len(),
         Err(error) => error.valid_up_to(),
     };
@@ -36,11 +37,12 @@ pub(crate) fn check(json: &[u8]) -> Result<(), Misspelt> {
         message: END,
     };
     let is_fine = scan.document().is_some();
-    // What comes first in the document is reported, and the end of the part that is UTF-8 is no end of file.
-    if valid < json.len() && (is_fine || scan.at >= valid) {
-        return Err(("not UTF-8", valid));
+    match text {
+        Ok(text) if is_fine => Ok(text),
+        // What comes first in the document is reported, and the end of the part that is UTF-8 is no end of file.
+        Err(_) if is_fine || scan.at >= valid => Err(("not UTF-8", valid)),
+        _ => Err((scan.message, scan.at)),
     }
-    if is_fine { Ok(()) } else { Err((scan.message, scan.at)) }
 }
 
 /// The part of a document that has been found in order. `None` is a mistake at `at`.
@@ -270,7 +272,7 @@ pub(crate) fn skip_space(json: &[u8], mut at: usize) -> usize {
 }
 
 /// The offset behind the value that starts at `at`, in a checked document.
-fn skip_value(json: &[u8], mut at: usize) -> usize {
+pub(crate) fn skip_value(json: &[u8], mut at: usize) -> usize {
     let mut depth = 0_usize;
     while let Some(byte) = json.get(at) {
         match byte {
@@ -296,7 +298,7 @@ fn skip_value(json: &[u8], mut at: usize) -> usize {
     at
 }
 
-fn skip_string(json: &[u8], mut at: usize) -> usize {
+pub(crate) fn skip_string(json: &[u8], mut at: usize) -> usize {
     at += 1;
     while let Some(byte) = json.get(at) {
         match byte {

@@ -13,8 +13,8 @@ use crate::words::Words;
 
 /// `linux`.
 pub struct Linux<'a> {
-    /// `namespaces`, no type twice.
-    pub namespaces: Vec<Namespace<'a>, NAMESPACES_MAX>,
+    /// `namespaces`, no type twice. There is room for one that is.
+    pub namespaces: Vec<Namespace<'a>, { NAMESPACES_MAX + 1 }>,
     /// `uidMappings`.
     pub uid_mappings: List<IdMapping>,
     /// `gidMappings`.

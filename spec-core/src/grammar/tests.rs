@@ -10,7 +10,7 @@ fn check_bytes(marked: &[u8], expected: &str) {
     let at = marked.iter().position(|byte| *byte == b'@');
     let json: Vec<u8> = marked.iter().copied().filter(|byte| *byte != b'@').collect();
     match (check(&json), at) {
-        (Ok(()), None) => {}
+        (Ok(_), None) => {}
         (Err((text, offset)), Some(at)) => assert_eq!((text, offset), (expected, at)),
         (found, _) => panic!("{}: {found:?}", String::from_utf8_lossy(marked)),
     }
