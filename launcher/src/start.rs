@@ -89,6 +89,7 @@ fn open_gate(container: &Container, pid: i32, proc: &Proc) -> Result<()> {
     }
     match core::str::from_utf8(&memory[..len]) {
         Ok("0") => Ok(()),
+        // An index would bring the kilobytes that say how an index into a text can be wrong.
         Ok(text) if text.len() > 1 => Err(Error::says(format_args!("{}", text.get(1..).unwrap_or_default()))),
         _ => Err(Error::said("the container process died before it was started")),
     }

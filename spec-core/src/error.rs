@@ -37,7 +37,7 @@ const SHOWN_BYTES_MAX: usize = 64;
 pub(crate) enum Step<'a> {
     /// Into the member of this name, as the document spells it.
     Member(&'a str),
-    /// Into the element with this number.
+    /// Into the element with this number, or the member, whatever its name.
     Index(usize),
 }
 
@@ -52,15 +52,14 @@ impl<'a> Error<'a> {
         }
     }
 
-    /// What is wrong with a value of a document that is JSON.
-    pub(crate) fn new(document: &'a [u8], path: &[Step<'a>], cause: Cause) -> Self {
-        let top = Self {
+    /// What is wrong with a document that is JSON. See [`Self::below`].
+    pub(crate) fn new(document: &'a [u8], cause: Cause) -> Self {
+        Self {
             document,
             offset: grammar::skip_space(document, 0),
             missing: None,
             cause,
-        };
-        path.iter().fold(top, |error, step| error.below(*step))
+        }
     }
 
     /// The same error one step further down, or of a member that is not there.
@@ -70,7 +69,7 @@ impl<'a> Error<'a> {
         }
         let found = match step {
             Step::Member(name) => grammar::find_member(self.document, self.offset, name),
-            Step::Index(index) => grammar::find_element(self.document, self.offset, index),
+            Step::Index(index) => grammar::find_child(self.document, self.offset, index),
         };
         match (found, step) {
             (Some(child), _) => self.offset = child,

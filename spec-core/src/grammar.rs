@@ -21,12 +21,13 @@ pub(crate) type Misspelt = (&'static str, usize);
 const END: &str = "unexpected end of file";
 const LONE_SURROGATE: &str = "lone surrogate in a string";
 
-/// Whether `json` is one JSON value and nothing else.
-pub(crate) fn check(json: &[u8]) -> Result<(), Misspelt> {
+/// The text of `json`, if it is one JSON value and nothing else.
+pub(crate) fn check(json: &[u8]) -> Result<&str, Misspelt> {
     if json.starts_with(b"\xef\xbb\xbf") {
         return Err(("starts with a byte order mark", 0));
     }
-    let valid = match core::str::from_utf8(json) {
+    let text = core::str::from_utf8(json);
+    let valid = match text {
         Ok(text) => text.len(),
         Err(error) => error.valid_up_to(),
     };
@@ -36,11 +37,12 @@ pub(crate) fn check(json: &[u8]) -> Result<(), Misspelt> {
         message: END,
     };
     let is_fine = scan.document().is_some();
-    // What comes first in the document is reported, and the end of the part that is UTF-8 is no end of file.
-    if valid < json.len() && (is_fine || scan.at >= valid) {
-        return Err(("not UTF-8", valid));
+    match text {
+        Ok(text) if is_fine => Ok(text),
+        // What comes first in the document is reported, and the end of the part that is UTF-8 is no end of file.
+        Err(_) if is_fine || scan.at >= valid => Err(("not UTF-8", valid)),
+        _ => Err((scan.message, scan.at)),
     }
-    if is_fine { Ok(()) } else { Err((scan.message, scan.at)) }
 }
 
 /// The part of a document that has been found in order. `None` is a mistake at `at`.
@@ -270,7 +272,7 @@ pub(crate) fn skip_space(json: &[u8], mut at: usize) -> usize {
 }
 
 /// The offset behind the value that starts at `at`, in a checked document.
-fn skip_value(json: &[u8], mut at: usize) -> usize {
+pub(crate) fn skip_value(json: &[u8], mut at: usize) -> usize {
     let mut depth = 0_usize;
     while let Some(byte) = json.get(at) {
         match byte {
@@ -296,7 +298,7 @@ fn skip_value(json: &[u8], mut at: usize) -> usize {
     at
 }
 
-fn skip_string(json: &[u8], mut at: usize) -> usize {
+pub(crate) fn skip_string(json: &[u8], mut at: usize) -> usize {
     at += 1;
     while let Some(byte) = json.get(at) {
         match byte {
@@ -355,25 +357,16 @@ impl<'j> Iterator for Children<'j> {
     }
 }
 
-/// The offset of the value of the member `name` of the object at `at`. A name that is itself a piece of the document is
-/// found by its place; another one by its letters, and the last one counts, as it does for the reader.
+/// The offset of the value of the member `name` of the object at `at`: of the last one, which counts for the reader.
 pub(crate) fn find_member(json: &[u8], at: usize, name: &str) -> Option<usize> {
-    let by_place = json.as_ptr_range().contains(&name.as_ptr());
-    let is_it = |key: &str| {
-        if by_place {
-            key.as_ptr() == name.as_ptr()
-        } else {
-            key == name
-        }
-    };
     children(json, at)
-        .filter(|(key, _)| is_it(key))
+        .filter(|(key, _)| *key == name)
         .last()
         .map(|(_, value)| value)
 }
 
-/// The offset of element `index` of the array at `at`.
-pub(crate) fn find_element(json: &[u8], at: usize, index: usize) -> Option<usize> {
+/// The offset of child `index` of the array or the object at `at`.
+pub(crate) fn find_child(json: &[u8], at: usize, index: usize) -> Option<usize> {
     children(json, at).nth(index).map(|(_, value)| value)
 }
 

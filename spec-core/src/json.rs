@@ -1,12 +1,14 @@
-//! JSON through serde-json-core, with as little generic code as serde allows.
+//! Walks a document with the tables of [`crate::schema`].
 //!
-//! One [`Reader`] walks the document with the tables of [`crate::schema`]. One seed and one visitor stand between it and serde, so
-//! each of serde's generic functions is compiled once. serde's errors
-//! cannot carry ours; the reader keeps the first one, and [`Refused`] only says that there is one.
+//! The [`crate::grammar`] has passed every byte before, so that the walk only looks at what a value begins with.
+//! serde-json-core reads the scalars. It could walk the document, too, but its visitors cannot carry our errors, and what
+//! it compiles for them is as large as all of this.
 
-use core::{fmt, mem};
+use core::mem;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as SerdeError, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde_json_core::de::Deserializer;
+use serde_json_core::str::EscapedStr;
 use static_assertions::const_assert;
 
 use crate::error::{Cause, Error, Step};
@@ -43,19 +45,21 @@ pub(crate) fn read_document<'a>(
             ("more than 262144 bytes (CONFIG_BYTES_MAX)", CONFIG_BYTES_MAX),
         ));
     }
-    grammar::check(json).map_err(|misspelt| Error::syntax(json, misspelt))?;
+    let text = grammar::check(json).map_err(|misspelt| Error::syntax(json, misspelt))?;
     let mut reader = Reader {
         target,
+        json,
+        text,
+        at: grammar::skip_space(json, 0),
         arena,
-        path: [Step::Index(0); STEPS_MAX],
-        refused: None,
+        path: [0; STEPS_MAX],
+        mistake: None,
         name: "",
         start: 0,
         pair: Pair {
             key: Text::EMPTY,
             value: Text::EMPTY,
         },
-        raw: "",
         given: Given {
             text: Text::EMPTY,
             optional_text: None,
@@ -70,17 +74,20 @@ pub(crate) fn read_document<'a>(
         kind: Kind::Object(object),
         depth: 0,
     };
-    let mut deserializer = serde_json_core::de::Deserializer::new(json, None);
-    if reader.read(place, &mut deserializer).is_ok() {
+    if reader.read(place).is_ok() {
         return Ok(());
     }
     // Every failure has been noted; the text is for the case that this is not so.
-    let (cause, depth) = reader.refused.unwrap_or((Cause::Rule("cannot be read"), 0));
-    Err(Error::new(
-        json,
-        reader.path.get(..usize::from(depth)).unwrap_or(&reader.path),
-        cause,
-    ))
+    let unknown = Mistake {
+        depth: 0,
+        member: None,
+        cause: Cause::Rule("cannot be read"),
+    };
+    let Mistake { depth, member, cause } = reader.mistake.unwrap_or(unknown);
+    let path = reader.path.iter().take(depth.into());
+    let steps = path.map(|child| Step::Index(*child));
+    let steps = steps.chain(member.map(Step::Member));
+    Err(steps.fold(Error::new(json, cause), Error::below))
 }
 
 /// How deep a path of fields can be. `linux.seccomp.syscalls[1].args[2].op` has seven steps.
@@ -97,22 +104,34 @@ struct Place {
     depth: u8,
 }
 
+/// What is wrong with a document.
+struct Mistake {
+    /// How many steps from the top.
+    depth: u8,
+    /// The member at fault, if it is not the value there.
+    member: Option<&'static str>,
+    cause: Cause,
+}
+
 struct Reader<'r, 'a> {
     target: &'r mut dyn Target<'a>,
+    /// The document, the same as text, and how far it has been read.
+    json: &'a [u8],
+    text: &'a str,
+    at: usize,
     /// The part of the arena that is free.
     arena: &'a mut [u8],
     /// The way to the value that was read last. What lies behind the depth of a value belongs to its last child.
-    path: [Step<'a>; STEPS_MAX],
-    /// The first mistake, and how many steps from the top it is.
-    refused: Option<(Cause, u8)>,
+    /// Of each step, it has the number of the child.
+    path: [usize; STEPS_MAX],
+    /// The first mistake.
+    mistake: Option<Mistake>,
     /// The name of the member that is read.
     name: &'a str,
     /// Where the members of the object that is read started, if they can have any name.
     start: usize,
     /// One of them.
     pair: Pair<'a>,
-    /// The string that was read last, as it is spelt.
-    raw: &'a str,
     /// What was read last.
     given: Given<'a>,
     /// What the list of words that is read has come to so far, or how many mount options there were.
@@ -122,43 +141,33 @@ struct Reader<'r, 'a> {
 }
 
 impl<'a> Reader<'_, 'a> {
-    /// Notes a mistake of the value that is `depth` steps from the top. Only the first counts.
+    /// Notes a mistake. Only the first counts.
     #[cold]
     #[inline(never)]
-    fn refuse_for(&mut self, depth: u8, cause: Cause) -> Refused {
-        if self.refused.is_none() {
-            self.refused = Some((cause, depth));
-        }
+    fn refuse_for(&mut self, depth: u8, member: Option<&'static str>, cause: Cause) -> Refused {
+        self.mistake.get_or_insert(Mistake { depth, member, cause });
         Refused
     }
 
-    /// The same with a text. One that ends in a space is followed by the value.
+    /// Notes what is wrong with the value that is `depth` steps from the top. A text that ends in a space is followed by
+    /// the value.
     #[cold]
     #[inline(never)]
     fn refuse(&mut self, depth: u8, rule: &'static str) -> Refused {
-        self.refuse_for(depth, Cause::Rule(rule))
+        self.refuse_for(depth, None, Cause::Rule(rule))
     }
 
     /// Notes that there can be no such element of the list above.
     #[cold]
     #[inline(never)]
     fn refuse_one_more(&mut self, depth: u8, element: Object) -> Refused {
-        self.refuse_for(depth.saturating_sub(1), element.too_many())
-    }
-
-    /// Notes what is wrong with the member `name` of the value that is `depth` steps from the top.
-    #[cold]
-    fn refuse_member(&mut self, depth: u8, name: &'static str, rule: &'static str) -> Refused {
-        if self.refused.is_none() {
-            self.step(depth, Step::Member(name));
-        }
-        self.refuse(depth + 1, rule)
+        self.refuse_for(depth.saturating_sub(1), None, element.too_many())
     }
 
     /// Notes the way to the value that is read next. Steps that are deeper than any field of ours are not kept.
-    fn step(&mut self, depth: u8, step: Step<'a>) {
+    fn step(&mut self, depth: u8, child: usize) {
         if let Some(place) = self.path.get_mut(usize::from(depth)) {
-            *place = step;
+            *place = child;
         }
     }
 
@@ -212,31 +221,31 @@ impl<'a> Reader<'_, 'a> {
 
     /// Reads a value.
     #[inline(never)]
-    fn read<D: Deserializer<'a>>(&mut self, place: Place, deserializer: D) -> Read<()> {
+    fn read(&mut self, place: Place) -> Read<()> {
         let depth = place.depth;
         match place.kind {
             Kind::Ignored => {
-                let below = Below { reader: self, place };
-                return deserializer.deserialize_ignored_any(below).map_err(|_| Refused);
+                self.pass();
+                return Ok(());
             }
             Kind::UnknownClock => return Err(self.refuse(depth, "no clock that can have an offset")),
             Kind::NoFlag => return Err(self.refuse(depth, "no flag is supported: ")),
-            Kind::Object(_) => return self.read_members(place, deserializer),
+            Kind::Object(_) => return self.read_members(place),
             Kind::Entry(Object::NetDevice) => {
                 let key = self.keep_name(depth, Rule::Interface)?;
                 self.pair = Pair { key, value: key };
-                self.read_members(place, deserializer)?;
+                self.read_members(place)?;
                 return self.store_pair(depth);
             }
             Kind::Entry(object) => {
                 self.given.text = self.keep_name(depth, Rule::Any)?;
                 self.open(object, depth)?;
                 self.target.store(object, RDMA_DEVICE, &self.given);
-                return self.read_members(place, deserializer);
+                return self.read_members(place);
             }
             Kind::Pair(rule) => {
                 self.pair.key = self.keep_name(depth, rule)?;
-                self.read_text(place, Rule::Any, deserializer)?;
+                self.read_text(depth, Rule::Any)?;
                 self.pair.value = self.given.text;
                 return self.store_pair(depth);
             }
@@ -248,47 +257,37 @@ impl<'a> Reader<'_, 'a> {
                 };
                 self.target.clear(object);
                 self.start = self.target.start(object);
-                self.read_members(place, deserializer)?;
+                self.read_members(place)?;
                 self.given.number = range(self.start, self.target.start(object));
             }
-            Kind::List(object) => self.read_list(place, object, Kind::Object(object), deserializer)?,
-            Kind::Texts(rule) => self.read_list(place, Object::Text, Kind::Text(rule), deserializer)?,
-            Kind::Ids => self.read_list(place, Object::Id, Kind::Integer(Range::Unsigned32), deserializer)?,
-            Kind::Words(vocabulary) => self.read_bits(place, Kind::Bit(vocabulary), deserializer)?,
-            Kind::Capabilities => self.read_bits(place, Kind::Capability, deserializer)?,
-            Kind::NoFlags => self.read_bits(place, Kind::NoFlag, deserializer)?,
+            Kind::List(object) => self.read_list(place, object, Kind::Object(object))?,
+            Kind::Texts(rule) => self.read_list(place, Object::Text, Kind::Text(rule))?,
+            Kind::Ids => self.read_list(place, Object::Id, Kind::Integer(Range::Unsigned32))?,
+            Kind::Words(vocabulary) => self.read_bits(place, Kind::Bit(vocabulary))?,
+            Kind::Capabilities => self.read_bits(place, Kind::Capability)?,
+            Kind::NoFlags => self.read_bits(place, Kind::NoFlag)?,
             Kind::Options => {
                 if let Some(plan) = self.target.plan() {
                     *plan = Default::default();
                 }
                 self.joined = 0;
-                self.read_bits(place, Kind::Option, deserializer)?;
+                self.read_bits(place, Kind::Option)?;
                 let Some(last) = self.joined.checked_sub(1) else {
                     return Ok(());
                 };
                 self.given.optional_text = Some(self.take_text(depth, last)?);
             }
             Kind::Boolean => {
-                self.scalar(place, Type::Boolean, "expected true or false, not ", deserializer)?;
+                let value = self.scalar::<bool>();
+                self.given.number = value
+                    .ok_or_else(|| self.refuse(depth, "expected true or false, not "))?
+                    .into();
             }
-            Kind::Integer(range) => {
-                let (kind, expected) = if range.is_signed() {
-                    (Type::Signed, "expected an integer of 64 bits, not ")
-                } else {
-                    (Type::Unsigned, "expected an integer from 0 of 64 bits, not ")
-                };
-                self.scalar(place, kind, expected, deserializer)?;
-                if let Some(broken) = range.broken_by(self.given.number) {
-                    return Err(self.refuse(depth, broken));
-                }
-            }
-            Kind::Text(rule) => self.read_text(place, rule, deserializer)?,
-            Kind::Option => {
-                self.scalar(place, Type::String, EXPECTED_STRING, deserializer)?;
-                return self.read_option(depth);
-            }
+            Kind::Integer(range) => self.read_integer(depth, range)?,
+            Kind::Text(rule) => self.read_text(depth, rule)?,
+            Kind::Option => return self.read_option(depth),
             _ => {
-                let word = self.read_word(place, deserializer)?;
+                let word = self.read_word(depth)?;
                 self.given.number = match place.kind {
                     Kind::OptionalWord(_) if word.is_empty() => u64::MAX,
                     Kind::OptionalWord(vocabulary) | Kind::Word(vocabulary) | Kind::Bit(vocabulary) => {
@@ -336,7 +335,7 @@ impl<'a> Reader<'_, 'a> {
         if self.bits > MOUNT_OPTIONS_MAX as u64 {
             return Err(self.refuse_one_more(depth, Object::Option));
         }
-        let raw = self.raw.as_bytes();
+        let raw = self.read_raw(depth)?.as_bytes();
         // Nobody else takes from the arena until the list has been read.
         let free = self.arena.get_mut(self.joined..).unwrap_or_default();
         let Some((word, [comma, ..])) = decode(raw, free).and_then(|length| free.split_at_mut_checked(length)) else {
@@ -372,48 +371,136 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn read_members<D: Deserializer<'a>>(&mut self, place: Place, deserializer: D) -> Read<()> {
-        match deserializer.deserialize_map(Below { reader: self, place }) {
-            Ok(()) => Ok(()),
-            // A mistake further down has been noted before, and this changes nothing.
-            Err(_) => Err(self.refuse(place.depth, "expected an object, not ")),
+    /// Enters an object or a list, if that is what comes next.
+    #[inline(never)]
+    fn enter(&mut self, depth: u8, opening: u8, expected: &'static str) -> Read<()> {
+        if self.peek() != opening {
+            return Err(self.refuse(depth, expected));
         }
+        self.skip();
+        Ok(())
     }
 
-    fn read_elements<D: Deserializer<'a>>(&mut self, place: Place, deserializer: D) -> Read<()> {
-        match deserializer.deserialize_seq(Below { reader: self, place }) {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.refuse(place.depth, "expected an array, not ")),
+    /// Goes to child `number` of what has been entered, or passes over its end.
+    #[inline(never)]
+    fn next_child(&mut self, depth: u8, number: usize) -> bool {
+        if self.peek() == b',' {
+            self.skip();
         }
+        if let b'}' | b']' = self.peek() {
+            self.skip();
+            return false;
+        }
+        self.step(depth, number);
+        true
+    }
+
+    /// Reads a list of what `place` says.
+    fn read_elements(&mut self, place: Place) -> Read<()> {
+        self.enter(place.depth, b'[', "expected an array, not ")?;
+        let mut number = 0;
+        while self.next_child(place.depth, number) {
+            self.read(Place {
+                depth: place.depth + 1,
+                ..place
+            })?;
+            number += 1;
+        }
+        Ok(())
+    }
+
+    fn read_members(&mut self, place: Place) -> Read<()> {
+        let Place { kind, depth, .. } = place;
+        self.enter(depth, b'{', "expected an object, not ")?;
+        let object = match kind {
+            Kind::Object(object) => {
+                self.open(object, depth)?;
+                object
+            }
+            Kind::Entry(object) => object,
+            _ => place.object,
+        };
+        let (mut seen, mut number) = (0, 0);
+        while self.next_child(depth, number) {
+            number += 1;
+            let end = grammar::skip_string(self.json, self.at);
+            let raw = self.text.get(self.at + 1..end - 1).unwrap_or_default();
+            self.name = self.decode(depth + 1, raw)?;
+            self.go_to(end);
+            // The colon.
+            self.skip();
+            // A member that is null is passed over: Go's encoders write it for what is absent.
+            if self.peek() == b'n' {
+                self.pass();
+                continue;
+            }
+            let (member, kind) = member(kind, object, self.name);
+            self.read(Place {
+                object,
+                member,
+                kind,
+                depth: depth + 1,
+            })?;
+            // A member that is ignored has no number, and is none that is required.
+            if !matches!(kind, Kind::Ignored) {
+                seen |= 1 << member;
+            }
+        }
+        let Kind::Object(_) = kind else {
+            return Ok(());
+        };
+        let (member, rule) = if let Some(name) = object.missing(seen) {
+            (name, "missing")
+        } else if let Err(wrong) = self.target.close(object) {
+            wrong.member_and_rule()
+        } else {
+            return Ok(());
+        };
+        let member = Some(member).filter(|member| !member.is_empty());
+        Err(self.refuse_for(depth, member, Cause::Rule(rule)))
+    }
+
+    /// Passes over a value.
+    fn pass(&mut self) {
+        self.go_to(grammar::skip_value(self.json, self.at));
+    }
+
+    /// The byte that comes next.
+    fn peek(&self) -> u8 {
+        self.json.get(self.at).copied().unwrap_or_default()
+    }
+
+    /// Goes to the first byte from `at` on that is no white space.
+    #[inline(never)]
+    fn go_to(&mut self, at: usize) {
+        self.at = grammar::skip_space(self.json, at);
+    }
+
+    /// Passes over a byte.
+    fn skip(&mut self) {
+        self.go_to(self.at + 1);
     }
 
     /// Reads a list of `kind` into the pool of `object`.
-    fn read_list<D: Deserializer<'a>>(
-        &mut self,
-        place: Place,
-        object: Object,
-        kind: Kind,
-        deserializer: D,
-    ) -> Read<()> {
+    fn read_list(&mut self, place: Place, object: Object, kind: Kind) -> Read<()> {
         self.target.clear(object);
         let start = self.target.start(object);
-        self.read_elements(Place { object, kind, ..place }, deserializer)?;
+        self.read_elements(Place { object, kind, ..place })?;
         self.given.number = range(start, self.target.start(object));
         Ok(())
     }
 
     /// Reads a list of words.
-    fn read_bits<D: Deserializer<'a>>(&mut self, place: Place, kind: Kind, deserializer: D) -> Read<()> {
+    fn read_bits(&mut self, place: Place, kind: Kind) -> Read<()> {
         self.bits = 0;
-        self.read_elements(Place { kind, ..place }, deserializer)?;
+        self.read_elements(Place { kind, ..place })?;
         self.given.number = self.bits;
         Ok(())
     }
 
     /// Reads a string and copies it.
-    fn read_text<D: Deserializer<'a>>(&mut self, place: Place, rule: Rule, deserializer: D) -> Read<()> {
-        let depth = place.depth;
-        let word = self.read_word(place, deserializer)?;
+    fn read_text(&mut self, depth: u8, rule: Rule) -> Read<()> {
+        let word = self.read_word(depth)?;
         let is_absent = word.is_empty() && rule.is_optional();
         if !is_absent && let Some(broken) = rule.broken_by(word) {
             return Err(self.refuse(depth, broken));
@@ -425,27 +512,72 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// Reads a string, borrowed where it has no escapes.
-    fn read_word<D: Deserializer<'a>>(&mut self, place: Place, deserializer: D) -> Read<&'a str> {
-        self.scalar(place, Type::String, EXPECTED_STRING, deserializer)?;
-        self.decode(place.depth, self.raw)
+    fn read_word(&mut self, depth: u8) -> Read<&'a str> {
+        let raw = self.read_raw(depth)?;
+        self.decode(depth, raw)
     }
 
-    /// Reads a scalar.
-    fn scalar<D: Deserializer<'a>>(
-        &mut self,
-        place: Place,
-        kind: Type,
-        expected: &'static str,
-        deserializer: D,
-    ) -> Read<()> {
-        let taker = Below { reader: self, place };
-        let taken = match kind {
-            Type::String => deserializer.deserialize_str(taker),
-            Type::Boolean => deserializer.deserialize_bool(taker),
-            Type::Unsigned => deserializer.deserialize_u64(taker),
-            Type::Signed => deserializer.deserialize_i64(taker),
+    /// Reads a string as it is spelt.
+    #[inline(never)]
+    fn read_raw(&mut self, depth: u8) -> Read<&'a str> {
+        match self.scalar() {
+            Some(EscapedStr(raw)) => Ok(raw),
+            None => Err(self.refuse(depth, "expected a string, not ")),
+        }
+    }
+
+    fn read_integer(&mut self, depth: u8, range: Range) -> Read<()> {
+        let start = self.at;
+        let is_signed = range.is_signed();
+        let is_negative = is_signed && self.peek() == b'-';
+        self.at += usize::from(is_negative);
+        let number = self.scalar::<u64>().and_then(|size| match is_negative {
+            false if is_signed => i64::try_from(size).ok().map(|_| size),
+            false => Some(size),
+            true => 0_i64.checked_sub_unsigned(size).map(|number| number as u64),
+        });
+        let Some(number) = number else {
+            return Err(self.refuse(
+                depth,
+                if is_signed {
+                    "expected an integer of 64 bits, not "
+                } else {
+                    "expected an integer from 0 of 64 bits, not "
+                },
+            ));
         };
-        taken.map_err(|_| self.refuse(place.depth, expected))
+        if let Some(broken) = range.broken_by(number) {
+            return Err(self.refuse(depth, broken));
+        }
+        let spelt = self.json.get(start..self.at).unwrap_or_default();
+        // What has been read ends before a fraction and before an exponent.
+        if spelt.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
+            return Err(self.refuse(depth, "expected an integer, not "));
+        }
+        self.given.number = number;
+        Ok(())
+    }
+
+    /// Reads a scalar. `None` is another one, or no scalar at all, and leaves it unread.
+    fn scalar<T: Deserialize<'a>>(&mut self) -> Option<T> {
+        let end = grammar::skip_value(self.json, self.at);
+        let spelt = self.json.get(self.at..end)?;
+        let value = T::deserialize(&mut Deserializer::new(spelt, None)).ok()?;
+        self.go_to(end);
+        Some(value)
+    }
+}
+
+/// What the member `name` of an object is, which is of that kind.
+fn member(kind: Kind, object: Object, name: &str) -> (u8, Kind) {
+    match kind {
+        Kind::Pairs(rule) => (0, Kind::Pair(rule)),
+        Kind::Map(entry) => (0, Kind::Entry(entry)),
+        _ => object.member(name).unwrap_or(match object {
+            // Ignoring a clock that was meant to be shifted would be no service.
+            Object::TimeOffsets => (0, Kind::UnknownClock),
+            _ => (0, Kind::Ignored),
+        }),
     }
 }
 
@@ -496,218 +628,4 @@ fn code_unit(raw: &[u8], at: usize) -> Option<u32> {
     raw.get(at..at + 4)?
         .iter()
         .try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
-}
-
-/// The types of scalars that can be asked for.
-#[derive(Clone, Copy)]
-enum Type {
-    String,
-    Boolean,
-    Unsigned,
-    Signed,
-}
-
-/// serde asks visitors to say what they expect for error messages that we never show.
-macro_rules! expecting_nothing {
-    () => {
-        fn expecting(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-            Ok(())
-        }
-    };
-}
-
-/// Hands one value to the reader. What it gives says whether there was one.
-struct Seed<'s, 'r, 'a> {
-    reader: &'s mut Reader<'r, 'a>,
-    place: Place,
-    /// The number of an element. A member has none, and one that is `null` is passed over: Go's encoders write it for what
-    /// is absent.
-    element: Option<usize>,
-}
-
-impl<'a> Seed<'_, '_, 'a> {
-    fn run<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
-        match self.reader.read(self.place, deserializer) {
-            Ok(()) => Ok(true),
-            Err(Refused) => Err(D::Error::custom("")),
-        }
-    }
-}
-
-impl<'a> DeserializeSeed<'a> for Seed<'_, '_, 'a> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
-        let Some(number) = self.element else {
-            return deserializer.deserialize_option(self);
-        };
-        // Until an element is known to be there, the path leads to the one before.
-        self.reader.step(self.place.depth.wrapping_sub(1), Step::Index(number));
-        self.run(deserializer)
-    }
-}
-
-impl<'a> Visitor<'a> for Seed<'_, '_, 'a> {
-    type Value = bool;
-    expecting_nothing!();
-
-    fn visit_none<E>(self) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    fn visit_some<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
-        self.run(deserializer)
-    }
-}
-
-const EXPECTED_STRING: &str = "expected a string, not ";
-/// Nothing but a number can be followed by something that the reader of numbers has left: a fraction or an exponent.
-const EXPECTED_INTEGER: &str = "expected an integer, not ";
-
-/// The visitor of every value: takes a scalar, and goes on below an object or a list, with the kind of its elements.
-///
-/// It is the only one, since serde's functions are compiled once for each.
-struct Below<'s, 'r, 'a> {
-    reader: &'s mut Reader<'r, 'a>,
-    place: Place,
-}
-
-impl<'a> Below<'_, '_, 'a> {
-    /// What the member `name` of an object is.
-    fn member(&self, object: Object, name: &str) -> (u8, Kind) {
-        match self.place.kind {
-            Kind::Ignored => (0, Kind::Ignored),
-            Kind::Pairs(rule) => (0, Kind::Pair(rule)),
-            Kind::Map(entry) => (0, Kind::Entry(entry)),
-            _ => object.member(name).unwrap_or(match object {
-                // Ignoring a clock that was meant to be shifted would be no service.
-                Object::TimeOffsets => (0, Kind::UnknownClock),
-                _ => (0, Kind::Ignored),
-            }),
-        }
-    }
-}
-
-impl<'a> Visitor<'a> for Below<'_, '_, 'a> {
-    type Value = ();
-    expecting_nothing!();
-
-    fn visit_borrowed_str<E: SerdeError>(self, string: &'a str) -> Result<(), E> {
-        self.reader.raw = string;
-        Ok(())
-    }
-
-    fn visit_bool<E: SerdeError>(self, value: bool) -> Result<(), E> {
-        self.visit_u64(value.into())
-    }
-
-    fn visit_u64<E: SerdeError>(self, number: u64) -> Result<(), E> {
-        self.reader.given.number = number;
-        Ok(())
-    }
-
-    fn visit_i64<E: SerdeError>(self, number: i64) -> Result<(), E> {
-        self.visit_u64(number as u64)
-    }
-
-    /// Another scalar, which is ignored.
-    fn visit_unit<E: SerdeError>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        let Place { kind, depth, .. } = self.place;
-        let object = match kind {
-            Kind::Object(object) => {
-                if self.reader.open(object, depth).is_err() {
-                    return Err(A::Error::custom(""));
-                }
-                object
-            }
-            Kind::Entry(object) => object,
-            _ => self.place.object,
-        };
-        let mut seen = 0;
-        loop {
-            let name = Name(Below {
-                reader: &mut *self.reader,
-                place: self.place,
-            });
-            match map.next_key_seed(name) {
-                Ok(Some(())) => {}
-                Ok(None) => break,
-                Err(error) => {
-                    self.reader.refuse(depth + 1, EXPECTED_INTEGER);
-                    return Err(error);
-                }
-            }
-            let raw = self.reader.raw;
-            self.reader.step(depth, Step::Member(raw));
-            let Ok(name) = self.reader.decode(depth + 1, raw) else {
-                return Err(A::Error::custom(""));
-            };
-            let (member, kind) = self.member(object, name);
-            self.reader.name = name;
-            let place = Place {
-                object,
-                member,
-                kind,
-                depth: depth + 1,
-            };
-            let is_there = map.next_value_seed(Seed {
-                reader: &mut *self.reader,
-                place,
-                element: None,
-            })?;
-            // A member that is ignored has no number, and is none that is required.
-            if is_there && !matches!(kind, Kind::Ignored) {
-                seen |= 1 << member;
-            }
-        }
-        if let Kind::Object(_) = kind {
-            if let Some(name) = object.missing(seen) {
-                self.reader.refuse_member(depth, name, "missing");
-                return Err(A::Error::custom(""));
-            }
-            if let Err(wrong) = self.reader.target.close(object) {
-                match wrong.member_and_rule() {
-                    ("", rule) => self.reader.refuse(depth, rule),
-                    (name, rule) => self.reader.refuse_member(depth, name, rule),
-                };
-                return Err(A::Error::custom(""));
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
-        let depth = self.place.depth + 1;
-        for number in 0.. {
-            let seed = Seed {
-                reader: &mut *self.reader,
-                place: Place { depth, ..self.place },
-                element: Some(number),
-            };
-            match seq.next_element_seed(seed) {
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(error) => {
-                    self.reader.refuse(depth, EXPECTED_INTEGER);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Takes the name of a member as it is spelt.
-struct Name<'s, 'r, 'a>(Below<'s, 'r, 'a>);
-
-impl<'a> DeserializeSeed<'a> for Name<'_, '_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_str(self.0)
-    }
 }

@@ -13,8 +13,8 @@ use crate::words::Words;
 
 /// `linux`.
 pub struct Linux<'a> {
-    /// `namespaces`, no type twice.
-    pub namespaces: Vec<Namespace<'a>, NAMESPACES_MAX>,
+    /// `namespaces`, no type twice. There is room for one that is.
+    pub namespaces: Vec<Namespace<'a>, { NAMESPACES_MAX + 1 }>,
     /// `uidMappings`.
     pub uid_mappings: List<IdMapping>,
     /// `gidMappings`.
@@ -258,9 +258,9 @@ pub struct Personality {
 }
 
 /// The kernel's device numbers have 12 bits for the major part.
-pub(crate) const MAJOR_MAX: i64 = 0xfff;
+pub(crate) const MAJOR_MAX: u32 = 0xfff;
 /// The kernel's device numbers have 20 bits for the minor part.
-pub(crate) const MINOR_MAX: i64 = 0xf_ffff;
+pub(crate) const MINOR_MAX: u32 = 0xf_ffff;
 
 /// The words of `rootfsPropagation`; behind them the same with an "r" for `MS_REC`.
 pub(crate) const PROPAGATIONS: Words =

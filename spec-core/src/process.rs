@@ -27,8 +27,8 @@ pub struct Process<'a> {
     pub capabilities: Capabilities,
     /// The first capability in `capabilities` whose name nobody knows, which is worth a warning and no more.
     pub unknown_capability: Option<Text<'a>>,
-    /// `rlimits`, no type twice.
-    pub rlimits: Vec<Rlimit, RLIMITS_MAX>,
+    /// `rlimits`, no type twice. There is room for one that is.
+    pub rlimits: Vec<Rlimit, { RLIMITS_MAX + 1 }>,
     /// `noNewPrivileges`.
     pub no_new_privileges: bool,
     /// `oomScoreAdj`.
@@ -143,9 +143,13 @@ pub const CAPABILITY_NAMES: Words = Words::new(concat!(
 
 /// The number of the capability `name`, with or without `CAP_`, in any case of letters; `None` where nobody knows it.
 pub fn capability_number(name: &str) -> Option<u8> {
-    let is_it = |known: &str, name: &str| known.bytes().eq(name.bytes().map(|byte| byte.to_ascii_uppercase()));
+    let is_it = |known: &[u8], name: &str| {
+        name.bytes()
+            .map(|byte| byte.to_ascii_uppercase())
+            .eq(known.iter().copied())
+    };
     let bare = match name.split_at_checked(4) {
-        Some((prefix, bare)) if is_it("CAP_", prefix) => bare,
+        Some((prefix, bare)) if is_it(b"CAP_", prefix) => bare,
         _ => name,
     };
     CAPABILITY_NAMES

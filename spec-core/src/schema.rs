@@ -463,23 +463,26 @@ macro_rules! ranges {
     ($($name:ident: $signed:literal, $min:expr, $max:expr;)*) => {
         #[derive(Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Range {
+            /// Of 64 bits, without a sign.
+            Unsigned64,
+            /// Of 64 bits.
+            Signed64,
+            /// From -1 on.
+            Bytes,
             $($name,)*
         }
 
-        /// Whether there can be a sign, the smallest, and the largest.
-        static RANGES: &[(bool, i64, i64)] = &[$(($signed, $min, $max)),*];
+        /// Whether there can be a sign, the smallest, and the largest, of those that have one.
+        static RANGES: &[(bool, i16, u32)] = &[(false, 0, 0), (true, 0, 0), (true, -1, 0), $(($signed, $min, $max)),*];
     };
 }
 
 ranges! {
-    // Numbers beyond those that have a sign count as if they had one.
-    Unsigned64: false, i64::MIN, i64::MAX;
-    Unsigned32: false, 0, u32::MAX as i64;
-    Unsigned16: false, 0, u16::MAX as i64;
-    Signed64: true, i64::MIN, i64::MAX;
+    Unsigned32: false, 0, u32::MAX;
+    Unsigned16: false, 0, u16::MAX as u32;
     // `hooks[].timeout`
-    Seconds: false, 1, u32::MAX as i64;
-    Pid: true, 0, i32::MAX as i64;
+    Seconds: false, 1, u32::MAX;
+    Pid: true, 0, i32::MAX as u32;
     OomScore: true, -1000, 1000;
     Umask: true, 0, 0o7777;
     Nice: true, -20, 19;
@@ -490,7 +493,6 @@ ranges! {
     Minor: true, 0, linux::MINOR_MAX;
     AnyMajor: true, -1, linux::MAJOR_MAX;
     AnyMinor: true, -1, linux::MINOR_MAX;
-    Bytes: true, -1, i64::MAX;
     // The -1 of old clients, which they write without its sign, stands for the default.
     Swappiness: false, -1, 100;
     Idle: true, 0, 1;
@@ -499,7 +501,7 @@ ranges! {
 }
 
 impl Range {
-    fn bounds(self) -> (bool, i64, i64) {
+    fn bounds(self) -> (bool, i16, u32) {
         RANGES.get(self as usize).copied().unwrap_or_default()
     }
 
@@ -508,17 +510,16 @@ impl Range {
         self.bounds().0
     }
 
-    /// What is wrong with a number.
+    /// What is wrong with a number. Those beyond 63 bits count as if they had a sign.
     pub(crate) fn broken_by(self, number: u64) -> Option<&'static str> {
         let (_, min, max) = self.bounds();
         let number = number as i64;
-        if number == 0 && self == Self::Seconds {
-            Some("must be more than 0")
-        } else if number < min || number > max {
-            Some("out of range: ")
-        } else {
-            None
-        }
+        let is_fine = match self {
+            Self::Unsigned64 | Self::Signed64 => true,
+            Self::Seconds if number == 0 => return Some("must be more than 0"),
+            _ => number >= min.into() && (number <= max.into() || self == Self::Bytes),
+        };
+        if is_fine { None } else { Some("out of range: ") }
     }
 }
 

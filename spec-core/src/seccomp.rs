@@ -155,7 +155,7 @@ fn filter_flags(set: u32) -> u32 {
 }
 
 /// The number that goes with an action has 16 bits (`SECCOMP_RET_DATA`).
-pub(crate) const ERRNO_MAX: i64 = 0xffff;
+pub(crate) const ERRNO_MAX: u32 = 0xffff;
 
 members! {
     const SECCOMP, fn store_seccomp(seccomp: Seccomp<'a>, given) {

@@ -65,7 +65,7 @@ impl<'s, 'a> Checker<'s, 'a> {
     #[cold]
     #[inline(never)]
     fn refuse_for(&mut self, place: &'static str, index: usize, last: Option<Step<'a>>, cause: Cause) -> Check {
-        let mut error = Error::new(self.document, &[], cause);
+        let mut error = Error::new(self.document, cause);
         let names = Words::new(place).iter().map(|name| match name {
             "#" => Step::Index(index),
             name => Step::Member(name),
@@ -255,13 +255,13 @@ const SYSCTLS: [(Words, NamespaceKind); 4] = [
 /// The namespace that a sysctl belongs to.
 fn sysctl_namespace(key: &str) -> Option<NamespaceKind> {
     let separator = separator(key);
-    let begins = |known: &str| {
+    let begins = |known: &[u8]| {
         // No byte of a name is the NUL that stands for its end here.
         let mut bytes = key
             .bytes()
             .map(|byte| if byte == separator { b'.' } else { byte })
             .chain([0]);
-        let mut known = known.bytes().map(|byte| if byte == b'$' { 0 } else { byte });
+        let mut known = known.iter().map(|byte| if *byte == b'$' { 0 } else { *byte });
         known.all(|byte| bytes.next() == Some(byte))
     };
     let mut sysctls = SYSCTLS.iter();

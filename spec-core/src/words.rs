@@ -12,8 +12,14 @@ impl Words {
     }
 
     /// The words in their order.
-    pub const fn iter(self) -> Iter {
-        Iter(self.0.as_bytes())
+    pub fn iter(self) -> impl Iterator<Item = &'static str> {
+        // What lies between two spaces of a string is one, too.
+        self.spelt().filter_map(|word| core::str::from_utf8(word).ok())
+    }
+
+    /// The bytes of the words in their order.
+    fn spelt(self) -> Spelt {
+        Spelt(self.0.as_bytes())
     }
 
     /// How many there are.
@@ -38,27 +44,25 @@ impl Words {
 
     /// The place of `word` among them, from 0.
     pub fn position(self, word: &str) -> Option<usize> {
-        self.iter().position(|known| known == word)
+        self.find(|known| known == word.as_bytes())
     }
 
     /// The place of the word that `is_it` picks.
-    pub(crate) fn find(self, mut is_it: impl FnMut(&str) -> bool) -> Option<usize> {
-        self.iter().position(&mut is_it)
+    pub(crate) fn find(self, mut is_it: impl FnMut(&[u8]) -> bool) -> Option<usize> {
+        self.spelt().position(|word| is_it(word))
     }
 }
 
-/// The words that are left of some.
-#[derive(Clone)]
-pub struct Iter(&'static [u8]);
+/// The bytes of the words that are left of some.
+struct Spelt(&'static [u8]);
 
-impl Iterator for Iter {
-    type Item = &'static str;
+impl Iterator for Spelt {
+    type Item = &'static [u8];
 
-    #[inline(never)]
-    fn next(&mut self) -> Option<&'static str> {
+    fn next(&mut self) -> Option<&'static [u8]> {
         let end = self.0.iter().position(|byte| *byte == b' ')?;
         let (word, rest) = self.0.split_at_checked(end)?;
         self.0 = rest.get(1..)?;
-        core::str::from_utf8(word).ok()
+        Some(word)
     }
 }

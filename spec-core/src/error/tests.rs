@@ -11,7 +11,10 @@ fn an_error_is_small() {
 #[test]
 fn positions_count_characters_and_lines() {
     let document = "{\r\n\t\"é😀\": 1,\n \"b\": [5]}".as_bytes();
-    let error = |path: &[Step<'static>]| Error::new(document, path, Cause::Rule("is odd"));
+    let error = |path: &[Step<'static>]| {
+        let top = Error::new(document, Cause::Rule("is odd"));
+        path.iter().copied().fold(top, Error::below)
+    };
     assert_eq!(error(&[]).to_string(), "1:1: is odd");
     assert_eq!(error(&[Step::Member("é😀")]).to_string(), "2:8: [\"é😀\"]: is odd");
     assert_eq!(
@@ -19,12 +22,14 @@ fn positions_count_characters_and_lines() {
         "3:8: b[0]: is odd"
     );
     assert_eq!(error(&[Step::Member("b"), Step::Index(0)]).line_and_column(), (3, 8));
+    // A member has a number, too.
+    assert_eq!(error(&[Step::Index(1)]).to_string(), "3:7: b: is odd");
     // What is not there is named, and the place is that of what should hold it.
     assert_eq!(
         error(&[Step::Member("c"), Step::Index(0)]).to_string(),
         "1:1: c: is odd"
     );
-    let limit = Error::new(document, &[Step::Member("b")], Cause::Limit("B_MAX", 7));
+    let limit = Error::new(document, Cause::Limit("B_MAX", 7)).below(Step::Member("b"));
     assert_eq!(limit.to_string(), "3:7: b: more than 7 entries (B_MAX)");
 }
 

@@ -112,7 +112,9 @@ pub fn compile<'a>(
     };
     let is_listed =
         |column, architecture: &Architecture| column == 0 || seccomp.architectures & 1 << architecture.number != 0;
-    compiler.judge(&machine, is_listed)?;
+    compiler
+        .judge(&machine, is_listed)
+        .ok_or(Error::Limit("SECCOMP_CONDITIONS_MAX", SECCOMP_CONDITIONS_MAX))?;
     // What comes next in the program for another token, and what the numbers of an architecture with a base lead to.
     let mut others = compiler.writer.leaf(BAD_ARCHITECTURE);
     let mut based = None;
@@ -170,8 +172,8 @@ impl Compiler<'_, '_> {
         self.writer.compare(IF_EQUAL, u32::MAX, skipped, bad)
     }
 
-    /// Fills in the verdicts and the conditions.
-    fn judge(&mut self, machine: &Machine, is_listed: impl Fn(usize, &Architecture) -> bool) -> Result<(), Error> {
+    /// Fills in the verdicts and the conditions, as long as they fit.
+    fn judge(&mut self, machine: &Machine, is_listed: impl Fn(usize, &Architecture) -> bool) -> Option<()> {
         self.scratch.verdicts.fill(DEFAULT);
         self.scratch.conditions.clear();
         for (number, rule) in self.rules.iter().enumerate() {
@@ -197,17 +199,17 @@ impl Compiler<'_, '_> {
                 }
             }
         }
-        Ok(())
+        Some(())
     }
 
     /// Applies rule `rule` to a system call.
-    fn add(&mut self, place: u16, rule: u16, multiplexed: u8, wide: bool) -> Result<(), Error> {
+    fn add(&mut self, place: u16, rule: u16, multiplexed: u8, wide: bool) -> Option<()> {
         let Some(verdict) = self.scratch.verdicts.get_mut(usize::from(place)) else {
-            return Ok(());
+            return Some(());
         };
         // The first rule that looks at no argument decides, whatever stands before or behind it.
         if *verdict != DEFAULT && *verdict != CONDITIONAL {
-            return Ok(());
+            return Some(());
         }
         let mut condition = Condition {
             place,
@@ -218,7 +220,7 @@ impl Compiler<'_, '_> {
         let arguments = arguments_of(self.spec, self.rules, condition);
         if condition.is_empty(arguments, wide) {
             *verdict = rule + 1;
-            return Ok(());
+            return Some(());
         }
         *verdict = CONDITIONAL;
         if !arguments.iter().enumerate().any(|(number, argument)| {
@@ -234,15 +236,15 @@ impl Compiler<'_, '_> {
                 if let Some(verdict) = self.scratch.verdicts.get_mut(usize::from(place)) {
                     *verdict = rule + 1;
                 }
-                return Ok(());
+                return Some(());
             }
             self.insert(condition, wide)?;
         }
-        Ok(())
+        Some(())
     }
 
     /// Adds a condition where it belongs.
-    fn insert(&mut self, condition: Condition, wide: bool) -> Result<(), Error> {
+    fn insert(&mut self, condition: Condition, wide: bool) -> Option<()> {
         let arguments = arguments_of(self.spec, self.rules, condition);
         let conditions = &mut self.scratch.conditions;
         let at = conditions.iter().position(|other| {
@@ -251,8 +253,15 @@ impl Compiler<'_, '_> {
                 || other.place == condition.place && condition.precedes(arguments, *other, others, wide)
         });
         let at = at.unwrap_or(conditions.len());
-        let full = Error::Limit("SECCOMP_CONDITIONS_MAX", SECCOMP_CONDITIONS_MAX);
-        conditions.insert(at, condition).map_err(|_| full)
+        conditions.push(condition).ok()?;
+        // It takes its place, and those behind it make way.
+        if let Some((place, others)) = conditions.get_mut(at..)?.split_first_mut() {
+            let mut moved = core::mem::replace(place, condition);
+            for other in others {
+                moved = core::mem::replace(other, moved);
+            }
+        }
+        Some(())
     }
 
     /// What a verdict that is not conditional returns.

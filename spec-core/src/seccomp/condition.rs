@@ -28,67 +28,61 @@ struct Comparison {
     code: u16,
     /// Whether it must not hold.
     negated: bool,
-    operator: Operator,
     mask: u64,
     value: u64,
+    /// Where libseccomp puts it among others: those that are greater come first.
+    rank: (u8, u8, u64),
 }
 
 impl Comparison {
-    fn new(argument: &Argument) -> Self {
-        let (code, negated) = match argument.operator {
-            Operator::Equal | Operator::MaskedEqual => (IF_EQUAL, false),
-            Operator::NotEqual => (IF_EQUAL, true),
-            Operator::GreaterOrEqual => (IF_GREATER_OR_EQUAL, false),
-            Operator::Less => (IF_GREATER_OR_EQUAL, true),
-            Operator::Greater => (IF_GREATER, false),
-            Operator::LessOrEqual => (IF_GREATER, true),
+    fn new(argument: &Argument, wide: bool) -> Self {
+        // Those that compare by size come behind the others, and "less" before "more".
+        let (code, negated, order) = match argument.operator {
+            Operator::Equal | Operator::MaskedEqual => (IF_EQUAL, false, 3),
+            Operator::NotEqual => (IF_EQUAL, true, 3),
+            Operator::GreaterOrEqual => (IF_GREATER_OR_EQUAL, false, 1),
+            Operator::Less => (IF_GREATER_OR_EQUAL, true, 2),
+            Operator::Greater => (IF_GREATER, false, 1),
+            Operator::LessOrEqual => (IF_GREATER, true, 2),
         };
-        let (mask, value) = match argument.operator {
+        let (mut mask, mut value) = match argument.operator {
             Operator::MaskedEqual => (argument.value, argument.value_two),
             _ => (u64::MAX, argument.value),
         };
+        if !wide {
+            mask &= u64::from(u32::MAX);
+        }
+        value &= mask;
         Self {
             index: argument.index,
             code,
             negated,
-            operator: argument.operator,
             mask,
-            value: value & mask,
+            value,
+            rank: (argument.index, order, if order == 2 { !value } else { value }),
         }
-    }
-
-    /// Where libseccomp puts it among others: those that are greater come first.
-    fn rank(&self) -> (u8, u8, u64) {
-        let (operator, value) = match self.operator {
-            Operator::Equal | Operator::MaskedEqual | Operator::NotEqual => (3, self.value),
-            Operator::Less | Operator::LessOrEqual => (2, !self.value),
-            Operator::GreaterOrEqual | Operator::Greater => (1, self.value),
-        };
-        (self.index, operator, value)
     }
 }
 
 impl Condition {
-    /// What has to hold for argument `index`, if anything. On an architecture that is not `wide`, the upper halves of
-    /// arguments do not count.
+    /// What has to hold for argument `index`, if anything. On an architecture that is not
+    /// `wide`, the upper halves of arguments do not count.
+    #[inline(never)]
     fn comparison(&self, arguments: &[Argument], wide: bool, index: u8) -> Option<Comparison> {
-        let mut comparison = if self.multiplexed > 0 && index == 0 {
-            Comparison::new(&Argument {
+        let comparison = if self.multiplexed > 0 && index == 0 {
+            let number = Argument {
                 index,
                 value: self.multiplexed.into(),
                 value_two: 0,
                 operator: Operator::Equal,
-            })
+            };
+            Comparison::new(&number, wide)
         } else {
             let of_index = |(number, argument): &(usize, &Argument)| {
                 argument.index == index && (self.only == ALL || usize::from(self.only) == *number)
             };
-            Comparison::new(arguments.iter().enumerate().find(of_index)?.1)
+            Comparison::new(arguments.iter().enumerate().find(of_index)?.1, wide)
         };
-        if !wide {
-            comparison.mask &= u64::from(u32::MAX);
-            comparison.value &= u64::from(u32::MAX);
-        }
         // Nothing is asked of an argument without bits.
         (comparison.mask != 0).then_some(comparison)
     }
@@ -98,6 +92,7 @@ impl Condition {
     }
 
     /// Whether it holds for any arguments.
+    #[inline(never)]
     pub(super) fn is_empty(self, arguments: &[Argument], wide: bool) -> bool {
         self.comparisons(arguments, wide).next().is_none()
     }
@@ -109,8 +104,8 @@ impl Condition {
             let Some(other) = others.next() else {
                 return false;
             };
-            if comparison.rank() != other.rank() {
-                return comparison.rank() > other.rank();
+            if comparison.rank != other.rank {
+                return comparison.rank > other.rank;
             }
             if (comparison.code, comparison.mask) != (other.code, other.mask) {
                 return false;
