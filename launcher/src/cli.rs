@@ -213,17 +213,19 @@ fn take_option(
     let letter = commands()
         .find(|row| Some(row.command) == command)
         .and_then(|row| row.letter.bytes().next());
-    let row = options().find(|row| {
+    // A command's own option counts before a global one of the same name.
+    let row = options().filter(|row| {
         // Go's flag parsers take one dash for two; `--help` and the like are understood behind the command too.
         (row.long == name || (!is_long && row.short == name))
             && (row.commands.is_empty() || row.commands.bytes().any(|own| Some(own) == letter))
     });
-    let Some(row) = row else {
+    let Some(row) = row.last() else {
         return Err(Error::usage(format_args!("unknown option: {text}")));
     };
     let long = row.long;
     let (value, taken) = match (row.value.is_empty(), attached) {
-        (true, None | Some("true")) => (c"", 0),
+        // runc's --rootless is one of three.
+        (true, None | Some("true" | "auto")) => (c"", 0),
         (true, Some("false")) => return Ok(0),
         (true, Some(value)) => {
             return Err(Error::usage(format_args!("--{long}: takes no value, got {value}")));

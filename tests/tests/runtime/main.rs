@@ -18,6 +18,7 @@ mod namespaces;
 mod network;
 mod process;
 mod recovery;
+mod rootless;
 mod run;
 mod seccomp;
 mod state;
@@ -43,6 +44,7 @@ fn main() -> std::process::ExitCode {
     cases.extend(network::cases());
     cases.extend(process::cases());
     cases.extend(recovery::cases());
+    cases.extend(rootless::cases());
     cases.extend(run::cases());
     cases.extend(seccomp::cases());
     cases.extend(state::cases());
