@@ -7,6 +7,7 @@ mod cve;
 mod delete;
 mod errors;
 mod exec;
+mod fallbacks;
 mod hooks;
 mod init_program;
 mod kill;
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
     cases.extend(delete::cases());
     cases.extend(errors::cases());
     cases.extend(exec::cases());
+    cases.extend(fallbacks::cases());
     cases.extend(hooks::cases());
     cases.extend(init_program::cases());
     cases.extend(kill::cases());
