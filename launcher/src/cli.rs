@@ -192,6 +192,9 @@ fn find_command(name: &str) -> Result<Command> {
     }
 }
 
+/// The values of runc's global `--rootless`.
+const IS_ROOTLESS: [&CStr; 3] = [c"auto", c"true", c"false"];
+
 /// Takes the option `word`, and says how many further arguments (0 or 1) it took as its value.
 fn take_option(
     invocation: &mut Invocation,
@@ -224,7 +227,12 @@ fn take_option(
     };
     let long = row.long;
     let (value, taken) = match (row.value.is_empty(), attached) {
-        // runc's --rootless is one of three.
+        // That of runc has a value, that of others has none.
+        (true, None)
+            if row.place == Opt::Rootless as u8 && matches!(next, Some(next) if IS_ROOTLESS.contains(&next)) =>
+        {
+            (c"", 1)
+        }
         (true, None | Some("true" | "auto")) => (c"", 0),
         (true, Some("false")) => return Ok(0),
         (true, Some(value)) => {
