@@ -10,7 +10,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitOptions, chdir, fchdir, pidfd_open, umask, waitpid};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
-use spec_core::mounts::Mount;
+use spec_core::linux::NamespaceKind;
+use spec_core::mounts::{MS_RDONLY, Mount};
 use spec_core::state::{StateView, Status, write_state};
 use sys::process::{SpawnOptions, Spawned, spawn};
 use sys::signal::SignalSet;
@@ -348,6 +349,9 @@ fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static C
                 &spec.linux.resources,
                 resources::Purpose::Create,
             )?;
+            if let Some(owner) = owner_of_cgroup(spec) {
+                cgroup.give_to(owner)?;
+            }
             cgroup.open_procs()?;
             Ok(Some(cgroup))
         }
@@ -359,6 +363,26 @@ fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static C
         }
         Err(errno) => Err(cgroup::make_error(id, errno)),
     }
+}
+
+/// To whom the cgroup belongs, as an id of the host, where the container is to manage it: where it has a cgroup namespace of
+/// its own and a view of it that can be written.
+fn owner_of_cgroup(spec: &Spec<'static>) -> Option<u32> {
+    let writable = |mount: &Mount<'static>| {
+        mount.kind.is_some_and(|kind| kind.as_str().starts_with("cgroup")) && mount.plan.flags & MS_RDONLY == 0
+    };
+    if !spec.linux.has_new_namespace(NamespaceKind::Cgroup) || !spec.mounts.iter().any(writable) {
+        return None;
+    }
+    let uid = spec.process.as_ref()?.user.uid;
+    if !spec.linux.has_new_namespace(NamespaceKind::User) {
+        return Some(uid);
+    }
+    let mappings = spec.list(spec.linux.uid_mappings);
+    mappings.iter().find_map(|mapping| {
+        let offset = uid.checked_sub(mapping.container_id)?;
+        (offset < mapping.size).then(|| mapping.host_id + offset)
+    })
 }
 
 /// The gate between create and start. Its mode lets the container's user write, who opens it through the descriptor and
