@@ -56,7 +56,7 @@ pub fn try_load_copy(container: &Container) -> Option<Config> {
 }
 
 fn parse(file: &OwnedFd) -> Result<Config> {
-    let document = read_document(file.as_fd(), DOCUMENT.take()).during("read config.json")?;
+    let document = read_own(file.as_fd(), DOCUMENT.take()).during("read config.json")?;
     let document = document.ok_or_else(|| {
         Error::says(format_args!(
             "config.json: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"

@@ -6,14 +6,13 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstat, fstatfs};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
-use rustix::termios::{
-    OptionalActions, OutputModes, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
-};
+use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 use spec_core::process::ConsoleSize;
 use sys::file::replace_standard_stream;
 use sys::process::inherited_fd;
+use sys::terminal::Modes;
 
 use crate::devices::make_target;
 use crate::error::{During, Error, Result};
@@ -108,10 +107,7 @@ pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
     let socket =
         socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).during("make socket")?;
     let text = path.to_str().unwrap_or("?");
-    let connect_to = |name: &CStr| {
-        let address = SocketAddrUnix::new(name)?;
-        connect(&socket, &address)
-    };
+    let connect_to = |name: &CStr| sys::socket::connect(socket.as_fd(), name);
     if path.count_bytes() < ADDRESS_BYTES {
         connect_to(path).during_with(format_args!("connect to {text}"))?;
         return Ok(socket);
@@ -134,18 +130,16 @@ const ADDRESS_BYTES: usize = 108;
 
 /// The caller's terminal in raw mode, and as it was again at the end.
 pub struct RawMode {
-    before: Option<Termios>,
+    before: Option<Modes>,
 }
 
 impl RawMode {
     /// Makes standard input raw, where it is a terminal.
     pub fn enter() -> Self {
         let stdin = inherited_fd(0);
-        let before = tcgetattr(stdin).ok();
+        let before = Modes::of(stdin).ok();
         if let Some(before) = &before {
-            let mut raw = before.clone();
-            raw.make_raw();
-            let _ = tcsetattr(stdin, OptionalActions::Now, &raw);
+            let _ = before.raw().set(stdin);
         }
         Self { before }
     }
@@ -154,7 +148,7 @@ impl RawMode {
 impl Drop for RawMode {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
-            let _ = tcsetattr(inherited_fd(0), OptionalActions::Drain, before);
+            let _ = before.set_after_output(inherited_fd(0));
         }
     }
 }
@@ -169,9 +163,8 @@ pub fn copy_size(master: BorrowedFd<'_>) {
 /// Stops the container's terminal from turning a newline into carriage return and newline, which the caller's terminal
 /// does already.
 pub fn clear_output_processing(master: BorrowedFd<'_>) {
-    if let Ok(mut modes) = tcgetattr(master) {
-        modes.output_modes -= OutputModes::ONLCR;
-        let _ = tcsetattr(master, OptionalActions::Now, &modes);
+    if let Ok(modes) = Modes::of(master) {
+        let _ = modes.without_newline_processing().set(master);
     }
 }
 

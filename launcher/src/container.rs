@@ -59,7 +59,7 @@ impl StateRoot {
             Ok(None) | Err(Errno::NOENT | Errno::ROFS | Errno::ACCESS | Errno::NOTDIR) => {}
             Err(errno) => return Err(Error::new("open state root /run/roci", errno)),
         }
-        let path = Path::format(format_args!("/tmp/roci-{}", uid.as_raw()));
+        let path = Path::numbered("/tmp/roci-", uid.as_raw());
         let Some(root) = Self::open_at(path.as_c_str(), make)
             .during_with(format_args!("open state root {} (/run is not usable)", path.as_str()))?
         else {
@@ -343,7 +343,8 @@ pub fn read_document<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::re
     }
 }
 
-/// The same for a file of roci's own, which is a regular one: it ends where a read gives less than was asked for.
+/// The same for a file in a state directory or a bundle, which is a regular one: it ends where a read gives less than was
+/// asked for.
 pub fn read_own<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::result::Result<Option<&'a [u8]>, Errno> {
     let n = rustix::io::read(file, &mut *memory)?;
     Ok((n < memory.len()).then(|| &memory[..n]))

@@ -23,7 +23,8 @@ use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
 use crate::seccomp::Profile;
 use crate::sync::{Kind, Socket, send_fd, tell_over, tell_through};
-use crate::{credentials, devices, hooks, labels, namespaces, placement, rootfs, state};
+use crate::text::parse_number;
+use crate::{credentials, devices, hooks, labels, namespaces, net, notify_socket, placement, rootfs, state};
 
 /// Everything that the process inherits from `create` or `run`.
 pub struct Inheritance<'a> {
@@ -47,6 +48,8 @@ pub struct Inheritance<'a> {
     pub console_socket: Option<OwnedFd>,
     /// The state directory with its lock, which is roci's alone.
     pub lock: BorrowedFd<'a>,
+    /// The service manager's socket.
+    pub notify_socket: Option<OwnedFd>,
     /// The gate that `start` opens; without one, roci says when to go on.
     pub fifo: Option<OwnedFd>,
     /// Whether it gets a session keyring of its own.
@@ -76,6 +79,13 @@ pub fn run(
     if spec.linux.has_new_namespace(NamespaceKind::Network) {
         bring_loopback_up()?;
     }
+    if !spec.linux.net_devices.is_empty() {
+        let inside = net::netlink::Socket::open().during("linux.netDevices: open netlink socket")?;
+        socket
+            .send_fd(Kind::Network, inside.as_fd())
+            .during("ask for network devices")?;
+        socket.wait_for_go();
+    }
 
     // Where the parent is already, since this root may not be allowed to walk there by name.
     if !inherited.namespaces.in_user_namespace {
@@ -91,6 +101,9 @@ pub fn run(
         cgroup: inherited.cgroup.map(NewCgroup::path),
     };
     mount_all(&around, trees)?;
+    if let Some(socket) = &inherited.notify_socket {
+        notify_socket::mount(&root, socket.as_fd())?;
+    }
     let process = spec.process.as_ref();
     let mut console = None;
     if spec.linux.namespace(NamespaceKind::Mount).is_some() {
@@ -308,8 +321,8 @@ fn hook_state<'m>(
     let mut link = [core::mem::MaybeUninit::uninit(); 16];
     let pid = rustix::fs::readlinkat_raw(inherited.proc.as_fd(), c"self", &mut link)
         .ok()
-        .and_then(|(name, _)| core::str::from_utf8(name).ok()?.parse().ok())
-        .unwrap_or(0);
+        .and_then(|(name, _)| parse_number(core::str::from_utf8(name).ok()?))
+        .unwrap_or(0) as i32;
     let mut document = Document::new(memory);
     state::write_for_hook(
         &mut document,

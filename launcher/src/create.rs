@@ -10,12 +10,13 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitOptions, chdir, fchdir, pidfd_open, umask, waitpid};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
+use spec_core::mounts::Mount;
 use spec_core::state::{StateView, Status, write_state};
 use sys::process::{SpawnOptions, Spawned, spawn};
 use sys::signal::SignalSet;
 
 use crate::cgroup::resources::{self, apply};
-use crate::cgroup::{Host, NewCgroup};
+use crate::cgroup::{Hierarchies, Host, NewCgroup};
 use crate::cli::{Invocation, Opt};
 use crate::container::{Container, Document, FIFO_FILE, StateRoot, write_beside};
 use crate::container_process::Inheritance;
@@ -27,11 +28,12 @@ use crate::program::Handover;
 use crate::seccomp::{Profile, send_listener};
 use crate::stage::spawn_staged;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
+use crate::text::Digits;
 use crate::time::Rfc3339;
 use crate::undo::Hooks;
 use crate::{
-    cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program, report,
-    sealed, state, undo,
+    cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program, net,
+    notify_socket, report, sealed, state, undo,
 };
 
 /// What of `create` and `run` differs.
@@ -51,7 +53,7 @@ pub struct Created {
     /// The directory that holds its state directory.
     pub root: ManuallyDrop<StateRoot>,
     /// Its cgroup.
-    pub cgroup: Option<(&'static Host, &'static CStr)>,
+    pub cgroup: Option<(&'static Host, &'static CStr, Hierarchies)>,
     /// Its state directory, locked.
     pub container: Container,
     /// The configuration.
@@ -121,7 +123,9 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     } else {
         None
     };
+    net::devices::check(spec)?;
     let namespaces = Plan::make(spec)?;
+    let notify_socket = notify_socket::open(spec, arguments);
     let mut trees = open_trees(spec, bundle, &proc, namespaces.new_user)?;
 
     // 2. The environment. Each thing that is made is undone should anything fail from here on.
@@ -171,9 +175,12 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         handover: Handover {
             preserve_fds: handover_fds.preserve,
             listen_fds: handover_fds.listen,
+            listen_names: arguments.variable("LISTEN_FDNAMES"),
+            has_notify_socket: notify_socket.is_some(),
             blocked,
             init,
         },
+        notify_socket,
         arguments,
     };
     let memory = state::TEXT.take();
@@ -197,8 +204,10 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         // "Created" is what follows step 2 of the lifecycle.
         state::write_for_hook(&mut document, spec, id, bundle, pid, Status::Created)?;
         let state = document.as_bytes();
-        if let Request::Listener(number) = request {
-            return send_listener(spec, pid, number, state);
+        match request {
+            Request::Hooks => {}
+            Request::Network(inside) => return net::devices::move_all(spec, pid, inside),
+            Request::Listener(number) => return send_listener(spec, pid, number, state),
         }
         hooks::run(spec, "hooks.prestart", spec.hooks.prestart, state, own)?;
         hooks::run(spec, "hooks.createRuntime", spec.hooks.create_runtime, state, own)
@@ -241,7 +250,9 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     // These wait for the end of the line that they hold; what else is open closes with this process, at no cost.
     drop((inheritance.console_socket, pidfd_socket));
     core::mem::forget((inheritance.fifo, inheritance.handover.init, rootfs));
-    let placed = cgroup.as_ref().map(|cgroup| (cgroup.host(), cgroup.path()));
+    let placed = cgroup
+        .as_ref()
+        .map(|cgroup| (cgroup.host(), cgroup.path(), cgroup.made().get()));
     core::mem::forget(cgroup);
     core::mem::forget(proc);
     Ok(Created {
@@ -261,6 +272,8 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
 pub enum Request {
     /// Hooks of the runtime's namespaces are due.
     Hooks,
+    /// Network devices are to be moved to where this netlink socket was made.
+    Network(OwnedFd),
     /// Its descriptor with this number is for the listener of its seccomp profile.
     Listener(i32),
 }
@@ -285,6 +298,10 @@ pub fn wait_until_ready(
                 continue;
             }
             Kind::Hooks => serve(Request::Hooks)?,
+            Kind::Network => match message.fd {
+                Some(socket) => serve(Request::Network(socket))?,
+                None => return Err(Error::said("linux.netDevices: no netlink socket arrived")),
+            },
             Kind::Listener => serve(Request::Listener(
                 message.payload.try_into().map_or(-1, i32::from_ne_bytes),
             ))?,
@@ -317,16 +334,21 @@ fn open_console_socket(invocation: &Invocation, spec: &Spec<'static>, purpose: P
 
 fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static CStr) -> Result<Option<NewCgroup>> {
     let Some(host) = host else { return Ok(None) };
-    match NewCgroup::make(host, host.path_for(spec, id)?)? {
-        Ok(cgroup) => {
+    // Who names a path reads statistics there, in every hierarchy, and so does who looks into the container.
+    let is_seen = |mount: &Mount<'static>| mount.kind.is_some_and(|kind| kind.as_str() == "cgroup");
+    let everywhere = spec.linux.cgroups_path.is_some() || spec.mounts.iter().any(is_seen);
+    match NewCgroup::make(host, host.path_for(spec, id)?, everywhere)? {
+        Ok(mut cgroup) => {
             // Before the process exists, so that it is limited from its first moment.
             apply(
                 host,
                 cgroup.path(),
+                cgroup.made(),
                 spec,
                 &spec.linux.resources,
                 resources::Purpose::Create,
             )?;
+            cgroup.open_procs()?;
             Ok(Some(cgroup))
         }
         // Who is not the host's root may have no cgroup to give, and asked for none.
@@ -460,7 +482,7 @@ fn owner() -> &'static str {
     if uid.is_root() {
         "root"
     } else {
-        keep(format_args!("{}", uid.as_raw()))
+        keep(format_args!("{}", Digits::of(uid.as_raw().into()).as_str()))
     }
 }
 

@@ -162,7 +162,7 @@ pub fn set_oom_score(proc: &Proc, process: &Process<'static>, pid: Option<i32>) 
     let mut text = crate::container::Document::new(&mut memory);
     let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{score}"));
     let path = match pid {
-        Some(pid) => crate::path::Path::format(format_args!("{pid}/oom_score_adj")),
+        Some(pid) => crate::path::Path::of_process(pid, "oom_score_adj"),
         None => crate::path::Path::of(&[b"self/oom_score_adj"]),
     };
     let file = proc

@@ -7,6 +7,7 @@ use rustix::time::Timespec;
 use spec_core::state::{State, Status};
 use sys::signal::SIGKILL;
 
+use crate::cgroup::Hierarchies;
 use crate::cli::{Invocation, Opt};
 use crate::container::{Container, Damage, MISSING, StateRoot};
 use crate::error::{During, Error, Result};
@@ -60,7 +61,7 @@ pub fn delete(invocation: &Invocation) -> Result<()> {
         // Create was killed before it wrote the state. Its cgroup is where create would make it; the process in it waits
         // for a roci that is gone, and has ended or will.
         leftover = path;
-        host.remove(leftover.as_c_str())?;
+        host.remove(leftover.as_c_str(), Hierarchies::ALL)?;
     }
     destroy(invocation, root, container, &state, &proc)?;
     report::step(format_args!("container {id_text} deleted"));
@@ -130,7 +131,7 @@ pub fn destroy(
     if let Some(cgroup) = state.cgroup
         && let Some(host) = crate::cgroup_host(invocation, proc)?
     {
-        host.remove(cgroup.as_c_str())?;
+        host.remove(cgroup.as_c_str(), Hierarchies::ALL)?;
     }
     container.remove(root)
 }

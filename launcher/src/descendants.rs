@@ -1,6 +1,7 @@
 //! Processes as `/proc` shows them, for containers without a cgroup and for tables.
 
 use heapless::Vec;
+use rustix::fd::AsFd;
 use rustix::fs::{OFlags, RawDir, SeekFrom, seek};
 
 use crate::error::{During, Error, Result};
@@ -13,7 +14,7 @@ const DESCENDANTS_MAX: usize = 1024;
 
 /// The beginning of a process's command line, its words parted by blanks.
 pub fn command_line<'m>(proc: &Proc, pid: i32, memory: &'m mut [u8; 256]) -> &'m str {
-    let line = proc.read_of(pid, b"/cmdline", memory).unwrap_or_default();
+    let line = proc.read_of(pid, "cmdline", memory).unwrap_or_default();
     for byte in line.iter_mut() {
         // What a container wrote there must not move the cursor of who looks at it.
         if *byte < b' ' || *byte == 0x7f {
@@ -32,7 +33,7 @@ pub fn for_each(proc: &Proc, ancestor: i32, each: &mut dyn FnMut(i32)) -> Result
     // Children mostly have higher numbers than their parents, and /proc lists by number, so one pass finds nearly all; a
     // second one finds those whose numbers wrapped around.
     for _ in 0..2 {
-        let mut entries = RawDir::new(&directory, &mut memory);
+        let mut entries = RawDir::new(directory.as_fd(), &mut memory);
         while let Some(entry) = entries.next() {
             let entry = entry.during("read /proc")?;
             let Some(pid) = entry.file_name().to_str().ok().and_then(parse_number) else {

@@ -17,6 +17,7 @@ use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::bind_fd;
 use crate::path::Path;
 use crate::root::{Links, Root};
+use crate::text::without_slashes;
 
 /// The default devices of config-linux.md, all of them readable and writable for everyone.
 const DEFAULT_DEVICES: [(&CStr, &CStr, u32, u32); 6] = [
@@ -44,7 +45,7 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
     if spec
         .mounts
         .iter()
-        .any(|mount| mount.is_bind() && mount.destination.as_str().trim_end_matches('/') == "/dev")
+        .any(|mount| mount.is_bind() && without_slashes(mount.destination.as_str()) == "/dev")
     {
         return Ok(());
     }

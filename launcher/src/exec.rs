@@ -31,6 +31,7 @@ use crate::seccomp::{Profile, send_listener};
 use crate::stage::spawn_staged;
 use crate::state::{self, Access, Found};
 use crate::sync::{Kind, Socket, pair, send_fd, tell_over};
+use crate::text::{Digits, parse_number, split_once};
 use crate::{config, credentials, labels, placement, report, run, sealed, undo};
 
 /// `exec`; the exit status is the program's.
@@ -107,6 +108,8 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
         handover: Handover {
             preserve_fds: handover_fds.preserve,
             listen_fds: handover_fds.listen,
+            listen_names: invocation.arguments().variable("LISTEN_FDNAMES"),
+            has_notify_socket: false,
             blocked,
             init: None,
         },
@@ -208,7 +211,7 @@ fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
     for kind in NamespaceKind::ALL {
         let name = kind.proc_name().to_str().unwrap_or_default();
         let identity = |who: &str| -> core::result::Result<(u64, u64), Errno> {
-            let path = Path::format(format_args!("{who}/ns/{name}"));
+            let path = Path::of(&[who.as_bytes(), b"/ns/", name.as_bytes()]);
             let stat = rustix::fs::statat(proc.as_fd(), path.as_c_str(), rustix::fs::AtFlags::empty())?;
             Ok((stat.st_dev, stat.st_ino))
         };
@@ -237,7 +240,7 @@ fn enter_namespaces(inheritance: &Inheritance<'_>) -> Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).during("set dumpable")?;
     let shares_mounts = kinds & NamespaceKind::Mount as u32 == 0;
     let root = if shares_mounts {
-        let path = Path::format(format_args!("{pid}/root"));
+        let path = Path::of_process(*pid, "root");
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Some(openat(inheritance.proc.as_fd(), path.as_c_str(), flags, Mode::empty()).during("open root")?)
     } else {
@@ -264,7 +267,7 @@ fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
     // All are opened before the first is entered, and the user namespace comes first, which gives the rights to the rest.
     for kind in NamespaceKind::ALL.into_iter().filter(|kind| kinds & *kind as u32 != 0) {
         let name = kind.proc_name().to_str().unwrap_or_default();
-        let path = Path::format(format_args!("{pid}/ns/{name}"));
+        let path = Path::of(&[Digits::signed((*pid).into()).as_bytes(), b"/ns/", name.as_bytes()]);
         let fd = openat(
             inheritance.proc.as_fd(),
             path.as_c_str(),
@@ -390,14 +393,11 @@ fn text_of(word: &'static CStr) -> Option<Text<'static>> {
 /// (CVE-2016-3697, CVE-2026-30892).
 fn parse_user(text: &str) -> Option<(u32, u32)> {
     let id = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         // The largest number means "no id" to the kernel.
-        text.parse::<u32>().ok().filter(|id| digits && *id != u32::MAX)
+        u32::try_from(parse_number(text)?).ok().filter(|id| *id != u32::MAX)
     };
-    match text.split_once(':') {
-        None => Some((id(text)?, 0)),
-        Some((uid, gid)) => Some((id(uid)?, id(gid)?)),
-    }
+    let (uid, gid) = split_once(text, b':');
+    Some((id(uid)?, gid.map_or(Some(0), id)?))
 }
 
 #[cfg(test)]

@@ -114,7 +114,10 @@ fn run_one(
     let said = core::str::from_utf8(&tail).unwrap_or("").trim_ascii_end();
     let colon = if said.is_empty() { "" } else { ": " };
     Err(match status {
-        _ if !in_time => keep(format_args!("timed out after {} s", hook.timeout.unwrap_or(0))),
+        _ if !in_time => keep(format_args!(
+            "timed out after {} s",
+            u64::from(hook.timeout.unwrap_or(0))
+        )),
         Some(status) => match (status.exit_status(), status.terminating_signal()) {
             (Some(0), _) => return Ok(()),
             (_, Some(signal)) => keep(format_args!("killed by signal {signal}{colon}{said}")),

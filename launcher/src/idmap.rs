@@ -1,7 +1,5 @@
 //! Id mappings: written for a process, or as a user namespace of their own for an id-mapped mount.
 
-use core::fmt::Write;
-
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -13,6 +11,7 @@ use crate::container::Document;
 use crate::error::{During, Result};
 use crate::path::Path;
 use crate::proc::Proc;
+use crate::text::Pieces;
 
 /// 340 lines of three numbers of up to ten digits.
 const MAP_BYTES_MAX: usize = 340 * 33;
@@ -21,7 +20,7 @@ const MAP_BYTES_MAX: usize = 340 * 33;
 pub fn write_maps(proc: &Proc, pid: i32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         // Without CAP_SETGID outside, the kernel takes a gid map only once setgroups is forbidden (user_namespaces(7)).
-        let path = Path::format(format_args!("{pid}/setgroups"));
+        let path = Path::of_process(pid, "setgroups");
         match proc.write(path.as_c_str(), b"deny") {
             // Before 3.19 there is no such file and no such rule.
             Ok(()) | Err(Errno::NOENT) => {}
@@ -37,12 +36,14 @@ fn write_map(proc: &Proc, pid: i32, file: &str, mappings: &[IdMapping]) -> core:
     let mut text = Document::new(&mut memory);
     for mapping in mappings {
         // The limit on extents, checked with the configuration, makes this fit.
-        let _ = writeln!(text, "{} {} {}", mapping.container_id, mapping.host_id, mapping.size);
+        text.number(mapping.container_id.into()).str(" ");
+        text.number(mapping.host_id.into()).str(" ");
+        text.number(mapping.size.into()).str("\n");
     }
     if mappings.is_empty() {
         return Ok(());
     }
-    let path = Path::format(format_args!("{pid}/{file}"));
+    let path = Path::of_process(pid, file);
     proc.write(path.as_c_str(), text.as_bytes())
 }
 
@@ -63,7 +64,7 @@ pub fn make_user_namespace(uids: &[IdMapping], gids: &[IdMapping], proc: &Proc) 
         Spawned::Parent(child) => child,
     };
     let result = write_maps(proc, child.pid, uids, gids).and_then(|()| {
-        let path = Path::format(format_args!("{}/ns/user", child.pid));
+        let path = Path::of_process(child.pid, "ns/user");
         // A namespace file is a magic link, of a process that is ours alone.
         rustix::fs::openat(
             proc.as_fd(),

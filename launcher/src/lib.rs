@@ -42,6 +42,8 @@ pub mod init_program;
 pub mod labels;
 pub mod mounts;
 pub mod namespaces;
+pub mod net;
+pub mod notify_socket;
 pub mod placement;
 pub mod program;
 pub mod root;
@@ -228,7 +230,7 @@ fn inherited_fds(invocation: &Invocation) -> Result<InheritedFds> {
         invocation
             .arguments()
             .variable(name)
-            .and_then(|value| value.to_str().ok()?.parse::<u32>().ok())
+            .and_then(|value| u32::try_from(text::parse_number(value.to_str().ok()?)?).ok())
     };
     let mine = variable("LISTEN_PID").is_some_and(|pid| pid == rustix::process::getpid().as_raw_nonzero().get() as u32);
     let listen = if mine { variable("LISTEN_FDS").unwrap_or(0) } else { 0 };
@@ -236,8 +238,8 @@ fn inherited_fds(invocation: &Invocation) -> Result<InheritedFds> {
         .value(Opt::PreserveFds)
         .map_or(Ok(0), |word| cli::number(word, "--preserve-fds"))?;
     let preserve = listen.saturating_add(asked).min(1 << 20);
-    for fd in 3..3 + preserve {
-        if rustix::io::fcntl_getfd(sys::process::inherited_fd(fd as i32)).is_err() {
+    for fd in 3..3 + preserve as i32 {
+        if rustix::io::fcntl_getfd(sys::process::inherited_fd(fd)).is_err() {
             return Err(Error::usage(format_args!(
                 "--preserve-fds: descriptor {fd} is not open"
             )));

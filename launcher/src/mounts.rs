@@ -21,6 +21,7 @@ use crate::idmap;
 use crate::path::{Path, components};
 use crate::proc::{PROC_MAGIC, Proc};
 use crate::root::{Links, Root};
+use crate::text::{parts, without_slashes};
 use crate::tmpcopyup;
 
 const MOUNT_ATTR_RDONLY: u64 = 0x1;
@@ -201,7 +202,7 @@ fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &s
         ("devpts", Err(Errno::INVAL)) if around.in_user_namespace => {
             let data = plan.data.map_or("", Text::as_str);
             let mut kept = heapless::String::<256>::new();
-            for option in data.split(',').filter(|option| !option.starts_with("gid=")) {
+            for option in parts(data, b',').filter(|option| !option.starts_with("gid=")) {
                 let comma = if kept.is_empty() { "" } else { "," };
                 if kept.push_str(comma).is_err() || kept.push_str(option).is_err() {
                     return Err(Error::new("mount devpts", Errno::INVAL));
@@ -330,7 +331,7 @@ pub fn bind_fd(source: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::res
 /// The name by which kernels before 5.2 can mount onto a descriptor.
 pub fn fd_path(fd: BorrowedFd<'_>) -> Path {
     use rustix::fd::AsRawFd;
-    Path::format(format_args!("/proc/self/fd/{}", fd.as_raw_fd()))
+    Path::numbered("/proc/self/fd/", fd.as_raw_fd() as u32)
 }
 
 fn open_destination(around: &Surroundings<'_>, mount: &Mount<'static>, source: FileType) -> Result<OwnedFd> {
@@ -380,7 +381,7 @@ fn refuse_inside_proc(mount: &Mount<'static>, destination: BorrowedFd<'_>) -> Re
         "/proc/sys/kernel/ns_last_pid",
         "/proc/sys/crypto/fips_enabled",
     ];
-    let path = mount.destination.as_str().trim_end_matches('/');
+    let path = without_slashes(mount.destination.as_str());
     if !HARMLESS.contains(&path) && fstatfs(destination).is_ok_and(|statfs| statfs.f_type as u64 == PROC_MAGIC) {
         return Err(Error::says(format_args!(
             "{path} cannot be mounted because it is inside /proc"

@@ -16,6 +16,7 @@ use sys::namespace::{enter, unshare};
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::proc::Proc;
+use crate::text::Pieces;
 
 /// What is made and what is joined.
 pub struct Plan {
@@ -143,7 +144,12 @@ fn write_offsets(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
         let clock = site.trim_start_matches("linux.timeOffsets.");
         let mut memory = [0; 64];
         let mut text = crate::container::Document::new(&mut memory);
-        let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{clock} {secs} {nanosecs}\n"));
+        text.str(clock)
+            .str(" ")
+            .signed(secs)
+            .str(" ")
+            .number(nanosecs.into())
+            .str("\n");
         within(site, NO_INDEX, "", || {
             proc.write(c"self/timens_offsets", text.as_bytes())
                 .during("write timens_offsets")

@@ -1,12 +1,13 @@
 //! Paths that are put together at run time.
 
 use core::ffi::CStr;
-use core::fmt;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use sys::ScratchString;
+
+use crate::text::Digits;
 
 /// A path with its NUL. One that is longer than `PATH_MAX` is a name that every kernel refuses as too long.
 pub struct Path(ScratchString);
@@ -17,9 +18,16 @@ impl Path {
         Self(ScratchString::join(parts))
     }
 
-    /// Formats a path of numbers and short names.
-    pub fn format(text: fmt::Arguments<'_>) -> Self {
-        Self(ScratchString::format(text))
+    /// `PID/NAME`, below a procfs.
+    #[inline(never)]
+    pub fn of_process(pid: i32, name: &str) -> Self {
+        Self::of(&[Digits::signed(pid.into()).as_bytes(), b"/", name.as_bytes()])
+    }
+
+    /// `start` and a number.
+    #[inline(never)]
+    pub fn numbered(start: &str, number: u32) -> Self {
+        Self::of(&[start.as_bytes(), Digits::of(number.into()).as_bytes()])
     }
 
     /// The bytes, to change single ones.

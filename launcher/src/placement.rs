@@ -5,6 +5,7 @@ use spec_core::Text;
 use spec_core::linux::MemoryPolicy;
 
 use crate::error::{Error, Result};
+use crate::text::{parse_number, parts, split_once};
 
 /// Processors or memory nodes that a list can name: twice what the largest kernel is built for (`NR_CPUS`, `MAX_NUMNODES`).
 const PLACES_MAX: usize = 16384;
@@ -40,9 +41,10 @@ fn refused(field: &'static str, list: Text<'static>, errno: Errno) -> Error {
 /// `0-3,7`, as the kernel writes such lists (cpuset(7), List format).
 fn parse(list: &str) -> core::result::Result<Places, Errno> {
     let mut places = [0; PLACES_MAX / WORD_BITS];
-    for part in list.split(',').map(str::trim_ascii).filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let number = |digits: &str| digits.trim_ascii().parse::<usize>().map_err(|_| Errno::INVAL);
+    for part in parts(list, b',').map(str::trim_ascii).filter(|part| !part.is_empty()) {
+        let (first, last) = split_once(part, b'-');
+        let last = last.unwrap_or(first);
+        let number = |digits: &str| parse_number(digits.trim_ascii()).map_or(Err(Errno::INVAL), |n| Ok(n as usize));
         let (first, last) = (number(first)?, number(last)?);
         if first > last || last >= PLACES_MAX {
             return Err(Errno::INVAL);

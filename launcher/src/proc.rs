@@ -14,7 +14,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 
 use crate::error::{During, Error, Result};
 use crate::path::Path;
-use crate::text::{Digits, cut, parse_number};
+use crate::text::{cut, parse_number};
 
 /// `PROC_SUPER_MAGIC` of `linux/magic.h`.
 pub const PROC_MAGIC: u64 = 0x9fa0;
@@ -68,8 +68,7 @@ impl Proc {
     /// and it is a link that only the kernel can make.
     pub fn reopen(&self, fd: BorrowedFd<'_>, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
         use rustix::fd::AsRawFd;
-        let number = Digits::signed(fd.as_raw_fd().into());
-        Path::of(&[b"self/fd/", number.as_bytes()]).open(self.as_fd(), flags)
+        Path::numbered("self/fd/", fd.as_raw_fd() as u32).open(self.as_fd(), flags)
     }
 
     /// Writes `text` to `path`, all of it in one call.
@@ -94,12 +93,12 @@ impl Proc {
         if pid <= 0 {
             return None;
         }
-        parse_stat(self.read_of(pid, b"/stat", memory)?)
+        parse_stat(self.read_of(pid, "stat", memory)?)
     }
 
     /// Reads what fits into `memory` of a file of the process.
-    pub fn read_of<'m>(&self, pid: i32, name: &[u8], memory: &'m mut [u8]) -> Option<&'m mut [u8]> {
-        let path = Path::of(&[Digits::signed(pid.into()).as_bytes(), name]);
+    pub fn read_of<'m>(&self, pid: i32, name: &str, memory: &'m mut [u8]) -> Option<&'m mut [u8]> {
+        let path = Path::of_process(pid, name);
         let file = self.open_file(path.as_c_str(), OFlags::RDONLY).ok()?;
         let n = rustix::io::read(&file, &mut *memory).ok()?;
         memory.get_mut(..n)

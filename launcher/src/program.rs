@@ -15,8 +15,10 @@ use sys::signal::{SignalSet, set_blocked};
 use crate::errno;
 use crate::error::{During, Error, Result, keep_c_str};
 use crate::hooks::{ARGUMENTS, ENVIRONMENT, Strings};
+use crate::notify_socket;
 use crate::path::Path;
 use crate::proc::Proc;
+use crate::text::{parse_number, parts};
 
 /// What is searched when the environment has no PATH, as `execvp` has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -43,7 +45,7 @@ pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
         .iter()
         .rev()
         .find_map(|variable| variable.as_str().strip_prefix("PATH="));
-    for directory in path.unwrap_or(DEFAULT_PATH).split(':') {
+    for directory in parts(path.unwrap_or(DEFAULT_PATH), b':') {
         let directory = if directory.is_empty() { "." } else { directory };
         let path = Path::of(&[directory.as_bytes(), b"/", name.as_bytes()]);
         match check(path.as_c_str()) {
@@ -77,6 +79,10 @@ pub struct Handover {
     pub preserve_fds: u32,
     /// How many of these are sockets of the service manager's (`LISTEN_FDS`).
     pub listen_fds: u32,
+    /// What the service manager calls them (`LISTEN_FDNAMES`).
+    pub listen_names: Option<&'static CStr>,
+    /// Whether the service manager's socket is in the container.
+    pub has_notify_socket: bool,
     /// The set of blocked signals that roci was started with.
     pub blocked: SignalSet,
     /// `roci-init`, to be the program in the program's place and start it.
@@ -103,6 +109,9 @@ pub fn become_program(
     let environment = ENVIRONMENT.take();
     let mut has_home = false;
     for variable in spec.list(process.env) {
+        if handover.has_notify_socket && variable.as_str().starts_with("NOTIFY_SOCKET=") {
+            continue;
+        }
         has_home |= variable.as_str().starts_with("HOME=");
         push(environment, variable.as_c_str())?;
     }
@@ -114,9 +123,16 @@ pub fn become_program(
     if handover.listen_fds > 0 {
         push(
             environment,
-            keep_c_str(format_args!("LISTEN_FDS={}", handover.listen_fds))?,
+            keep_c_str(format_args!("LISTEN_FDS={}", u64::from(handover.listen_fds)))?,
         )?;
         push(environment, c"LISTEN_PID=1")?;
+        if let Some(names) = handover.listen_names {
+            push(environment, Path::of(&[b"LISTEN_FDNAMES=", names.to_bytes()]).leak())?;
+        }
+    }
+    // What the configuration says of one was passed over: that would be another socket.
+    if handover.has_notify_socket {
+        push(environment, notify_socket::VARIABLE)?;
     }
     set_blocked(handover.blocked);
     let errno = match &handover.init {
@@ -168,14 +184,15 @@ fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::openat(proc, c"self/fd", flags, Mode::empty()).during("list descriptors")?;
     let mut memory = [core::mem::MaybeUninit::uninit(); 2048];
-    let mut entries = rustix::fs::RawDir::new(&directory, &mut memory);
+    let mut entries = rustix::fs::RawDir::new(directory.as_fd(), &mut memory);
     while let Some(entry) = entries.next() {
         let entry = entry.during("list descriptors")?;
         let Some(fd) = entry
             .file_name()
             .to_str()
             .ok()
-            .and_then(|name| name.parse::<u32>().ok())
+            .and_then(parse_number)
+            .and_then(|fd| u32::try_from(fd).ok())
         else {
             continue;
         };
@@ -215,8 +232,8 @@ fn home_of(uid: u32) -> Result<&'static CStr> {
 /// The sixth field of the line whose third is `uid` (passwd(5)).
 fn home_in(passwd: &[u8], uid: u32) -> Option<&str> {
     passwd.split(|&byte| byte == b'\n').find_map(|line| {
-        let mut fields = core::str::from_utf8(line).ok()?.split(':').skip(2);
-        let found = fields.next()?.parse::<u32>().ok()? == uid;
+        let mut fields = parts(core::str::from_utf8(line).ok()?, b':').skip(2);
+        let found = parse_number(fields.next()?)? == u64::from(uid);
         fields.nth(2).filter(|home| found && !home.is_empty())
     })
 }

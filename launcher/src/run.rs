@@ -42,8 +42,8 @@ pub fn run(invocation: &Invocation) -> Result<u8> {
     };
     // Somebody may have deleted it already.
     if !invocation.has(Opt::Keep) && container.lock()? {
-        if let Some((host, path)) = cgroup {
-            host.remove(path)?;
+        if let Some((host, path, made)) = cgroup {
+            host.remove(path, made)?;
         }
         let id = container.id;
         container.remove(&root)?;

@@ -18,7 +18,7 @@ use sys::seccomp::{load_filter, load_filter_with_listener};
 use crate::console::connect_socket;
 use crate::container::Document;
 use crate::error::{During, Error, Result};
-use crate::sync::{Kind, Socket, send_parts};
+use crate::sync::{Kind, Socket};
 
 static FILTER: TakeOnce<Filter> = TakeOnce::new(Filter::new());
 static SCRATCH: TakeOnce<Scratch> = TakeOnce::new(Scratch::new());
@@ -114,7 +114,8 @@ pub fn send_listener(spec: &Spec<'static>, pid: i32, number: i32, state: &[u8]) 
     if written.is_err() {
         return Err(Error::said("linux.seccomp.listenerMetadata: longer than roci sends"));
     }
-    send_parts(socket.as_fd(), &[head.as_bytes(), state, b"}"], listener.as_fd()).during("send the seccomp listener")
+    sys::socket::send_with_fd(socket.as_fd(), &[head.as_bytes(), state, b"}"], listener.as_fd())
+        .during("send the seccomp listener")
 }
 
 fn take_from(pid: i32, number: i32) -> core::result::Result<OwnedFd, Errno> {

@@ -274,9 +274,8 @@ pub fn ps(invocation: &Invocation) -> Result<()> {
 pub fn for_each_process(state: &State<'_>, status: Status, proc: &Proc, each: &mut dyn FnMut(i32)) -> Result<()> {
     if let Some(cgroup) = state.cgroup
         && let Some(host) = cgroup::host(proc)
-        && host.exists(cgroup.as_c_str())
+        && host.for_each_process(cgroup.as_c_str(), each)
     {
-        host.for_each_process(cgroup.as_c_str(), each);
         return Ok(());
     }
     if status != Status::Stopped && state.pid > 0 {

@@ -7,6 +7,9 @@
 //!                        ◀── Spawned(pid) ── only where a stage in between made it (see namespaces)
 //!   write uid_map, gid_map, join cgroups
 //!   ────────────────────────────────── Go ─▶ only with a new user namespace
+//!                        ◀─── Network + fd ─ only where devices are to be moved into its network namespace
+//!   move them
+//!   ────────────────────────────────── Go ─▶
 //!                        ◀────────── Hooks ─ only where prestart or createRuntime hooks exist; mounts are done
 //!   run the hooks
 //!   ────────────────────────────────── Go ─▶
@@ -23,14 +26,9 @@
 //! reads the end of the socket and exits too, so a `kill -9` of roci leaves no half-made container process behind.
 //! Messages are datagrams: none is ever half.
 
-use core::mem::MaybeUninit;
-
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSlice, IoSliceMut};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketFlags, SocketType, recvmsg, send, sendmsg, socketpair,
-};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 use spec_core::limits::MESSAGE_BYTES_MAX;
 use sys::Register;
 use sys::process::{exit, inherited_fd};
@@ -49,6 +47,8 @@ pub enum Kind {
     Hooks = b'H',
     /// The process has a seccomp listener, under the number that follows.
     Listener = b'L',
+    /// A netlink socket of the network namespace comes along: devices are to be moved there.
+    Network = b'N',
     /// The master of the terminal comes along.
     Master = b'M',
     /// Everything that can fail before the program starts has been done.
@@ -159,28 +159,22 @@ impl Socket {
 
     /// Waits for a message; `None` where the other side has gone.
     pub fn receive<'a>(&self, memory: &'a mut [u8; MESSAGE_BYTES]) -> Result<Option<Message<'a>>, Errno> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let n = loop {
-            let mut parts = [IoSliceMut::new(memory)];
-            match recvmsg(&self.fd, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
-                Ok(received) => break received.bytes,
+        let (n, fd) = loop {
+            match sys::socket::receive(self.fd.as_fd(), memory) {
+                Ok(received) => break received,
                 Err(Errno::INTR) => {}
                 Err(Errno::CONNRESET) => return Ok(None),
                 Err(errno) => return Err(errno),
             }
         };
-        let fd = control.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-            _ => None,
-        });
-        let Some((&first, payload)) = memory[..n].split_first() else {
+        let Some((&first, payload)) = memory.get(..n).unwrap_or_default().split_first() else {
             return Ok(None);
         };
         let kinds = [
             Kind::Spawned,
             Kind::Hooks,
             Kind::Listener,
+            Kind::Network,
             Kind::Master,
             Kind::Ready,
             Kind::Failed,
@@ -220,16 +214,5 @@ impl Socket {
 
 /// Sends `bytes` and exactly one descriptor, as the receivers of console sockets expect.
 pub fn send_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    send_parts(socket, &[bytes, b"", b""], fd)
-}
-
-/// The same with bytes that lie in three places.
-pub fn send_parts(socket: BorrowedFd<'_>, parts: &[&[u8]; 3], fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let fds = [fd];
-    if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
-        return Err(Errno::NOBUFS);
-    }
-    sendmsg(socket, &parts.map(IoSlice::new), &mut control, SendFlags::NOSIGNAL).map(drop)
+    sys::socket::send_with_fd(socket, &[bytes, b"", b""], fd)
 }

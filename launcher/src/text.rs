@@ -135,6 +135,33 @@ pub fn cut<'a>(rest: &mut &'a str, mark: u8) -> &'a str {
     first
 }
 
+/// The parts of `text` between the `mark`s, as `str::split` has them.
+pub fn parts(text: &str, mark: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    core::iter::from_fn(move || {
+        let (part, after) = split_once(rest?, mark);
+        rest = after;
+        Some(part)
+    })
+}
+
+/// What stands before the first `mark` and, where there is one, behind it.
+#[inline(never)]
+pub fn split_once(text: &str, mark: u8) -> (&str, Option<&str>) {
+    let mut rest = text;
+    let first = cut(&mut rest, mark);
+    (first, (first.len() < text.len()).then_some(rest))
+}
+
+/// `path` without slashes at its end.
+#[inline(never)]
+pub fn without_slashes(mut path: &str) -> &str {
+    while let Some(shorter) = path.strip_suffix("/") {
+        path = shorter;
+    }
+    path
+}
+
 /// The number that `text` is in decimal digits, all of it; a sign is none of them.
 #[inline(never)]
 pub fn parse_number(text: &str) -> Option<u64> {
@@ -169,6 +196,17 @@ mod tests {
             line.str("aa");
         }
         assert_eq!(line.text(), Err(Errno::TOOBIG));
+    }
+
+    #[test]
+    fn parts_as_split_has_them() {
+        for text in ["", ":", "a", "a:", ":a", "a::b"] {
+            let expected: std::vec::Vec<_> = text.split(':').collect();
+            assert_eq!(parts(text, b':').collect::<std::vec::Vec<_>>(), expected, "{text}");
+        }
+        assert_eq!(split_once("a=b=c", b'='), ("a", Some("b=c")));
+        assert_eq!(split_once("a", b'='), ("a", None));
+        assert_eq!(without_slashes("/dev//"), "/dev");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use spec_core::Spec;
 use sys::Register;
 use sys::process::inherited_fd;
 
-use crate::cgroup::Host;
+use crate::cgroup::{Hierarchies, Host};
 use crate::container::{self, FIFO_FILE};
 use crate::hooks;
 
@@ -91,7 +91,7 @@ pub fn undo_all(text: &str) {
         let _ = unlinkat(inherited_fd(GATE.get()), FIFO_FILE, AtFlags::empty());
     }
     if let Some((host, path)) = CGROUP.get() {
-        let _ = host.try_remove(path);
+        let _ = host.try_remove(path, Hierarchies::ALL);
     }
     if let Some((root, id)) = CONTAINER.get() {
         let _ = container::remove(inherited_fd(root), id);

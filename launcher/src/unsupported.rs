@@ -7,10 +7,7 @@ use crate::error::{Error, Result};
 
 /// Refuses what cannot be done.
 pub fn refuse(spec: &Spec<'static>) -> Result<()> {
-    let asked: [(&str, bool); 2] = [
-        ("linux.intelRdt", spec.linux.intel_rdt.is_some()),
-        ("linux.netDevices", !spec.linux.net_devices.is_empty()),
-    ];
+    let asked: [(&str, bool); 1] = [("linux.intelRdt", spec.linux.intel_rdt.is_some())];
     match asked.into_iter().find(|(_, asked)| *asked) {
         Some((field, _)) => Err(Error::says(format_args!(
             "{field}: not supported by this version of roci"

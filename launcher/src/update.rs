@@ -1,11 +1,14 @@
 //! `update`: other limits for a container that is there.
 
+use core::cell::Cell;
+
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use spec_core::Spec;
 use spec_core::limits::TEXT_BYTES_MAX;
 use spec_core::state::{State, Status};
 use sys::TakeOnce;
 
+use crate::cgroup::Hierarchies;
 use crate::cgroup::resources::{Purpose, apply};
 use crate::cli::{Invocation, Opt, as_text};
 use crate::config;
@@ -51,7 +54,9 @@ pub fn update(invocation: &Invocation) -> Result<()> {
         return Err(Error::said("the container has no cgroup"));
     };
     let resources = spec.linux.resources;
-    apply(host, cgroup.as_c_str(), spec, &resources, Purpose::Update)
+    let made = Cell::new(Hierarchies::NONE);
+    apply(host, cgroup.as_c_str(), &made, spec, &resources, Purpose::Update)?;
+    host.gather(cgroup.as_c_str(), made.get())
 }
 
 /// The members of `resources` that the options of runc's `update` are, in the order of the options; those with a quote are

@@ -32,7 +32,7 @@ impl<'a> Text<'a> {
 
     /// The text as the kernel takes it.
     pub fn as_c_str(self) -> &'a CStr {
-        CStr::from_bytes_with_nul(self.with_nul.as_bytes()).unwrap_or_default()
+        CStr::from_bytes_until_nul(self.with_nul.as_bytes()).unwrap_or_default()
     }
 
     /// Whether there is no character.

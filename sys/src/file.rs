@@ -89,7 +89,7 @@ pub fn current_directory(memory: &mut [u8]) -> Result<&CStr> {
     // SAFETY: the kernel writes at most `memory.len()` bytes.
     let n = unsafe { call(k::__NR_getcwd, [memory.as_mut_ptr().addr(), memory.len(), 0, 0, 0, 0]) }?;
     // The length counts the NUL.
-    CStr::from_bytes_with_nul(&memory[..n]).map_err(|_| Errno::RANGE)
+    CStr::from_bytes_until_nul(memory.get(..n).unwrap_or_default()).map_err(|_| Errno::RANGE)
 }
 
 /// Whether `errno` says that the kernel, or a filter in front of it, does not have the system call.

@@ -12,6 +12,7 @@
 
 #[doc(hidden)]
 pub mod arch;
+pub mod bpf;
 mod call;
 pub mod exec;
 pub mod file;
@@ -26,6 +27,7 @@ pub mod process;
 mod scratch;
 pub mod seccomp;
 pub mod signal;
+pub mod socket;
 mod start;
 mod take_once;
 pub mod terminal;

@@ -20,7 +20,7 @@ pub fn report(info: &core::panic::PanicInfo<'_>) -> ! {
         let _ = stderr.write_str(text);
     }
     if let Some(place) = info.location() {
-        let _ = write!(stderr, " at {}:{}", place.file(), place.line());
+        let _ = write!(stderr, " at {}:{}", place.file(), u64::from(place.line()));
     }
     let _ = stderr.write_str("\n");
     crate::process::exit(101)

@@ -9,8 +9,6 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// `PATH_MAX` without the NUL.
 const LONGEST: usize = 4095;
-/// Room for a formatted string, which is made of numbers and short names.
-const LONGEST_FORMATTED: usize = 511;
 /// Bytes of the name that no kernel takes.
 const TOO_LONG: usize = LONGEST + 1;
 
@@ -64,32 +62,6 @@ impl ScratchString {
             };
             place.copy_from_slice(part);
             rest = after;
-        }
-        string
-    }
-
-    /// Formats a string of numbers and short names.
-    #[inline(never)]
-    pub fn format(text: core::fmt::Arguments<'_>) -> Self {
-        let Some(mut string) = Self::reserve(LONGEST_FORMATTED) else {
-            return Self::too_long();
-        };
-        let mut writer = Whole {
-            bytes: string.bytes_mut(),
-            len: 0,
-        };
-        if core::fmt::write(&mut writer, text).is_err() {
-            return Self::too_long();
-        }
-        let len = writer.len;
-        // The surplus behind the text is given back, unless the formatting took more.
-        let shorter = string.at() + len + 1;
-        let _ = SCRATCH
-            .used
-            .compare_exchange(string.end(), shorter, Ordering::Relaxed, Ordering::Relaxed);
-        string.len = len as u32;
-        if let Some(nul) = string.whole_mut().last_mut() {
-            *nul = 0;
         }
         string
     }
@@ -220,35 +192,13 @@ impl Drop for ScratchString {
     }
 }
 
-/// Writes everything or fails.
-struct Whole<'a> {
-    bytes: &'a mut [u8],
-    len: usize,
-}
-
-impl core::fmt::Write for Whole<'_> {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let end = self.len + text.len();
-        self.bytes
-            .get_mut(self.len..end)
-            .ok_or(core::fmt::Error)?
-            .copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_joined_and_formatted() {
+    fn strings_are_joined() {
         assert_eq!(ScratchString::join(&[b"/a", b"/", b"b"]).as_c_str(), c"/a/b");
-        assert_eq!(
-            ScratchString::format(format_args!("self/fd/{}", 7)).as_str(),
-            "self/fd/7"
-        );
     }
 
     #[test]
@@ -256,17 +206,14 @@ mod tests {
         let longest = [b'a'; LONGEST];
         assert_eq!(ScratchString::join(&[&longest]).as_c_str().to_bytes(), longest);
         let mut joined = ScratchString::join(&[&longest, b"b"]);
-        let formatted = ScratchString::format(format_args!("{:600}", ""));
-        for string in [&joined, &formatted] {
-            assert_eq!(string.as_c_str().to_bytes(), [b'x'; TOO_LONG]);
-        }
+        assert_eq!(joined.as_c_str().to_bytes(), [b'x'; TOO_LONG]);
         assert!(joined.bytes_mut().is_empty());
     }
 
     #[test]
     fn strings_do_not_overlap() {
         let a = ScratchString::join(&[b"first"]);
-        let b = ScratchString::format(format_args!("{}", "second"));
+        let b = ScratchString::join(&[b"sec", b"ond"]);
         let c = ScratchString::join(&[b"third"]);
         drop(b);
         let d = ScratchString::join(&[b"fourth"]);

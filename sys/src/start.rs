@@ -70,7 +70,7 @@ impl Arguments {
                 .to_bytes_with_nul()
                 .strip_prefix(name.as_bytes())?
                 .strip_prefix(b"=")?;
-            CStr::from_bytes_with_nul(rest).ok()
+            CStr::from_bytes_until_nul(rest).ok()
         })
     }
 

@@ -21,6 +21,7 @@ use crate::proc::Proc;
 use crate::text::{Digits, cut};
 use crate::undo;
 
+mod device_filter;
 mod files;
 pub mod mount;
 pub mod resources;
@@ -103,30 +104,44 @@ impl Host {
         Path::of(&[name.as_bytes(), path.get(skipped..).unwrap_or_default()])
     }
 
-    /// The directory of the cgroup `path`, relative to `/sys/fs/cgroup`, in each hierarchy.
-    fn directories<'a>(&'a self, path: &'a CStr) -> impl Iterator<Item = Path> + 'a {
-        self.lines().map(move |(name, _)| self.directory(name, path))
+    /// The place and the name of the hierarchy of `controller`; `None` where the host lacks it. Version 2 has all in one.
+    fn hierarchy_of(&self, controller: &str) -> Option<(usize, &str)> {
+        let mut names = self.lines().map(|(name, _)| name).enumerate();
+        names.find(|(_, name)| self.is_v2 || lists(name, controller))
     }
 
-    /// The directory of the cgroup `path` in the hierarchy of `controller`; `None` where the host lacks it. Version 2 has
-    /// all in one.
-    fn directory_of(&self, controller: &str, path: &CStr) -> Option<Path> {
-        self.lines()
-            .find(|(name, _)| self.is_v2 || lists(name, controller))
-            .map(|(name, _)| self.directory(name, path))
+    /// The hierarchy that every container is in: pausing needs it, or killing, or any.
+    fn main_hierarchy(&self) -> (usize, &str) {
+        self.hierarchy_of("freezer")
+            .or_else(|| self.hierarchy_of("pids"))
+            .unwrap_or_else(|| (0, self.lines().next().map_or("", |(name, _)| name)))
+    }
+
+    /// Makes the cgroup `path` in the hierarchy `name`.
+    fn make(&self, name: &str, path: &CStr) -> core::result::Result<(), Errno> {
+        let directory = self.directory(name, path);
+        make_directory(self.top.as_fd(), directory.as_c_str())?;
+        if lists(name, "cpuset") {
+            fill_cpuset(directory.open(self.top.as_fd(), DIRECTORY)?.as_fd())?;
+        }
+        Ok(())
     }
 
     /// Removes the cgroup from every hierarchy, with the cgroups that the container made below it.
     ///
     /// A cgroup whose last process has just died may be busy for a moment; whatever still runs in it is killed.
-    pub fn remove(&self, path: &CStr) -> Result<()> {
-        self.try_remove(path)
+    pub fn remove(&self, path: &CStr, hierarchies: Hierarchies) -> Result<()> {
+        self.try_remove(path, hierarchies)
             .during_with(format_args!("remove cgroup {}", path.to_str().unwrap_or("?")))
     }
 
     /// The same, for who has another error to tell.
-    pub fn try_remove(&self, path: &CStr) -> core::result::Result<(), Errno> {
-        for directory in self.directories(path) {
+    pub fn try_remove(&self, path: &CStr, hierarchies: Hierarchies) -> core::result::Result<(), Errno> {
+        for (place, (name, _)) in self.lines().enumerate() {
+            if !hierarchies.contains(place) {
+                continue;
+            }
+            let directory = self.directory(name, path);
             let mut attempt = 0;
             loop {
                 match unlinkat(&self.top, directory.as_c_str(), AtFlags::REMOVEDIR) {
@@ -152,27 +167,24 @@ impl Host {
         Ok(())
     }
 
-    /// Calls `each` with every process in the cgroup and below it. Processes are looked up in one hierarchy: a container's
-    /// are in all of them.
-    pub fn for_each_process(&self, path: &CStr, each: &mut dyn FnMut(i32)) {
-        for directory in self.directories(path) {
-            if let Ok(fd) = directory.open(self.top.as_fd(), DIRECTORY) {
+    /// Calls `each` with every process in the cgroup and below it; `false` where there is no such cgroup.
+    pub fn for_each_process(&self, path: &CStr, each: &mut dyn FnMut(i32)) -> bool {
+        let (_, main) = self.main_hierarchy();
+        // The others are for cgroups that somebody else has made.
+        for name in core::iter::once(main).chain(self.lines().map(|(name, _)| name)) {
+            if let Ok(fd) = self.directory(name, path).open(self.top.as_fd(), DIRECTORY) {
                 processes_of(fd.as_fd(), each, 0);
-                return;
+                return true;
             }
         }
-    }
-
-    /// Whether the cgroup is there.
-    pub fn exists(&self, path: &CStr) -> bool {
-        self.directories(path)
-            .any(|directory| rustix::fs::statat(&self.top, directory.as_c_str(), AtFlags::empty()).is_ok())
+        false
     }
 
     /// Puts `pid` into the cgroup, in every hierarchy in which it exists.
     pub fn join(&self, path: &CStr, pid: i32) -> Result<()> {
         let pid = Digits::signed(pid.into());
-        for directory in self.directories(path) {
+        for (name, _) in self.lines() {
+            let directory = self.directory(name, path);
             match self.procs(&directory) {
                 Ok(file) => {
                     write_all(file.as_fd(), pid.as_bytes())
@@ -185,9 +197,59 @@ impl Host {
         Ok(())
     }
 
+    /// Puts the container's processes into the hierarchies that were made for it just now.
+    ///
+    /// A process that is forked meanwhile may be met in another round; one whose parent is there already is there too.
+    pub fn gather(&self, path: &CStr, hierarchies: Hierarchies) -> Result<()> {
+        const ROUNDS_MAX: u32 = 20;
+        let mut files = Vec::<OwnedFd, HIERARCHIES_MAX>::new();
+        for (place, (name, _)) in self.lines().enumerate() {
+            if hierarchies.contains(place) {
+                let procs = self.procs(&self.directory(name, path)).during("open cgroup.procs")?;
+                // As many places as there are hierarchies.
+                let _ = files.push(procs);
+            }
+        }
+        let mut before = 0;
+        for _ in 0..if files.is_empty() { 0 } else { ROUNDS_MAX } {
+            let mut met = 0;
+            self.for_each_process(path, &mut |pid| {
+                met += 1;
+                for file in &files {
+                    // Who has ended since need not be moved.
+                    let _ = rustix::io::write(file, Digits::signed(pid.into()).as_bytes());
+                }
+            });
+            if met == before {
+                break;
+            }
+            before = met;
+        }
+        Ok(())
+    }
+
     /// Opens the file through which a process joins the cgroup.
     fn procs(&self, directory: &Path) -> core::result::Result<OwnedFd, Errno> {
         Path::of(&[directory.as_bytes(), b"/cgroup.procs"]).open(self.top.as_fd(), OFlags::WRONLY)
+    }
+}
+
+/// Some of the host's hierarchies, by their places.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Hierarchies(u32);
+
+impl Hierarchies {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+    /// All of them.
+    pub const ALL: Self = Self(u32::MAX);
+
+    fn contains(self, place: usize) -> bool {
+        self.0 & 1_u32.unbounded_shl(place as u32) != 0
+    }
+
+    fn with(self, place: usize) -> Self {
+        Self(self.0 | 1_u32.unbounded_shl(place as u32))
     }
 }
 
@@ -310,8 +372,10 @@ pub fn host(proc: &Proc) -> Option<&'static Host> {
 pub struct NewCgroup {
     host: &'static Host,
     path: &'static CStr,
-    /// `cgroup.procs` of each hierarchy, open for writing, so that the container process joins by itself.
-    pub procs: Vec<OwnedFd, HIERARCHIES_MAX>,
+    /// Where it was made.
+    made: Cell<Hierarchies>,
+    /// `cgroup.procs` of each of these, open for writing, so that the container process joins by itself.
+    procs: Vec<OwnedFd, HIERARCHIES_MAX>,
     /// Version 2: the directory, for a clone straight into it.
     pub directory: Option<OwnedFd>,
     /// Whether the process was made inside it and need not be moved there.
@@ -319,50 +383,55 @@ pub struct NewCgroup {
 }
 
 impl NewCgroup {
-    /// Makes the cgroup in every hierarchy. The inner error is that of who has no right to make one.
-    pub fn make(host: &'static Host, path: Path) -> Result<core::result::Result<Self, Errno>> {
+    /// Makes the cgroup: in version 1 in every hierarchy, or else in the one that every container is in, to which those
+    /// come that a limit needs. The inner error is that of who has no right to make one.
+    pub fn make(host: &'static Host, path: Path, everywhere: bool) -> Result<core::result::Result<Self, Errno>> {
         let path = path.leak();
         undo::note_cgroup(Some((host, path)));
         let mut new = Self {
             host,
             path,
+            made: Cell::new(Hierarchies::NONE),
             procs: Vec::new(),
             directory: None,
             entered: Cell::new(false),
         };
-        Ok(match new.fill()? {
-            Ok(()) => Ok(new),
-            Err(errno) => Err(errno),
-        })
-    }
-
-    fn fill(&mut self) -> Result<core::result::Result<(), Errno>> {
-        let top = self.host.top.as_fd();
-        for (name, _) in self.host.lines() {
-            let directory = self.host.directory(name, self.path);
-            match make_directory(top, directory.as_c_str()) {
-                Ok(()) => {}
+        let (main, _) = host.main_hierarchy();
+        for (place, (name, _)) in host.lines().enumerate() {
+            if place != main && !everywhere {
+                continue;
+            }
+            match host.make(name, path) {
+                Ok(()) => new.made.set(new.made.get().with(place)),
                 Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => return Ok(Err(errno)),
-                Err(errno) => return Err(make_error(directory.as_c_str(), errno)),
-            }
-            let is_v2 = self.host.is_v2;
-            if is_v2 {
-                enable_controllers(top, directory.as_c_str());
-            }
-            if is_v2 || lists(name, "cpuset") {
-                let fd = directory.open(top, DIRECTORY).during("open cgroup")?;
-                if is_v2 {
-                    self.directory = Some(fd);
-                } else {
-                    fill_cpuset(fd.as_fd()).during("copy cpuset from the cgroup above")?;
-                }
-            }
-            let procs = self.host.procs(&directory).during("open cgroup.procs")?;
-            if self.procs.push(procs).is_err() {
-                return Err(Error::said("more cgroup hierarchies than roci knows (HIERARCHIES_MAX)"));
+                Err(errno) => return Err(make_error(path, errno)),
             }
         }
-        Ok(Ok(()))
+        if host.is_v2 {
+            let directory = host.directory("", path);
+            enable_controllers(host.top.as_fd(), directory.as_c_str());
+            new.directory = Some(directory.open(host.top.as_fd(), DIRECTORY).during("open cgroup")?);
+        }
+        Ok(Ok(new))
+    }
+
+    /// Opens the files through which the container process joins, once all hierarchies are made.
+    pub fn open_procs(&mut self) -> Result<()> {
+        for (place, (name, _)) in self.host.lines().enumerate() {
+            if self.made.get().contains(place) {
+                let directory = self.host.directory(name, self.path);
+                let procs = self.host.procs(&directory).during("open cgroup.procs")?;
+                if self.procs.push(procs).is_err() {
+                    return Err(Error::said("more cgroup hierarchies than roci knows (HIERARCHIES_MAX)"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where limits may add to what was made.
+    pub fn made(&self) -> &Cell<Hierarchies> {
+        &self.made
     }
 
     /// Where it is.

@@ -3,6 +3,7 @@
 //! The names and units are version 1's. For version 2 each value is converted as the peers do it, so that one
 //! configuration means the same on both.
 
+use core::cell::Cell;
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, OwnedFd};
@@ -10,14 +11,14 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::DeviceKind;
-use spec_core::resources::{DeviceRule, Resources};
+use spec_core::resources::{DeviceAccess, DeviceRule, Resources};
 
-use super::Host;
 use super::files::File;
+use super::{Hierarchies, Host, device_filter};
 use crate::container::write_all;
-use crate::error::{Error, Result};
+use crate::error::{During, Error, Result};
 use crate::path::Path;
-use crate::text::{Digits, Line, Pieces, cut};
+use crate::text::{Digits, Line, Pieces, cut, parse_number};
 
 /// Whether a cgroup gets its first limits or other ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,14 +33,21 @@ pub enum Purpose {
 ///
 /// # Errors
 /// The kernel's; and where a value belongs to a controller that the host lacks, an error that names it.
+///
+/// A hierarchy of version 1 that the cgroup is not in yet is made where a limit needs it, and noted in `made`.
 pub fn apply(
     host: &Host,
     path: &CStr,
+    made: &Cell<Hierarchies>,
     spec: &Spec<'static>,
     resources: &Resources<'static>,
     purpose: Purpose,
 ) -> Result<()> {
-    let cgroup = Cgroup { host, path };
+    let cgroup = Cgroup {
+        host,
+        path,
+        made: Some(made),
+    };
     if purpose == Purpose::Create {
         apply_devices(&cgroup, spec, resources)?;
     }
@@ -129,7 +137,7 @@ pub fn set_frozen(host: &Host, path: &CStr, frozen: bool) -> Result<()> {
         (false, true) => "FROZEN",
         (false, false) => "THAWED",
     };
-    Cgroup { host, path }.set_text(File::Freezer, value)
+    Cgroup { host, path, made: None }.set_text(File::Freezer, value)
 }
 
 /// Whether the cgroup is frozen, or being frozen.
@@ -145,7 +153,7 @@ pub fn is_frozen(host: &Host, path: &CStr) -> bool {
 
 /// Reads a file of the cgroup; nothing where it cannot be read.
 pub fn read<'m>(host: &Host, path: &CStr, controller: &str, file: &str, memory: &'m mut [u8]) -> &'m str {
-    let n = Cgroup { host, path }
+    let n = Cgroup { host, path, made: None }
         .open(controller, file, OFlags::RDONLY)
         .and_then(|file| rustix::io::read(&file, &mut *memory))
         .unwrap_or(0);
@@ -156,6 +164,8 @@ pub fn read<'m>(host: &Host, path: &CStr, controller: &str, file: &str, memory: 
 struct Cgroup<'a> {
     host: &'a Host,
     path: &'a CStr,
+    /// Where it is noted in which hierarchies the cgroup was made; without it none is made.
+    made: Option<&'a Cell<Hierarchies>>,
 }
 
 impl Cgroup<'_> {
@@ -168,8 +178,18 @@ impl Cgroup<'_> {
         if file.is_empty() {
             return Err(Errno::NODEV);
         }
-        let directory = self.host.directory_of(controller, self.path).ok_or(Errno::NODEV)?;
-        Path::of(&[directory.as_bytes(), b"/", file.as_bytes()]).open(self.host.top.as_fd(), flags)
+        let (place, name) = self.host.hierarchy_of(controller).ok_or(Errno::NODEV)?;
+        let directory = self.host.directory(name, self.path);
+        let path = Path::of(&[directory.as_bytes(), b"/", file.as_bytes()]);
+        let top = self.host.top.as_fd();
+        match (path.open(top, flags), self.made) {
+            (Err(Errno::NOENT), Some(made)) if !self.host.is_v2 && !made.get().contains(place) => {
+                self.host.make(name, self.path)?;
+                made.set(made.get().with(place));
+                path.open(top, flags)
+            }
+            (result, _) => result,
+        }
     }
 
     #[inline(never)]
@@ -413,27 +433,42 @@ fn set_weight(cgroup: &Cgroup<'_>, device: Option<(u32, u32)>, weight: Option<u1
 const ALWAYS: &str = "c *:* m,b *:* m,c 1:3 rwm,c 1:5 rwm,c 1:7 rwm,c 1:8 rwm,c 1:9 rwm,c 5:0 rwm,c 5:1 rwm,c 5:2 rwm,\
     c 136:* rwm,c 10:200 rwm";
 
-/// Version 1 has a file for each direction; version 2 needs a program, which is not attached.
+/// Version 1 has a file for each direction; version 2 needs a program.
 fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resources<'static>) -> Result<()> {
     let rules = spec.list(resources.devices);
+    // A list that forbids nothing need not be enforced, nor can one be in a container that cannot make a node: what nodes
+    // there are, are those that the configuration asks for.
+    let forbids = rules.iter().any(|rule| !rule.allow);
+    let makes_nodes = spec
+        .process
+        .as_ref()
+        .is_some_and(|process| process.capabilities.bounding & CAP_MKNOD != 0);
     if cgroup.host.is_v2 {
-        return Ok(());
+        let directory = cgroup.host.directory("", cgroup.path);
+        let attach = || {
+            let directory = directory.open(cgroup.host.top.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)?;
+            device_filter::attach(directory.as_fd(), rules, always())
+        };
+        return match if forbids { attach() } else { Ok(()) } {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) if !makes_nodes => Ok(()),
+            Err(errno @ (Errno::INVAL | Errno::NOSYS)) => Err(Error::new(
+                "linux.resources.devices: the kernel needs CONFIG_CGROUP_BPF: attach program",
+                errno,
+            )),
+            result => result.during("linux.resources.devices: attach program"),
+        };
     }
-    let mut forbids = false;
     for rule in rules {
-        forbids |= !rule.allow;
         let file = if rule.allow {
             File::DevicesAllow
         } else {
             File::DevicesDeny
         };
         match device_rule(rule).text().and_then(|text| cgroup.try_set(file, text)) {
-            // A host without the controller: not a node that is missing can be opened in any case.
-            Err(Errno::NODEV) if !rule.allow => return Ok(()),
+            Err(Errno::NODEV) if !forbids || !makes_nodes => return Ok(()),
             result => cgroup.check(file, result)?,
         }
     }
-    // A list that forbids nothing forbids none of these either.
     if forbids {
         // One call for each, as the file takes them.
         let (controller, name) = File::DevicesAllow.names(cgroup.host);
@@ -447,6 +482,40 @@ fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resource
         cgroup.check(File::DevicesAllow, result)?;
     }
     Ok(())
+}
+
+/// `CAP_MKNOD` of `linux/capability.h`.
+const CAP_MKNOD: u64 = 1 << 27;
+
+/// [`ALWAYS`] as rules.
+fn always() -> impl Iterator<Item = DeviceRule> + Clone {
+    let number = |text: &str| {
+        if text == "*" {
+            None
+        } else {
+            parse_number(text).map(|number| number as u32)
+        }
+    };
+    ALWAYS.split(',').map(move |mut row| {
+        let kind = cut(&mut row, b' ');
+        let major = cut(&mut row, b':');
+        let minor = cut(&mut row, b' ');
+        DeviceRule {
+            allow: true,
+            kind: Some(if kind == "b" {
+                DeviceKind::Block
+            } else {
+                DeviceKind::Character
+            }),
+            major: number(major),
+            minor: number(minor),
+            access: DeviceAccess {
+                read: row == "rwm",
+                write: row == "rwm",
+                mknod: true,
+            },
+        }
+    })
 }
 
 /// A rule as version 1 writes it.
@@ -481,7 +550,6 @@ fn device_number(line: &mut Line, number: Option<u32>, end: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use spec_core::resources::DeviceAccess;
 
     #[test]
     fn rules_as_version_1_writes_them() {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use tests::{Container, Test, eventually};
 
 tests::cases![
-    every_controller_has_the_containers_cgroup,
+    every_controller_has_a_cgroup_that_is_named,
+    a_limit_brings_its_controller,
     the_limits_of_the_configuration_are_set,
     the_container_is_limited_before_its_program_runs,
     a_limit_that_the_kernel_refuses_fails_create,
@@ -48,14 +49,38 @@ fn limits(c: &mut Container, name: &str, limits: Value) {
     c.config["linux"]["resources"][name] = limits;
 }
 
-fn every_controller_has_the_containers_cgroup(t: &Test) {
+fn every_controller_has_a_cgroup_that_is_named(t: &Test) {
     t.needs_v1_controller("pids");
-    let c = t.server();
+    let mut c = t.server();
+    c.config["linux"]["cgroupsPath"] = json!(format!("/{}", c.id));
     c.create().ok();
     let text = fs::read_to_string(format!("/proc/{}/cgroup", c.pid())).expect("cgroup");
     for line in text.lines().filter(|line| !line.starts_with("0::")) {
         assert!(line.ends_with(&c.id), "{line}");
     }
+}
+
+/// Joining a hierarchy takes a while, so a container without a named cgroup is only where a limit or a command needs it.
+fn a_limit_brings_its_controller(t: &Test) {
+    t.needs_v1_controller("memory");
+    t.needs_v1_controller("freezer");
+    if !t.is_roci() {
+        t.skip("the peers join every hierarchy");
+    }
+    let mut c = t.server();
+    limits(&mut c, "pids", json!({"limit": 77}));
+    c.up_and_ready();
+    let own = |controller: &str| directory(t, &c, controller).ends_with(&c.id);
+    assert!(own("pids") && own("freezer"));
+    assert!(!own("memory") && !own("cpu"));
+    // A later limit takes every process along.
+    t.call(&["update", "--memory", "67108864", &c.id]).run().ok();
+    assert_eq!(value(t, &c, "memory", "memory.limit_in_bytes"), "67108864");
+    let processes = value(t, &c, "memory", "cgroup.procs");
+    assert_eq!(processes, value(t, &c, "pids", "cgroup.procs"));
+    assert!(processes.lines().any(|line| line == c.pid().to_string()));
+    let inside = c.exec_sh("grep memory: /proc/self/cgroup").ok();
+    assert!(inside.stdout.trim().ends_with(&c.id), "{inside}");
 }
 
 fn the_limits_of_the_configuration_are_set(t: &Test) {
@@ -185,7 +210,8 @@ fn a_paused_container_can_be_deleted_by_force(t: &Test) {
 fn events_prints_statistics(t: &Test) {
     t.needs_v1_controller("memory");
     t.skip_on("crun", "crun 1.8 has no events command");
-    let c = t.server();
+    let mut c = t.server();
+    c.config["linux"]["cgroupsPath"] = json!(format!("/{}", c.id));
     c.up_and_ready();
     let stats = t.call(&["events", "--stats", &c.id]).run().ok().json();
     assert_eq!((&stats["type"], &stats["id"]), (&json!("stats"), &json!(c.id)));
@@ -201,10 +227,11 @@ fn events_prints_statistics(t: &Test) {
             .is_some_and(|usage| usage > 0),
         "{stats}"
     );
+    // The shell is there; it may not have made its child yet.
     assert!(
         stats["data"]["pids"]["current"]
             .as_u64()
-            .is_some_and(|count| count >= 2),
+            .is_some_and(|count| count >= 1),
         "{stats}"
     );
 }

@@ -15,6 +15,7 @@ mod list;
 mod log;
 mod mounts;
 mod namespaces;
+mod network;
 mod process;
 mod recovery;
 mod run;
@@ -39,6 +40,7 @@ fn main() -> std::process::ExitCode {
     cases.extend(log::cases());
     cases.extend(mounts::cases());
     cases.extend(namespaces::cases());
+    cases.extend(network::cases());
     cases.extend(process::cases());
     cases.extend(recovery::cases());
     cases.extend(run::cases());

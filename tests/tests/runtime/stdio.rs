@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
 use tests::{Test, eventually, field};
 
 tests::cases![
@@ -14,6 +15,7 @@ tests::cases![
     descriptors_of_the_runtime_do_not_reach_the_container,
     preserved_descriptors_reach_the_container,
     socket_activation_reaches_the_container,
+    the_socket_for_notifications_reaches_the_container,
     start_does_not_need_standard_streams,
     a_closed_standard_input_is_no_hole,
     closed_standard_streams_are_no_holes,
@@ -135,15 +137,45 @@ fn preserved_descriptors_reach_the_container(t: &Test) {
 fn socket_activation_reaches_the_container(t: &Test) {
     t.skip_on("crun", "crun 1.8 hands the descriptors on, but not LISTEN_FDS");
     std::fs::write(t.path("socket"), "activated").expect("write");
-    let c = t.sh("cat <&3; echo; echo LISTEN_FDS=$LISTEN_FDS LISTEN_PID=$LISTEN_PID");
+    let c = t.sh("cat <&3; echo; echo LISTEN_FDS=$LISTEN_FDS LISTEN_PID=$LISTEN_PID $LISTEN_FDNAMES");
     // LISTEN_PID has to be the pid of the runtime, which only a process that becomes it can know.
     let outcome = c
         .running(&[])
-        .under("sh", &["-c", r#"LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@""#])
+        .under(
+            "sh",
+            &["-c", r#"LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0" "$@""#],
+        )
         .fd(3, File::open(t.path("socket")).expect("socket"))
         .run()
         .ok();
-    assert_eq!(outcome.stdout, "activated\nLISTEN_FDS=1 LISTEN_PID=1\n");
+    // runc leaves the names out.
+    let names = if t.is_roci() { "web" } else { "" };
+    assert_eq!(
+        outcome.stdout,
+        format!("activated\nLISTEN_FDS=1 LISTEN_PID=1 {names}\n")
+    );
+}
+
+fn the_socket_for_notifications_reaches_the_container(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers stay behind as a proxy");
+    }
+    let path = t.path("notify.sock");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    let mut c = t.sh("echo $NOTIFY_SOCKET; test -S $NOTIFY_SOCKET && echo there; sleep 1000");
+    let env = c.config["process"]["env"].as_array_mut().expect("env");
+    env.push(serde_json::json!("NOTIFY_SOCKET=/of/somebody/else"));
+    let creation = c.creation(&[]).env("NOTIFY_SOCKET", path.to_str().expect("UTF-8"));
+    let outcome = creation.run().ok();
+    c.start().ok();
+    eventually("the program has printed", || outcome.stdout_now().contains("there"));
+    assert_eq!(outcome.stdout_now(), "/run/notify/notify.sock\nthere\n");
+    let inside = format!("/proc/{}/root/run/notify/notify.sock", c.pid());
+    let sender = UnixDatagram::unbound().expect("a socket");
+    sender.send_to(b"READY=1", inside).expect("send");
+    let mut message = [0; 16];
+    let n = socket.recv(&mut message).expect("receive");
+    assert_eq!(&message[..n], b"READY=1");
 }
 
 fn start_does_not_need_standard_streams(t: &Test) {

@@ -1,0 +1,148 @@
+//! `linux.netDevices`: network devices of the host that move into the container, with their addresses.
+
+use heapless::Vec;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use spec_core::Spec;
+use spec_core::linux::{NamespaceKind, Pair};
+
+use super::netlink::{
+    ALL, NEW, RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK, Request, Socket, attribute, number_at,
+};
+use crate::error::{During, Error, Result, within};
+
+/// Addresses of one device that are taken along.
+const ADDRESSES_MAX: usize = 32;
+
+/// Attributes of `linux/if_link.h` and `linux/if_addr.h`.
+const IFLA_IFNAME: u16 = 3;
+const IFLA_NET_NS_PID: u16 = 19;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_BROADCAST: u16 = 4;
+const IFA_FLAGS: u16 = 8;
+const IFA_F_PERMANENT: u32 = 0x80;
+const IFF_UP: u32 = 1;
+
+/// Bytes of `struct ifinfomsg` and of `struct ifaddrmsg`.
+const LINK: usize = 16;
+const ADDRESS: usize = 8;
+
+/// Refuses what cannot work before anything is made.
+pub fn check(spec: &Spec<'static>) -> Result<()> {
+    if !spec.linux.net_devices.is_empty() && spec.linux.namespace(NamespaceKind::Network).is_none() {
+        return Err(Error::said("linux.netDevices: needs a network namespace"));
+    }
+    Ok(())
+}
+
+/// Moves the devices to the process `pid`, in whose network namespace `inside` was made.
+pub fn move_all(spec: &Spec<'static>, pid: i32, inside: OwnedFd) -> Result<()> {
+    let inside = Socket::from_fd(inside);
+    let host = Socket::open().during("linux.netDevices: open netlink socket")?;
+    for (index, pair) in spec.list(spec.linux.net_devices).iter().enumerate() {
+        within("linux.netDevices", index, pair.key.as_str(), || {
+            move_one(pair, pid, &host, &inside)
+        })?;
+    }
+    Ok(())
+}
+
+/// An address that the kernel forgets when the device goes to another namespace.
+struct Address {
+    header: [u8; ADDRESS],
+    local: Vec<u8, 16>,
+    address: Vec<u8, 16>,
+    broadcast: Vec<u8, 4>,
+}
+
+fn move_one(pair: &Pair<'static>, pid: i32, host: &Socket, inside: &Socket) -> Result<()> {
+    let (name, wanted) = (pair.key.as_str(), pair.value.as_str());
+    let wanted = if wanted.is_empty() { name } else { wanted };
+    let index = find(host, name).during("find device")?;
+    let addresses = addresses_of(host, index).during("list addresses")?;
+    // A template is filled in by the kernel, so the device keeps its name until its number is known there.
+    let is_template = wanted.contains('%');
+    let on_the_way = if is_template { name } else { wanted };
+    let mut request = Request::new(RTM_NEWLINK, 0, &link(index, 0, 0));
+    request.attribute(IFLA_NET_NS_PID, &pid.to_ne_bytes());
+    if !is_template {
+        with_name(&mut request, wanted);
+    }
+    host.ask(&mut request, &mut |_| {}).during("move device")?;
+    let index = find(inside, on_the_way).during("find device in the container")?;
+    if is_template {
+        let mut request = Request::new(RTM_NEWLINK, 0, &link(index, 0, 0));
+        with_name(&mut request, wanted);
+        inside.ask(&mut request, &mut |_| {}).during("rename device")?;
+    }
+    for address in &addresses {
+        let mut header = address.header;
+        header[4..].copy_from_slice(&index.to_ne_bytes());
+        let mut request = Request::new(RTM_NEWADDR, NEW, &header);
+        for (kind, value) in [
+            (IFA_LOCAL, &address.local[..]),
+            (IFA_ADDRESS, &address.address),
+            (IFA_BROADCAST, &address.broadcast),
+        ] {
+            if !value.is_empty() {
+                request.attribute(kind, value);
+            }
+        }
+        inside.ask(&mut request, &mut |_| {}).during("set address")?;
+    }
+    let mut request = Request::new(RTM_NEWLINK, 0, &link(index, IFF_UP, IFF_UP));
+    inside.ask(&mut request, &mut |_| {}).during("bring device up")
+}
+
+fn with_name(request: &mut Request, name: &str) {
+    let mut with_nul = [0; 16];
+    // The configuration's reader lets no longer name through: `IFNAMSIZ` counts the NUL.
+    let n = name.len().min(15);
+    with_nul[..n].copy_from_slice(&name.as_bytes()[..n]);
+    request.attribute(IFLA_IFNAME, &with_nul[..=n]);
+}
+
+/// `struct ifinfomsg`: the number of the device, its flags, and which of them are meant.
+fn link(index: u32, flags: u32, change: u32) -> [u8; LINK] {
+    let mut bytes = [0; LINK];
+    bytes[4..8].copy_from_slice(&index.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
+    bytes[12..].copy_from_slice(&change.to_ne_bytes());
+    bytes
+}
+
+fn find(socket: &Socket, name: &str) -> core::result::Result<u32, Errno> {
+    let mut request = Request::new(RTM_GETLINK, 0, &link(0, 0, 0));
+    with_name(&mut request, name);
+    let mut index = 0;
+    socket.ask(&mut request, &mut |payload| index = number_at(payload, 4))?;
+    if index == 0 { Err(Errno::NODEV) } else { Ok(index) }
+}
+
+/// The permanent addresses of global scope: the others the kernel makes anew.
+fn addresses_of(socket: &Socket, index: u32) -> core::result::Result<Vec<Address, ADDRESSES_MAX>, Errno> {
+    let mut addresses = Vec::new();
+    let mut fits = true;
+    let mut request = Request::new(RTM_GETADDR, ALL, &[0; ADDRESS]);
+    socket.ask(&mut request, &mut |payload| {
+        let Some(&header) = payload.first_chunk::<ADDRESS>() else {
+            return;
+        };
+        // `struct ifaddrmsg`: family, length of the prefix, flags, scope, device. Flags have outgrown their byte.
+        let [_, _, flags, scope, ..] = header;
+        let flags = attribute(payload, ADDRESS, IFA_FLAGS).map_or(flags.into(), |bytes| number_at(bytes, 0));
+        if number_at(payload, 4) != index || scope != 0 || flags & IFA_F_PERMANENT == 0 {
+            return;
+        }
+        let value = |kind| attribute(payload, ADDRESS, kind).unwrap_or_default();
+        let address = Address {
+            header,
+            local: Vec::from_slice(value(IFA_LOCAL)).unwrap_or_default(),
+            address: Vec::from_slice(value(IFA_ADDRESS)).unwrap_or_default(),
+            broadcast: Vec::from_slice(value(IFA_BROADCAST)).unwrap_or_default(),
+        };
+        fits &= addresses.push(address).is_ok();
+    })?;
+    if fits { Ok(addresses) } else { Err(Errno::NOBUFS) }
+}

@@ -1,0 +1,55 @@
+//! `NOTIFY_SOCKET`: where a service says that it is ready (sd_notify(3)).
+//!
+//! The service manager's own socket is mounted into the container, so that everything that the program says arrives there,
+//! and nobody has to stay behind to pass it on.
+
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::CWD;
+use rustix::mount::{OpenTreeFlags, open_tree};
+use spec_core::Spec;
+
+use crate::error::{During, Result};
+use crate::mounts::attach;
+use crate::report;
+use crate::root::{Links, Root};
+
+/// Where the socket is in the container, as with runc.
+const PATH: &CStr = c"/run/notify/notify.sock";
+/// What tells the program.
+pub const VARIABLE: &CStr = c"NOTIFY_SOCKET=/run/notify/notify.sock";
+
+/// A copy of the socket's mount, where the service manager gave one to roci and the configuration puts nothing in its place.
+pub fn open(spec: &Spec<'static>, arguments: sys::Arguments) -> Option<OwnedFd> {
+    let path = arguments.variable("NOTIFY_SOCKET")?;
+    let taken = |destination: &str| PATH.to_str().is_ok_and(|path| path.starts_with(destination));
+    // One with an "@" has no file, and is that of another network namespace.
+    if !path.to_bytes().starts_with(b"/")
+        || spec.mounts.iter().any(|mount| {
+            let destination = mount.destination.as_str().trim_end_matches('/');
+            destination.starts_with("/run/notify") && taken(destination)
+        })
+    {
+        return None;
+    }
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    match open_tree(CWD, path, flags) {
+        Ok(tree) => Some(tree),
+        Err(errno) => {
+            report::warn(format_args!(
+                "NOTIFY_SOCKET is not passed on: {}",
+                crate::errno::text(errno)
+            ));
+            None
+        }
+    }
+}
+
+/// Puts it in its place.
+pub fn mount(root: &Root, socket: BorrowedFd<'_>) -> Result<()> {
+    let target = root
+        .make_file(PATH, Links::Follow)
+        .during("make mount point of NOTIFY_SOCKET")?;
+    attach(socket, target.as_fd()).during("mount NOTIFY_SOCKET")
+}

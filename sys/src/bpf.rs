@@ -1,0 +1,65 @@
+//! Programs that the kernel runs, for devices of cgroups.
+
+use linux_raw_sys::general as k;
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::Result;
+
+use crate::call::call;
+
+/// `bpf(2)` with a structure of this many bytes; what is not set is 0.
+fn bpf<const N: usize>(command: usize, attributes: &[u32; N]) -> Result<usize> {
+    let arguments = [command, attributes.as_ptr().addr(), size_of_val(attributes), 0, 0, 0];
+    // SAFETY: the kernel reads the `union bpf_attr` of the given size. The pointers in it are the callers', who say what lies
+    // there.
+    unsafe { call(k::__NR_bpf, arguments) }
+}
+
+/// The two halves of a pointer, as `union bpf_attr` has them: 64 bits in the byte order of the machine.
+fn halves(address: usize) -> [u32; 2] {
+    let address = address as u64;
+    let (low, high) = (address as u32, (address >> 32) as u32);
+    if cfg!(target_endian = "little") {
+        [low, high]
+    } else {
+        [high, low]
+    }
+}
+
+/// Loads a program of type `BPF_PROG_TYPE_CGROUP_DEVICE` (Linux 4.15): the kernel checks it first.
+pub fn load_device_program(instructions: &[u64]) -> Result<OwnedFd> {
+    const BPF_PROG_LOAD: usize = 5;
+    const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
+    let [low, high] = halves(instructions.as_ptr().addr());
+    let [licence_low, licence_high] = halves(c"MIT".as_ptr().addr());
+    let attributes = [
+        BPF_PROG_TYPE_CGROUP_DEVICE,
+        instructions.len() as u32,
+        low,
+        high,
+        licence_low,
+        licence_high,
+        // log_level, log_size, log_buf, kern_version, prog_flags
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
+    let fd = bpf(BPF_PROG_LOAD, &attributes)?;
+    // SAFETY: the kernel made this descriptor just now, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Attaches it to the cgroup (version 2) with this directory, beside those that are there.
+pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<()> {
+    const BPF_PROG_ATTACH: usize = 8;
+    const BPF_CGROUP_DEVICE: u32 = 6;
+    const BPF_F_ALLOW_MULTI: u32 = 2;
+    let (cgroup, program) = (cgroup.as_raw_fd() as u32, program.as_raw_fd() as u32);
+    bpf(
+        BPF_PROG_ATTACH,
+        &[cgroup, program, BPF_CGROUP_DEVICE, BPF_F_ALLOW_MULTI],
+    )
+    .map(drop)
+}

@@ -1,0 +1,185 @@
+//! Local sockets: messages with a descriptor, and addresses that are paths.
+//!
+//! rustix builds and takes apart messages of any kind. There is one kind here, and its functions are a kilobyte smaller.
+
+use core::ffi::CStr;
+use core::mem::{MaybeUninit, offset_of};
+
+use linux_raw_sys::general as k;
+use linux_raw_sys::net::{AF_UNIX, MSG_CMSG_CLOEXEC, MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::{Errno, Result};
+
+use crate::call::call;
+
+/// `struct iovec`.
+#[repr(C)]
+struct Part {
+    start: usize,
+    len: usize,
+}
+
+/// `struct msghdr` of the kernel.
+#[repr(C)]
+struct Header {
+    name: usize,
+    name_len: i32,
+    parts: usize,
+    parts_len: usize,
+    control: usize,
+    control_len: usize,
+    flags: u32,
+}
+
+/// `struct cmsghdr` and one descriptor behind it.
+#[repr(C)]
+struct Rights {
+    len: usize,
+    level: i32,
+    kind: i32,
+    fd: i32,
+}
+
+/// `CMSG_LEN` of one descriptor: there is no room for a second one, which the kernel then does not open.
+const RIGHTS_LEN: usize = offset_of!(Rights, fd) + size_of::<i32>();
+
+/// Sends the bytes of `parts` and one descriptor.
+pub fn send_with_fd(socket: BorrowedFd<'_>, parts: &[&[u8]; 3], fd: BorrowedFd<'_>) -> Result<()> {
+    let rights = Rights {
+        len: RIGHTS_LEN,
+        level: SOL_SOCKET as i32,
+        kind: SCM_RIGHTS as i32,
+        fd: fd.as_raw_fd(),
+    };
+    let parts = parts.map(|part| Part {
+        start: part.as_ptr().addr(),
+        len: part.len(),
+    });
+    let header = Header {
+        name: 0,
+        name_len: 0,
+        parts: (&raw const parts).addr(),
+        parts_len: parts.len(),
+        control: (&raw const rights).addr(),
+        control_len: RIGHTS_LEN,
+        flags: 0,
+    };
+    // SAFETY: the kernel reads the header, the parts, their bytes and the control message, all of which are borrowed or live
+    // here until the call returns.
+    unsafe {
+        call(
+            k::__NR_sendmsg,
+            [
+                socket.as_raw_fd() as usize,
+                (&raw const header).addr(),
+                MSG_NOSIGNAL as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    }
+    .map(drop)
+}
+
+/// Receives into `memory`: how many bytes, and the descriptor that came along. It is closed on exec.
+pub fn receive(socket: BorrowedFd<'_>, memory: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+    let mut rights = MaybeUninit::<Rights>::zeroed();
+    let part = Part {
+        start: memory.as_mut_ptr().addr(),
+        len: memory.len(),
+    };
+    let mut header = Header {
+        name: 0,
+        name_len: 0,
+        parts: (&raw const part).addr(),
+        parts_len: 1,
+        control: rights.as_mut_ptr().addr(),
+        control_len: RIGHTS_LEN,
+        flags: 0,
+    };
+    // SAFETY: the kernel reads the header and the part, and writes at most `memory.len()` bytes into `memory`, at most
+    // RIGHTS_LEN into `rights`, and the header.
+    let n = unsafe {
+        call(
+            k::__NR_recvmsg,
+            [
+                socket.as_raw_fd() as usize,
+                (&raw mut header).addr(),
+                MSG_CMSG_CLOEXEC as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    }?;
+    // SAFETY: it was zeroed, and any bytes are numbers.
+    let rights = unsafe { rights.assume_init() };
+    let has_fd = header.control_len >= RIGHTS_LEN
+        && rights.len == RIGHTS_LEN
+        && rights.level == SOL_SOCKET as i32
+        && rights.kind == SCM_RIGHTS as i32;
+    // SAFETY: the kernel has opened it for this process just now, and nobody else knows it.
+    Ok((n, has_fd.then(|| unsafe { OwnedFd::from_raw_fd(rights.fd) })))
+}
+
+/// `struct sockaddr_un`.
+#[repr(C)]
+struct Address {
+    family: u16,
+    path: [u8; 108],
+}
+
+/// Connects `socket` to the one that listens at `path`.
+///
+/// # Errors
+/// The kernel's; `ENAMETOOLONG` where the path has more than 107 bytes.
+pub fn connect(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
+    let mut address = Address {
+        family: AF_UNIX as u16,
+        path: [0; 108],
+    };
+    let path = path.to_bytes_with_nul();
+    address
+        .path
+        .get_mut(..path.len())
+        .ok_or(Errno::NAMETOOLONG)?
+        .copy_from_slice(path);
+    // SAFETY: the kernel reads the address, of which it is told the length that was filled.
+    unsafe {
+        call(
+            k::__NR_connect,
+            [
+                socket.as_raw_fd() as usize,
+                (&raw const address).addr(),
+                offset_of!(Address, path) + path.len(),
+                0,
+                0,
+                0,
+            ],
+        )
+    }
+    .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fd::AsFd;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    #[test]
+    fn a_descriptor_comes_along() {
+        let (a, b) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        send_with_fd(a.as_fd(), &[b"one ", b"", b"two"], a.as_fd()).unwrap();
+        rustix::io::write(&a, b"three").unwrap();
+        let mut memory = [0; 16];
+        let (n, fd) = receive(b.as_fd(), &mut memory).unwrap();
+        assert_eq!(&memory[..n], b"one two");
+        let (again, original) = (rustix::fs::fstat(fd.unwrap()).unwrap(), rustix::fs::fstat(&a).unwrap());
+        assert_eq!(again.st_ino, original.st_ino);
+        let (n, fd) = receive(b.as_fd(), &mut memory).unwrap();
+        assert_eq!(&memory[..n], b"three");
+        assert!(fd.is_none());
+    }
+}
