@@ -1,8 +1,8 @@
 //! Walks a document with the tables of [`crate::schema`].
 //!
 //! The [`crate::grammar`] has passed every byte before, so that the walk only looks at what a value begins with.
-//! serde-json-core reads the scalars. It could walk the document, too, but its visitors cannot carry our errors, and what
-//! it compiles for them is as large as all of this.
+//! serde-json-core reads the scalars. It could walk the document, too, but its visitors cannot carry our errors, and its
+//! reader of names brings code for escapes, and for what can be wrong with an index into a text, as large as all of this.
 
 use core::mem;
 
@@ -332,11 +332,11 @@ impl<'a> Reader<'_, 'a> {
 
     /// Takes a mount option: decodes it where the options for the file system are joined, and leaves it there if it is one.
     fn read_option(&mut self, depth: u8) -> Read<()> {
+        let raw = self.read_raw(depth)?.as_bytes();
         self.bits += 1;
         if self.bits > MOUNT_OPTIONS_MAX as u64 {
             return Err(self.refuse_one_more(depth, Object::Option));
         }
-        let raw = self.read_raw(depth)?.as_bytes();
         // Nobody else takes from the arena until the list has been read.
         let free = self.arena.get_mut(self.joined..).unwrap_or_default();
         let Some((word, [comma, ..])) = decode(raw, free).and_then(|length| free.split_at_mut_checked(length)) else {
