@@ -10,7 +10,7 @@ use std::fmt::Write;
 mod link;
 
 /// The texts, in the order of `texts::Text`.
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 9] = [
     "commands.txt",
     "options.txt",
     "exit.txt",
@@ -19,6 +19,7 @@ const TEXTS: [&str; 8] = [
     "hints.txt",
     "features.json",
     "config.json",
+    "rootless.json",
 ];
 
 fn main() {

@@ -192,6 +192,9 @@ fn find_command(name: &str) -> Result<Command> {
     }
 }
 
+/// The values of runc's global `--rootless`.
+const IS_ROOTLESS: [&CStr; 3] = [c"auto", c"true", c"false"];
+
 /// Takes the option `word`, and says how many further arguments (0 or 1) it took as its value.
 fn take_option(
     invocation: &mut Invocation,
@@ -213,17 +216,24 @@ fn take_option(
     let letter = commands()
         .find(|row| Some(row.command) == command)
         .and_then(|row| row.letter.bytes().next());
-    let row = options().find(|row| {
+    // A command's own option counts before a global one of the same name.
+    let row = options().filter(|row| {
         // Go's flag parsers take one dash for two; `--help` and the like are understood behind the command too.
         (row.long == name || (!is_long && row.short == name))
             && (row.commands.is_empty() || row.commands.bytes().any(|own| Some(own) == letter))
     });
-    let Some(row) = row else {
+    let Some(row) = row.last() else {
         return Err(Error::usage(format_args!("unknown option: {text}")));
     };
     let long = row.long;
     let (value, taken) = match (row.value.is_empty(), attached) {
-        (true, None | Some("true")) => (c"", 0),
+        // That of runc has a value, that of others has none.
+        (true, None)
+            if row.place == Opt::Rootless as u8 && matches!(next, Some(next) if IS_ROOTLESS.contains(&next)) =>
+        {
+            (c"", 1)
+        }
+        (true, None | Some("true" | "auto")) => (c"", 0),
         (true, Some("false")) => return Ok(0),
         (true, Some(value)) => {
             return Err(Error::usage(format_args!("--{long}: takes no value, got {value}")));

@@ -1,34 +1,123 @@
 //! Id mappings: written for a process, or as a user namespace of their own for an id-mapped mount.
 
-use rustix::fd::OwnedFd;
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, waitpid};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, WaitOptions, getegid, geteuid, waitpid};
 use spec_core::linux::IdMapping;
-use sys::process::{SpawnOptions, Spawned, spawn};
+use sys::exec::execve;
+use sys::file::replace_standard_stream;
+use sys::process::{SpawnOptions, Spawned, exit, spawn};
+use sys::signal::{SignalSet, set_blocked};
 
 use crate::container::Document;
-use crate::error::{During, Result};
+use crate::error::{During, Error, Result};
+use crate::hooks::{ARGUMENTS, ENVIRONMENT};
 use crate::path::Path;
 use crate::proc::Proc;
-use crate::text::Pieces;
+use crate::text::{Digits, Pieces};
 
 /// 340 lines of three numbers of up to ten digits.
 const MAP_BYTES_MAX: usize = 340 * 33;
 
 /// Writes the maps of the process `pid`, which waits in its new user namespace.
+///
+/// Who is not root outside may map one id, its own. For others there are two programs of the host that may do more, and look
+/// in /etc/subuid and /etc/subgid whether they shall (newuidmap(1)).
 pub fn write_maps(proc: &Proc, pid: i32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
+    let (uid, gid) = (geteuid(), getegid());
+    if !uid.is_root() {
+        if !is_own_alone(uids, uid.as_raw()) || !is_own_alone(gids, gid.as_raw()) {
+            run(c"newgidmap", pid, gids)?;
+            return run(c"newuidmap", pid, uids);
+        }
         // Without CAP_SETGID outside, the kernel takes a gid map only once setgroups is forbidden (user_namespaces(7)).
         let path = Path::of_process(pid, "setgroups");
         match proc.write(path.as_c_str(), b"deny") {
             // Before 3.19 there is no such file and no such rule.
             Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(crate::error::Error::new("write setgroups", errno)),
+            Err(errno) => return Err(Error::new("write setgroups", errno)),
         }
     }
     write_map(proc, pid, "gid_map", gids).during("set id mapping gid_map")?;
     write_map(proc, pid, "uid_map", uids).during("set id mapping uid_map")
+}
+
+/// Whether nothing but the id `own` of the host is mapped.
+fn is_own_alone(mappings: &[IdMapping], own: u32) -> bool {
+    mappings.len() <= 1
+        && mappings
+            .iter()
+            .all(|mapping| mapping.size == 1 && mapping.host_id == own)
+}
+
+/// Runs one of the two programs. What it has to say goes into the error.
+fn run(program: &'static CStr, pid: i32, mappings: &[IdMapping]) -> Result<()> {
+    let name = program.to_str().unwrap_or_default();
+    let (output, output_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).during("make pipe")?;
+    let child = match spawn(&SpawnOptions::default()).during("clone for id mapping")? {
+        Spawned::Child => execute(program, pid, mappings, output_end.as_fd()),
+        Spawned::Parent(child) => child,
+    };
+    let status = loop {
+        match waitpid(Pid::from_raw(child.pid), WaitOptions::empty()) {
+            Err(Errno::INTR) => {}
+            other => {
+                break other
+                    .during("wait for id mapping")?
+                    .and_then(|(_, status)| status.exit_status());
+            }
+        }
+    };
+    match status {
+        Some(0) => Ok(()),
+        Some(NOT_FOUND) => Err(Error::says(format_args!(
+            "set id mapping: for more than one's own id {name} is needed, which is not there"
+        ))),
+        _ => {
+            // A line or two, which the pipe has held.
+            let mut memory = [0; 256];
+            let n = rustix::io::read(&output, &mut memory).unwrap_or(0);
+            let said = memory.get(..n).unwrap_or_default().trim_ascii();
+            let said = core::str::from_utf8(said).unwrap_or_default();
+            Err(Error::says(format_args!("set id mapping: {said}")))
+        }
+    }
+}
+
+/// The exit status of who found no program, as shells have it.
+const NOT_FOUND: i32 = 127;
+
+fn execute(program: &CStr, pid: i32, mappings: &[IdMapping], output: BorrowedFd<'_>) -> ! {
+    let _ = set_blocked(SignalSet::default());
+    let _ = replace_standard_stream(output, 1);
+    let _ = replace_standard_stream(output, 2);
+    let arguments = ARGUMENTS.take();
+    let _ = arguments.push(Path::of(&[program.to_bytes()]).leak());
+    let mut push = |number: u32| {
+        let _ = arguments.push(Path::of(&[Digits::of(number.into()).as_bytes()]).leak());
+    };
+    push(pid as u32);
+    for mapping in mappings {
+        push(mapping.container_id);
+        push(mapping.host_id);
+        push(mapping.size);
+    }
+    let environment = ENVIRONMENT.take();
+    for directory in [
+        &b"/usr/bin/"[..],
+        b"/bin/",
+        b"/usr/sbin/",
+        b"/sbin/",
+        b"/usr/local/bin/",
+    ] {
+        let path = Path::of(&[directory, program.to_bytes()]);
+        let _ = execve(path.as_c_str(), arguments, environment);
+    }
+    exit(NOT_FOUND as u8)
 }
 
 fn write_map(proc: &Proc, pid: i32, file: &str, mappings: &[IdMapping]) -> core::result::Result<(), Errno> {

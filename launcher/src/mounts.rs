@@ -12,7 +12,7 @@ use spec_core::mounts::{
     MS_RELATIME, MS_REMOUNT, MS_STRICTATIME, Mount,
 };
 use spec_core::{Spec, Text};
-use sys::file::leave_open;
+use sys::file::{is_missing, leave_open};
 use sys::mount::{MountAttributes, mount as mount_call, set_attributes};
 
 use crate::cgroup::mount::mount_cgroup;
@@ -246,7 +246,7 @@ fn open_source(mount: &Mount<'static>, bundle: &CStr) -> Result<core::result::Re
     };
     let path = source_path(mount, bundle);
     Ok(match open_tree(CWD, path.as_c_str(), CLONE_TREE | recursive) {
-        Err(errno) if !sys::file::is_missing(errno) => {
+        Err(errno) if !is_missing(errno) => {
             return Err(Error::new_with(format_args!("open source {}", path.as_str()), errno));
         }
         tree => tree,
@@ -278,7 +278,7 @@ fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>
     if attributes != MountAttributes::default() {
         match set_attributes(tree.as_fd(), false, &attributes) {
             Ok(()) => {}
-            Err(Errno::NOSYS) => late = true,
+            Err(errno) if is_missing(errno) => late = true,
             Err(errno) => return Err(Error::new("change bind mount", errno)),
         }
     }
@@ -319,7 +319,7 @@ pub fn bind_fd(source: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::res
             leave_open(tree);
             Ok(())
         }
-        Err(Errno::NOSYS) => {
+        Err(errno) if is_missing(errno) => {
             let from = fd_path(source);
             let to = fd_path(destination);
             mount_call(Some(from.as_c_str()), to.as_c_str(), None, MS_BIND, None)
@@ -409,7 +409,7 @@ fn attributes_of(flags: u32, cleared: u32) -> MountAttributes {
 
 fn change(mount: BorrowedFd<'_>, recursive: bool, attributes: &MountAttributes, flags: u32) -> Result<()> {
     match set_attributes(mount, recursive, attributes) {
-        Err(Errno::NOSYS) if !recursive => {
+        Err(errno) if is_missing(errno) && !recursive => {
             let path = fd_path(mount);
             mount_call(
                 None,
@@ -444,7 +444,7 @@ fn change_tree(mount: &Mount<'static>, tree: BorrowedFd<'_>) -> Result<()> {
         ..MountAttributes::default()
     };
     match set_attributes(tree, true, &attributes) {
-        Err(Errno::NOSYS) => Err(Error::said("recursive mount options need Linux 5.12")),
+        Err(errno) if is_missing(errno) => Err(Error::said("recursive mount options need Linux 5.12")),
         other => other.during("change mount tree"),
     }
 }
@@ -492,7 +492,7 @@ fn change_bind_by_path(mount: &Mount<'static>, mounted: BorrowedFd<'_>) -> Resul
 /// Makes the mount that `fd` stands for read-only, alone or with all below it.
 pub fn make_read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
     match set_attributes(fd, recursive, &READ_ONLY) {
-        Err(Errno::NOSYS) => {
+        Err(errno) if is_missing(errno) => {
             let present = rustix::fs::fstatvfs(fd).during("stat mount")?.f_flag.bits() as u32 & 0xf;
             let path = fd_path(fd);
             mount_call(
@@ -513,7 +513,7 @@ pub fn make_read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
 pub fn attach_read_only(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>, recursive: bool) -> Result<()> {
     match set_attributes(tree, recursive, &READ_ONLY) {
         Ok(()) => attach(tree, destination).during("bind"),
-        Err(Errno::NOSYS) => {
+        Err(errno) if is_missing(errno) => {
             attach(tree, destination).during("bind")?;
             make_read_only(tree, false)
         }

@@ -10,7 +10,7 @@ use rustix::process::{chdir, chroot, fchdir, pivot_root};
 use spec_core::Spec;
 use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
-use sys::file::leave_open;
+use sys::file::{is_missing, leave_open};
 use sys::mount::mount as mount_call;
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
@@ -48,7 +48,7 @@ pub fn prepare(spec: &Spec<'static>) -> Result<Root> {
             leave_open(here);
             Ok(Root::new(tree))
         }
-        Err(Errno::NOSYS) => {
+        Err(errno) if is_missing(errno) => {
             mount_call(Some(c"."), c".", None, MS_BIND | MS_REC, None).during("bind root")?;
             // The working directory lies below the new mount: go there by name again.
             let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
@@ -214,7 +214,7 @@ fn protect_path(root: &Root, path: &CStr) -> Result<()> {
             leave_open(target);
             Ok(())
         }
-        Err(Errno::NOSYS) => {
+        Err(errno) if is_missing(errno) => {
             let name = mounts::fd_path(target.as_fd());
             mount_call(Some(name.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during("bind")?;
             let Some(mounted) = open_or_absent(root, path)? else {
@@ -259,7 +259,7 @@ impl Masks {
                     return Ok(());
                 }
                 // Without open_tree each directory gets a tmpfs of its own.
-                Err(Errno::NOSYS) => {}
+                Err(errno) if is_missing(errno) => {}
                 Err(errno) => return Err(Error::new("mask directory", errno)),
             }
         }

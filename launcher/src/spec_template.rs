@@ -3,11 +3,13 @@
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
+use rustix::process::{getegid, geteuid};
 
 use crate::cli::{Invocation, Opt};
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
 use crate::path::Path;
+use crate::text::{Digits, cut};
 use crate::texts::Text;
 
 /// `spec`
@@ -25,5 +27,15 @@ pub fn spec(invocation: &Invocation) -> Result<()> {
         }
     };
     // It is what runc and crun write, so that what is said about those holds here.
-    write_all(file.as_fd(), Text::Config.get().as_bytes()).during("write config.json")
+    let write = |text: &str| write_all(file.as_fd(), text.as_bytes()).during("write config.json");
+    if !invocation.has(Opt::SpecRootless) {
+        return write(Text::Config.get());
+    }
+    let mut rest = Text::Rootless.get();
+    write(cut(&mut rest, b'@'))?;
+    for id in [geteuid().as_raw(), getegid().as_raw()] {
+        write(Digits::of(id.into()).as_str())?;
+        write(cut(&mut rest, b'@'))?;
+    }
+    Ok(())
 }

@@ -25,6 +25,8 @@ pub enum Text {
     Features,
     /// See [`crate::spec_template`].
     Config,
+    /// The same for a plain user, with a `@` in place of the ids.
+    Rootless,
 }
 
 static MEMORY: TakeOnce<[u8; UNPACKED_BYTES]> = TakeOnce::new([0; UNPACKED_BYTES]);

@@ -7,6 +7,7 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::fchdir;
 use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, Mount};
+use sys::file::is_missing;
 use sys::mount::mount as mount_call;
 
 use super::{host, lists};
@@ -101,7 +102,7 @@ fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     let tree = match open_tree(CWD, path.as_c_str(), flags) {
         Ok(tree) => tree,
-        Err(Errno::NOSYS) => {
+        Err(errno) if is_missing(errno) => {
             let name = crate::mounts::fd_path(here);
             mount_call(Some(path.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during("bind cgroup")?;
             return if read_only {

@@ -247,7 +247,7 @@ const OPTIONS: &str = "\
 ;;cgroup-manager;cgroupfs|disabled
 ;;systemd-cgroup;
 ;;debug;
-;;rootless;WHEN
+;;rootless;
 ;;criu;PATH
 ;h;help;
 ;;version;

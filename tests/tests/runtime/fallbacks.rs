@@ -1,0 +1,188 @@
+//! Older kernels, and filters in front of newer ones: each system call that roci can do without is made to fail.
+
+use serde_json::json;
+use tests::{Container, Invocation, Test, eventually, field};
+
+tests::cases![
+    without_clone3,
+    without_openat2,
+    without_the_mount_calls,
+    without_mount_setattr,
+    without_process_descriptors,
+    without_close_range,
+    without_keyrings,
+    without_the_seccomp_call,
+    without_memory_files_the_executable_is_protected_all_the_same,
+    as_on_linux_4_19,
+    idmap_without_mount_setattr_is_an_error,
+    recursive_options_without_mount_setattr_are_an_error,
+    a_time_namespace_without_clone3_works_all_the_same,
+];
+
+const ENOSYS: u32 = 38;
+const EPERM: u32 = 1;
+
+/// The call, made where `calls` fail.
+fn without(t: &Test, calls: &str, errno: u32, call: Invocation) -> Invocation {
+    t.needs("python3", "python3");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runtime/without.py");
+    call.under("python3", &[script, &errno.to_string(), calls])
+}
+
+/// A container with a bit of everything.
+fn everything<'t>(t: &'t Test, script: &str) -> Container<'t> {
+    let mut c = t.sh(script);
+    let shared = t.path("shared");
+    std::fs::create_dir_all(&shared).expect("a directory");
+    std::fs::write(shared.join("file"), "of the host\n").expect("a file");
+    c.mount("/in/side", "bind", &shared, &["rbind", "ro", "nosuid"]);
+    c.mount("/one/file", "bind", shared.join("file"), &["bind", "ro"]);
+    c.mount("/private", "bind", &shared, &["rbind", "rprivate", "rw"]);
+    c.config["linux"]["readonlyPaths"] = json!(["/proc/sys", "/etc"]);
+    c.config["linux"]["maskedPaths"] = json!(["/proc/keys", "/proc/acpi", "/masked", "/proc/scsi"]);
+    c.config["linux"]["devices"] = json!([{"type": "c", "path": "/dev/mine", "major": 1, "minor": 5}]);
+    std::fs::create_dir_all(c.rootfs().join("masked/below")).expect("a directory");
+    c
+}
+
+const LOOK: &str = "cat /in/side/file; cat /one/file; touch /in/side/no || echo ro; touch /private/yes && echo rw; \
+    cat /proc/keys | wc -c; ls /masked | wc -l; touch /etc/no || echo protected; ls /dev/mine; hostname; \
+    ls -l /proc/1/fd | wc -l";
+
+const SEEN: &str = "of the host\nof the host\nro\nrw\n0\n0\nprotected\n/dev/mine\n";
+
+/// The whole life of a container and everything that can be done to it.
+fn lives(t: &Test, calls: &str, errno: u32) {
+    if !t.is_roci() {
+        t.skip("it is about roci's ways around what is missing");
+    }
+    let c = everything(t, LOOK);
+    let outcome = without(t, calls, errno, c.running(&[])).run().ok();
+    assert!(outcome.stdout.starts_with(SEEN), "{outcome}");
+    let last = outcome.stdout.lines().last().expect("a line");
+    // 0, 1, 2 and that of `ls` itself, and a line above them.
+    assert!(last.parse::<u32>().is_ok_and(|lines| lines <= 5), "{outcome}");
+
+    let c = everything(t, "echo up; sleep 1000");
+    let call = |args: &[&str]| without(t, calls, errno, t.call(args));
+    let created = without(t, calls, errno, c.creation(&[])).run().ok();
+    call(&["start", &c.id]).run().ok();
+    call(&["start", &c.id]).run().fails().says("not in created state");
+    eventually("the program runs", || created.stdout_now().contains("up"));
+    let inside = call(&["exec", &c.id, "cat", "/proc/self/status"]).run().ok();
+    assert_eq!(field(&inside.stdout, "Uid"), "0\t0\t0\t0");
+    call(&["kill", &c.id, "KILL"]).run().ok();
+    c.wait_until_stopped();
+    call(&["delete", &c.id]).run().ok();
+
+    let c = everything(t, "sleep 1000");
+    without(t, calls, errno, c.creation(&[])).run().ok();
+    call(&["delete", "--force", &c.id]).run().ok();
+    assert!(!t.runtime.root.join(&c.id).exists());
+}
+
+fn without_clone3(t: &Test) {
+    lives(t, "clone3", ENOSYS);
+    lives(t, "clone3", EPERM);
+}
+
+fn without_openat2(t: &Test) {
+    lives(t, "openat2", ENOSYS);
+    lives(t, "openat2", EPERM);
+}
+
+fn without_the_mount_calls(t: &Test) {
+    let calls = "open_tree,move_mount,fsopen,fsconfig,fsmount,mount_setattr";
+    lives(t, calls, ENOSYS);
+    lives(t, calls, EPERM);
+}
+
+fn without_mount_setattr(t: &Test) {
+    lives(t, "mount_setattr", ENOSYS);
+    lives(t, "mount_setattr", EPERM);
+}
+
+fn without_process_descriptors(t: &Test) {
+    lives(t, "pidfd_open,pidfd_send_signal,pidfd_getfd", ENOSYS);
+    lives(t, "pidfd_open,pidfd_send_signal,pidfd_getfd", EPERM);
+}
+
+fn without_close_range(t: &Test) {
+    lives(t, "close_range", ENOSYS);
+    lives(t, "close_range", EPERM);
+}
+
+fn without_keyrings(t: &Test) {
+    lives(t, "keyctl", ENOSYS);
+    lives(t, "keyctl", EPERM);
+}
+
+fn without_the_seccomp_call(t: &Test) {
+    if !t.is_roci() {
+        t.skip("it is about roci's ways around what is missing");
+    }
+    let mut c = t.sh("mkdir /made || echo refused");
+    c.config["linux"]["seccomp"] = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}],
+    });
+    let outcome = without(t, "seccomp", ENOSYS, c.running(&[])).run().ok();
+    assert_eq!(outcome.stdout, "refused\n");
+}
+
+fn without_memory_files_the_executable_is_protected_all_the_same(t: &Test) {
+    lives(t, "memfd_create", ENOSYS);
+}
+
+fn as_on_linux_4_19(t: &Test) {
+    let calls = "clone3,openat2,open_tree,move_mount,fsopen,fsconfig,fsmount,mount_setattr,pidfd_open,pidfd_send_signal,\
+        pidfd_getfd,close_range,faccessat2";
+    lives(t, calls, ENOSYS);
+}
+
+fn idmap_without_mount_setattr_is_an_error(t: &Test) {
+    if !t.is_roci() {
+        t.skip("it is about roci's ways around what is missing");
+    }
+    let mut c = everything(t, "true");
+    let mapping = json!([{"containerID": 0, "hostID": 1000, "size": 10}]);
+    let shared = t.path("shared");
+    c.mount("/mapped", "bind", &shared, &["bind", "idmap"]);
+    let last = c.config["mounts"]
+        .as_array_mut()
+        .expect("mounts")
+        .last_mut()
+        .expect("it");
+    last["uidMappings"] = mapping.clone();
+    last["gidMappings"] = mapping;
+    let outcome = without(t, "mount_setattr", ENOSYS, c.running(&[])).run().fails();
+    assert!(outcome.stderr.contains("/mapped: "), "{outcome}");
+    c.state_call().fails();
+}
+
+fn recursive_options_without_mount_setattr_are_an_error(t: &Test) {
+    if !t.is_roci() {
+        t.skip("it is about roci's ways around what is missing");
+    }
+    let mut c = everything(t, "true");
+    c.mount("/all", "bind", t.path("shared"), &["rbind", "rro"]);
+    without(t, "mount_setattr", ENOSYS, c.running(&[]))
+        .run()
+        .fails()
+        .says("recursive mount options need Linux 5.12");
+    c.state_call().fails();
+}
+
+fn a_time_namespace_without_clone3_works_all_the_same(t: &Test) {
+    if !t.is_roci() || !std::path::Path::new("/proc/self/ns/time").exists() {
+        t.skip("the kernel has no time namespaces, or it is not roci");
+    }
+    let mut c = t.sh("cut -d. -f1 /proc/uptime");
+    c.namespace("time", None);
+    c.config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 100_000_000}});
+    let outcome = without(t, "clone3", ENOSYS, c.running(&[])).run().ok();
+    assert!(
+        outcome.stdout.trim().parse::<u64>().is_ok_and(|up| up > 100_000_000),
+        "{outcome}"
+    );
+}

@@ -1,0 +1,140 @@
+//! Containers of a plain user, who has no right on the host but to make a user namespace.
+
+use serde_json::json;
+use std::process::Command;
+use tests::{Container, Test, field};
+
+tests::cases![
+    a_plain_user_runs_a_container,
+    a_plain_user_creates_and_enters_a_container,
+    the_configuration_for_a_plain_user_works,
+    more_ids_than_ones_own_need_the_programs_for_it,
+    ids_that_are_not_the_users_are_refused,
+];
+
+/// `nobody`, which has nothing.
+const ID: u32 = 65534;
+
+/// A container that belongs to the user, whose id is root's inside.
+fn owned<'t>(t: &'t Test, script: &str) -> Container<'t> {
+    t.needs("setpriv", "util-linux");
+    let mut c = t.sh(script);
+    c.namespace("user", None);
+    c.no_namespace("network");
+    c.no_namespace("cgroup");
+    c.unmount("/sys");
+    let mapping = json!([{"containerID": 0, "hostID": ID, "size": 1}]);
+    c.config["linux"]["uidMappings"] = mapping.clone();
+    c.config["linux"]["gidMappings"] = mapping;
+    c.config["linux"].as_object_mut().expect("linux").remove("resources");
+    std::fs::create_dir_all(&t.runtime.root).expect("the state root");
+    give_away(t);
+    c
+}
+
+/// Everything in the test's directory to the user.
+fn give_away(t: &Test) {
+    let mut chown = Command::new("chown");
+    let done = chown.arg("-R").arg(format!("{ID}:{ID}")).arg(&t.dir).status();
+    assert!(done.is_ok_and(|status| status.success()));
+}
+
+const AS_USER: [&str; 4] = ["--reuid", "65534", "--regid", "65534"];
+
+fn as_user(call: tests::Invocation) -> tests::Invocation {
+    let mut args = AS_USER.to_vec();
+    args.extend(["--clear-groups", "--inh-caps=-all"]);
+    call.under("setpriv", &args)
+}
+
+fn a_plain_user_runs_a_container(t: &Test) {
+    t.skip_on("crun", "crun 1.8 refuses hybrid cgroups");
+    let c = owned(
+        t,
+        "id -u; id -g; cat /proc/self/uid_map; hostname; ls /dev; echo x >/written",
+    );
+    let outcome = as_user(c.running(&[])).run().ok();
+    let lines: Vec<_> = outcome.stdout.lines().collect();
+    assert_eq!(lines[..2], ["0", "0"], "{outcome}");
+    assert_eq!(
+        lines[2].split_whitespace().collect::<Vec<_>>(),
+        ["0", "65534", "1"],
+        "{outcome}"
+    );
+    assert_eq!(Some(lines[3]), c.config["hostname"].as_str());
+    assert!(lines.contains(&"null") && lines.contains(&"urandom"), "{outcome}");
+    let written = std::fs::metadata(c.rootfs().join("written")).expect("the file");
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&written), ID);
+}
+
+fn a_plain_user_creates_and_enters_a_container(t: &Test) {
+    t.skip_on("crun", "crun 1.8 refuses hybrid cgroups");
+    let c = owned(t, "sleep 1000");
+    as_user(c.creation(&[])).run().ok();
+    as_user(t.call(&["start", &c.id])).run().ok();
+    let state = as_user(t.call(&["state", &c.id])).run().ok().json();
+    assert_eq!(state["status"], json!("running"));
+    let inside = as_user(c.executing(&[], &["cat", "/proc/self/status"])).run().ok();
+    assert_eq!(field(&inside.stdout, "Uid"), "0\t0\t0\t0");
+    as_user(t.call(&["kill", &c.id, "KILL"])).run().ok();
+    as_user(t.call(&["delete", "--force", &c.id])).run().ok();
+    assert!(!t.runtime.root.join(&c.id).exists());
+}
+
+fn the_configuration_for_a_plain_user_works(t: &Test) {
+    t.skip_on("crun", "crun 1.8 refuses hybrid cgroups");
+    let c = owned(t, "true");
+    std::fs::remove_file(c.bundle.join("config.json")).unwrap_or_default();
+    let bundle = c.bundle.to_str().expect("UTF-8");
+    as_user(t.call(&["spec", "--rootless", "--bundle", bundle])).run().ok();
+    let text = std::fs::read_to_string(c.bundle.join("config.json")).expect("config.json");
+    let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(config["linux"]["uidMappings"][0]["hostID"], json!(ID));
+    config["process"]["terminal"] = json!(false);
+    config["process"]["args"] = json!(["/bin/sh", "-c", "id -u; ls /sys/class >/dev/null && echo sys"]);
+    let env = config["process"]["env"].as_array_mut().expect("env");
+    env.push(format!("ROCI_TEST_TOKEN={}", t.runtime.token).into());
+    std::fs::write(c.bundle.join("config.json"), config.to_string()).expect("write");
+    let outcome = as_user(t.call(&["run", "--bundle", bundle, &c.id])).run().ok();
+    assert_eq!(outcome.stdout, "0\nsys\n");
+}
+
+/// Lets the user have ids 300000 to 365535, for the runtime that is started under it and for nobody else.
+const WITH_IDS: &str = "echo 65534:300000:65536 >$1/ids; mount --bind $1/ids /etc/subuid; mount --bind $1/ids /etc/subgid; \
+    shift; exec \"$@\"";
+
+fn with_ids(t: &Test, c: &Container) -> tests::Outcome {
+    let dir = t.dir.to_str().expect("UTF-8");
+    let mut args = vec!["--mount", "sh", "-c", WITH_IDS, "sh", dir, "setpriv"];
+    args.extend(AS_USER);
+    args.extend(["--clear-groups", "--inh-caps=-all"]);
+    c.running(&[]).under("unshare", &args).run()
+}
+
+fn more_ids_than_ones_own_need_the_programs_for_it(t: &Test) {
+    t.skip_on("crun", "crun 1.8 refuses hybrid cgroups");
+    t.needs("newuidmap", "uidmap");
+    let mut c = owned(t, "id -u; id -g; cat /proc/self/gid_map");
+    for kind in ["uidMappings", "gidMappings"] {
+        let mappings = c.config["linux"][kind].as_array_mut().expect("mappings");
+        mappings.push(json!({"containerID": 1, "hostID": 300_000, "size": 65_536}));
+    }
+    c.config["process"]["user"] = json!({"uid": 1000, "gid": 1001, "additionalGids": [7]});
+    let outcome = with_ids(t, &c).ok();
+    let words: Vec<_> = outcome.stdout.split_whitespace().collect();
+    assert_eq!(words, ["1000", "1001", "0", "65534", "1", "1", "300000", "65536"]);
+}
+
+fn ids_that_are_not_the_users_are_refused(t: &Test) {
+    t.skip_on("crun", "crun 1.8 refuses hybrid cgroups");
+    t.needs("newuidmap", "uidmap");
+    let mut c = owned(t, "true");
+    for kind in ["uidMappings", "gidMappings"] {
+        let mappings = c.config["linux"][kind].as_array_mut().expect("mappings");
+        mappings.push(json!({"containerID": 1, "hostID": 500_000, "size": 65_536}));
+    }
+    with_ids(t, &c)
+        .fails()
+        .roci_says("set id mapping: newgidmap: gid range");
+    assert!(!t.runtime.root.join(&c.id).exists());
+}
