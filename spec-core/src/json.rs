@@ -239,10 +239,12 @@ impl<'a> Reader<'_, 'a> {
                 return self.store_pair(depth);
             }
             Kind::Entry(object) => {
-                self.given.text = self.keep_name(depth, Rule::Any)?;
-                self.open(object, depth)?;
+                let name = self.keep_name(depth, Rule::Any)?;
+                let opened = self.target.open(object, Text::EMPTY);
+                self.given.text = name;
                 self.target.store(object, RDMA_DEVICE, &self.given);
-                return self.read_members(place);
+                self.read_members(place)?;
+                return self.kept(depth, opened);
             }
             Kind::Pair(rule) => {
                 self.pair.key = self.keep_name(depth, rule)?;
@@ -320,7 +322,8 @@ impl<'a> Reader<'_, 'a> {
             }
         }
         if let Object::Text | Object::Id = place.object {
-            self.open(place.object, depth)?;
+            let opened = self.target.open(place.object, Text::EMPTY);
+            self.kept(depth, opened)?;
         }
         if place.object == Object::NetDevice {
             self.pair.value = self.given.optional_text.unwrap_or(self.pair.value);
@@ -357,19 +360,17 @@ impl<'a> Reader<'_, 'a> {
         Ok(())
     }
 
-    /// Makes room for an object or an element of a list.
-    fn open(&mut self, object: Object, depth: u8) -> Read<()> {
-        match self.target.open(object, Text::EMPTY) {
+    /// Whether there was room for an element or a member. What is wrong with itself is told before.
+    fn kept(&mut self, depth: u8, result: Result<(), Object>) -> Read<()> {
+        match result {
             Ok(()) => Ok(()),
             Err(full) => Err(self.refuse_one_more(depth, full)),
         }
     }
 
     fn store_pair(&mut self, depth: u8) -> Read<()> {
-        match self.target.store_pair(self.start, self.pair) {
-            Ok(()) => Ok(()),
-            Err(full) => Err(self.refuse_one_more(depth, full)),
-        }
+        let stored = self.target.store_pair(self.start, self.pair);
+        self.kept(depth, stored)
     }
 
     /// Enters an object or a list, if that is what comes next.
@@ -413,9 +414,10 @@ impl<'a> Reader<'_, 'a> {
     fn read_members(&mut self, place: Place) -> Read<()> {
         let Place { kind, depth, .. } = place;
         self.enter(depth, b'{', "expected an object, not ")?;
+        let mut opened = Ok(());
         let object = match kind {
             Kind::Object(object) => {
-                self.open(object, depth)?;
+                opened = self.target.open(object, Text::EMPTY);
                 object
             }
             Kind::Entry(object) => object,
@@ -455,7 +457,7 @@ impl<'a> Reader<'_, 'a> {
         } else if let Err(wrong) = self.target.close(object) {
             wrong.member_and_rule()
         } else {
-            return Ok(());
+            return self.kept(depth, opened);
         };
         let member = Some(member).filter(|member| !member.is_empty());
         Err(self.refuse_for(depth, member, Cause::Rule(rule)))
