@@ -34,7 +34,7 @@ use crate::time::Rfc3339;
 use crate::undo::Hooks;
 use crate::{
     cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program, net,
-    notify_socket, report, sealed, state, undo,
+    notify_socket, report, resctrl, sealed, state, undo,
 };
 
 /// What of `create` and `run` differs.
@@ -105,7 +105,6 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
             "process.capabilities: unknown capability {name} is ignored"
         ));
     }
-    crate::unsupported::refuse(spec)?;
     let rootfs_path = config::rootfs_path(spec, bundle);
     let rootfs = open(
         rootfs_path.as_c_str(),
@@ -192,6 +191,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     if namespaces.new_user {
         prepare_user_namespace(spec, &proc, pid, cgroup.as_ref())?;
     }
+    resctrl::apply(spec, id, pid)?;
     if namespaces.new_user || namespaces.is_staged() {
         socket
             .send(Kind::Go, &[])

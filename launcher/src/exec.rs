@@ -55,7 +55,6 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
     let config::Config { spec, .. } = config::load_copy(&container)?;
     describe_process(invocation, spec)?;
     let spec: &'static Spec<'static> = spec;
-    crate::unsupported::refuse(spec)?;
     let Some(process) = &spec.process else {
         return Err(Error::said("exec: nothing to run"));
     };
