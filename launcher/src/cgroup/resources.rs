@@ -161,6 +161,18 @@ pub fn read<'m>(host: &Host, path: &CStr, controller: &str, file: &str, memory: 
     core::str::from_utf8(bytes.trim_ascii()).unwrap_or_default()
 }
 
+/// Opens a file of the cgroup.
+pub fn open_file(
+    host: &Host,
+    path: &CStr,
+    controller: &str,
+    file: &str,
+    flags: OFlags,
+) -> core::result::Result<OwnedFd, Errno> {
+    let made = None;
+    Cgroup { host, path, made }.open(controller, file, flags)
+}
+
 struct Cgroup<'a> {
     host: &'a Host,
     path: &'a CStr,
