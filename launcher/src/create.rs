@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitOptions, chdir, fchdir, pidfd_open, umask, waitpid};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
-use spec_core::linux::NamespaceKind;
+use spec_core::linux::{NamespaceKind, Pair};
 use spec_core::mounts::{MS_RDONLY, Mount};
 use spec_core::state::{StateView, Status, write_state};
 use sys::process::{SpawnOptions, Spawned, spawn};
@@ -34,7 +34,7 @@ use crate::time::Rfc3339;
 use crate::undo::Hooks;
 use crate::{
     cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program, net,
-    notify_socket, report, resctrl, sealed, state, undo,
+    notify_socket, policy, report, resctrl, sealed, state, undo,
 };
 
 /// What of `create` and `run` differs.
@@ -112,13 +112,15 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         Mode::empty(),
     )
     .during_with(format_args!("root.path: open {}", rootfs_path.as_str()))?;
+    policy::read(invocation, spec)?;
     let seccomp = Profile::compile(spec)?;
     let console_socket = open_console_socket(invocation, spec, purpose)?;
     let pidfd_socket = match invocation.value(Opt::PidfdSocket) {
         Some(path) => Some(console::connect_socket(path)?),
         None => None,
     };
-    let init = if invocation.has(Opt::Init) {
+    let by_annotation = |pair: &Pair<'static>| pair.key.as_str() == "io.roci.init" && pair.value.as_str() == "true";
+    let init = if invocation.has(Opt::Init) || spec.list(spec.annotations).iter().any(by_annotation) {
         Some(init_program::open(&proc, arguments)?)
     } else {
         None
