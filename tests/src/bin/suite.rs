@@ -1,7 +1,7 @@
 //! `cargo suite`: everything that has to hold before a change is finished, with one number at the end.
 //!
 //! `cargo suite NAME...` runs the integration tests whose names contain one of the words, and nothing else;
-//! `cargo suite --fast` leaves the conformance tests out; `cargo suite --bless` writes the README's tables anew.
+//! `cargo suite --fast` leaves virtual machines and conformance out; `cargo suite --bless` writes the README's tables anew.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -104,6 +104,7 @@ fn main() -> ExitCode {
     if works {
         integration_tests(&mut tally, &roci, &filters);
         if filters.is_empty() && !has("--fast") {
+            virtual_machines(&mut tally, &release);
             conformance(&mut tally, &roci);
         }
     } else {
@@ -357,19 +358,42 @@ fn conformance(tally: &mut Tally, roci: &Path) {
         return tally.skip("conformance tests", "they make containers as root does");
     }
     let mut command = Command::new(products::workspace().join("tests/conformance/run"));
-    let log = products::target_directory().join("conformance.log");
-    let Ok(file) = std::fs::File::create(&log) else {
-        return tally.fail("conformance tests", "no place for their log");
-    };
-    command.arg("-v").arg(roci).stderr(file);
-    if counted(tally, "conformance tests", &mut command, |line| {
+    command.arg("-v").arg(roci);
+    script(tally, "conformance tests", &mut command, |line| {
         line.starts_with("ok ") && !line.contains("passes now")
-    }) == Some(2)
-    {
+    });
+}
+
+/// What a host with cgroup version 1 cannot show: version 2 alone, and a root that `pivot_root` cannot lead away from.
+fn virtual_machines(tally: &mut Tally, release: &Path) {
+    if let Err(why) = tests::apt_install(&["qemu-system-x86", "busybox-static"]) {
+        return tally.skip("tests in virtual machines", &why);
+    }
+    let machines: [(&str, &[&str]); 2] = [
+        ("tests with cgroup version 2", &["cgroups2"]),
+        ("tests on a ramdisk", &["lifecycle::", "run::"]),
+    ];
+    for (name, words) in machines {
+        let mut command = Command::new(products::workspace().join("tests/vm/run"));
+        if name.ends_with("ramdisk") {
+            command.arg("-r");
+        }
+        command.arg(release).args(words);
+        script(tally, name, &mut command, |line| {
+            line.contains(" ... ok (") || line.contains("reboot: ")
+        });
+    }
+}
+
+/// Runs one of the scripts that end in the number of tests, or with status 2 and a reason where they cannot.
+fn script(tally: &mut Tally, name: &str, command: &mut Command, is_dull: fn(&str) -> bool) {
+    let log = products::target_directory().join(format!("{}.log", name.replace(' ', "-")));
+    let Ok(file) = std::fs::File::create(&log) else {
+        return tally.fail(name, "no place for their log");
+    };
+    command.stderr(file);
+    if counted(tally, name, command, is_dull) == Some(2) {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
-        tally.skip(
-            "conformance tests",
-            text.lines().last().unwrap_or("they could not be built"),
-        );
+        tally.skip(name, text.lines().last().unwrap_or("they could not be built"));
     }
 }
