@@ -10,8 +10,9 @@ use spec_core::limits::{CONFIG_BYTES_MAX, PATH_BYTES_MAX, TEXT_BYTES_MAX};
 use sys::TakeOnce;
 
 use crate::container::{CONFIG_FILE, Container, read_document, read_own, write_all};
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, Result, keep, keep_shown};
 use crate::path::Path;
+use crate::text::Digits;
 
 static DOCUMENT: TakeOnce<[u8; CONFIG_BYTES_MAX]> = TakeOnce::new([0; CONFIG_BYTES_MAX]);
 static TEXTS: TakeOnce<[u8; TEXT_BYTES_MAX]> = TakeOnce::new([0; TEXT_BYTES_MAX]);
@@ -31,7 +32,7 @@ pub struct Config {
 pub fn load(bundle: &CStr) -> Result<Config> {
     let path = Path::of(&[bundle.to_bytes(), b"/config.json"]);
     let file = openat(CWD, path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .during_with(format_args!("open {}", path.as_str()))?;
+        .during_with("open #", path.as_str())?;
     parse(&file)
 }
 
@@ -57,12 +58,8 @@ pub fn try_load_copy(container: &Container) -> Option<Config> {
 
 fn parse(file: &OwnedFd) -> Result<Config> {
     let document = read_own(file.as_fd(), DOCUMENT.take()).during("read config.json")?;
-    let document = document.ok_or_else(|| {
-        Error::says(format_args!(
-            "config.json: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"
-        ))
-    })?;
-    try_parse(document).map_err(|error| Error::says(format_args!("config.json:{error}")))
+    let document = document.ok_or_else(|| too_long("config.json"))?;
+    try_parse(document).map_err(|error| Error::says("config.json:#", keep_shown(&error)))
 }
 
 fn try_parse(document: &'static [u8]) -> core::result::Result<Config, spec_core::Error<'static>> {
@@ -74,16 +71,16 @@ fn try_parse(document: &'static [u8]) -> core::result::Result<Config, spec_core:
 /// Reads the process object of `exec --process` in place of the configuration's own.
 pub fn load_process(spec: &mut Spec<'static>, path: &CStr) -> Result<()> {
     let name = path.to_str().unwrap_or("?");
-    let file =
-        openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).during_with(format_args!("open {name}"))?;
-    let document = read_document(file.as_fd(), PROCESS_DOCUMENT.take()).during_with(format_args!("read {name}"))?;
-    let document = document.ok_or_else(|| {
-        Error::says(format_args!(
-            "{name}: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"
-        ))
-    })?;
+    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).during_with("open #", name)?;
+    let document = read_document(file.as_fd(), PROCESS_DOCUMENT.take()).during_with("read #", name)?;
+    let document = document.ok_or_else(|| too_long(name))?;
     spec_core::parse_process(document, PROCESS_TEXTS.take(), spec)
-        .map_err(|error| Error::says(format_args!("{name}:{error}")))
+        .map_err(|error| Error::said(keep("#:#", &[name, keep_shown(&error)])))
+}
+
+fn too_long(name: &str) -> Error {
+    let max = Digits::of(CONFIG_BYTES_MAX as u64);
+    Error::said(keep("#: more than # bytes (CONFIG_BYTES_MAX)", &[name, max.as_str()]))
 }
 
 /// The configuration of a program that reads none.
@@ -94,13 +91,9 @@ pub fn new_spec() -> &'static mut Spec<'static> {
 /// Reads the resources object of `update --resources`.
 pub fn parse_resources(file: BorrowedFd<'_>, spec: &mut Spec<'static>) -> Result<()> {
     let document = read_document(file, DOCUMENT.take()).during("read resources")?;
-    let document = document.ok_or_else(|| {
-        Error::says(format_args!(
-            "resources: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"
-        ))
-    })?;
+    let document = document.ok_or_else(|| too_long("resources"))?;
     spec_core::parse_resources(document, TEXTS.take(), spec)
-        .map_err(|error| Error::says(format_args!("resources:{error}")))
+        .map_err(|error| Error::says("resources:#", keep_shown(&error)))
 }
 
 /// Keeps the document for exec, start and delete.

@@ -109,7 +109,7 @@ pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
     let text = path.to_str().unwrap_or("?");
     let connect_to = |name: &CStr| sys::socket::connect(socket.as_fd(), name);
     if path.count_bytes() < ADDRESS_BYTES {
-        connect_to(path).during_with(format_args!("connect to {text}"))?;
+        connect_to(path).during_with("connect to #", text)?;
         return Ok(socket);
     }
     // A longer path is reached through a descriptor of its directory.
@@ -117,11 +117,11 @@ pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
     let slash = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
     let parent = Path::of(&[&bytes[..slash]]);
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(parent.as_c_str(), flags, rustix::fs::Mode::empty())
-        .during_with(format_args!("open {}", parent.as_str()))?;
+    let directory =
+        rustix::fs::open(parent.as_c_str(), flags, rustix::fs::Mode::empty()).during_with("open #", parent.as_str())?;
     let directory_path = crate::mounts::fd_path(directory.as_fd());
     let short = Path::of(&[directory_path.as_str().as_bytes(), &bytes[slash..]]);
-    connect_to(short.as_c_str()).during_with(format_args!("connect to {text}"))?;
+    connect_to(short.as_c_str()).during_with("connect to #", text)?;
     Ok(socket)
 }
 

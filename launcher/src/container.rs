@@ -16,9 +16,10 @@ use spec_core::state::{State, Status};
 use sys::file::leave_open;
 
 use crate::cli::{Invocation, Opt, as_text};
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, Result, keep_shown};
 use crate::path::Path;
 use crate::proc::Proc;
+use crate::text::Digits;
 use crate::undo;
 
 /// The names in a state directory.
@@ -41,7 +42,7 @@ impl StateRoot {
     /// read-only (a router before its mounts), `/tmp/roci-<uid>`, which must be ours alone.
     pub fn open(invocation: &Invocation, make: bool) -> Result<Option<Self>> {
         if let Some(path) = invocation.value(Opt::Root) {
-            return Self::open_at(path, make).during_with(format_args!("open state root {}", as_text(path)?));
+            return Self::open_at(path, make).during_with("open state root #", as_text(path)?);
         }
         let uid = rustix::process::geteuid();
         let runtime_directory = invocation
@@ -52,7 +53,7 @@ impl StateRoot {
             && (!uid.is_root() || in_user_namespace())
         {
             let path = Path::of(&[directory.to_bytes(), b"/roci"]);
-            return Self::open_at(path.as_c_str(), make).during_with(format_args!("open state root {}", path.as_str()));
+            return Self::open_at(path.as_c_str(), make).during_with("open state root #", path.as_str());
         }
         match Self::open_at(c"/run/roci", make) {
             Ok(Some(root)) => return Ok(Some(root)),
@@ -61,17 +62,14 @@ impl StateRoot {
         }
         let path = Path::numbered("/tmp/roci-", uid.as_raw());
         let Some(root) = Self::open_at(path.as_c_str(), make)
-            .during_with(format_args!("open state root {} (/run is not usable)", path.as_str()))?
+            .during_with("open state root # (/run is not usable)", path.as_str())?
         else {
             return Ok(None);
         };
         // Anyone can make a directory in /tmp before us.
         let stat = fstat(&root.fd).during("stat state root")?;
         if stat.st_uid != uid.as_raw() || stat.st_mode & 0o077 != 0 {
-            return Err(Error::says(format_args!(
-                "state root {} belongs to somebody else",
-                path.as_str()
-            )));
+            return Err(Error::says("state root # belongs to somebody else", path.as_str()));
         }
         Ok(Some(root))
     }
@@ -148,7 +146,7 @@ impl Container {
     pub fn id_of(invocation: &Invocation) -> Result<(&'static CStr, &'static str)> {
         let word = invocation.positional(0).unwrap_or_default();
         let text = as_text(word)?;
-        spec_core::state::check_id(text).map_err(|error| Error::says(format_args!("{error}")))?;
+        spec_core::state::check_id(text).map_err(|error| Error::said(keep_shown(&error)))?;
         Ok((word, text))
     }
 
@@ -200,9 +198,10 @@ impl Container {
         };
         let json = read_own(file.as_fd(), &mut memory.document).during("read state.json")?;
         let Some(json) = json else {
-            return Err(Error::says(format_args!(
-                "state.json: more than {STATE_BYTES_MAX} bytes (STATE_BYTES_MAX)"
-            )));
+            return Err(Error::says(
+                "state.json: more than # bytes (STATE_BYTES_MAX)",
+                Digits::of(STATE_BYTES_MAX as u64).as_str(),
+            ));
         };
         match spec_core::state::parse_state(json, &mut memory.texts, state) {
             Ok(()) => Ok(true),
@@ -210,7 +209,7 @@ impl Container {
                 *state = State::new();
                 Ok(false)
             }
-            Err(error) => Err(Error::says(format_args!("state.json:{error}"))),
+            Err(error) => Err(Error::says("state.json:#", keep_shown(&error))),
         }
     }
 

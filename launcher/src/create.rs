@@ -1,7 +1,6 @@
 //! `create`, and the part of `run` that is the same. The numbers are the steps of the lifecycle in runtime.md.
 
 use core::ffi::CStr;
-use core::fmt::Write;
 use core::mem::ManuallyDrop;
 
 use rustix::fd::{AsFd, OwnedFd};
@@ -100,9 +99,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let config = config::load(bundle)?;
     let spec: &'static Spec<'static> = config.spec;
     if let Some(name) = spec.process.as_ref().and_then(|process| process.unknown_capability) {
-        report::warn(format_args!(
-            "process.capabilities: unknown capability {name} is ignored"
-        ));
+        report::warn("process.capabilities: unknown capability # is ignored", name.as_str());
     }
     crate::unsupported::refuse(spec)?;
     let rootfs_path = config::rootfs_path(spec, bundle);
@@ -111,7 +108,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
         Mode::empty(),
     )
-    .during_with(format_args!("root.path: open {}", rootfs_path.as_str()))?;
+    .during_with("root.path: open #", rootfs_path.as_str())?;
     let seccomp = Profile::compile(spec)?;
     let console_socket = open_console_socket(invocation, spec, purpose)?;
     let pidfd_socket = match invocation.value(Opt::PidfdSocket) {
@@ -187,7 +184,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let (pid, socket) = spawn_container_process(&inheritance, socket, other_end, &mut trees, memory, &rootfs)?;
     undo::note_process(pid, true);
     drop(trees);
-    report::step(format_args!("container process {pid} made"));
+    report::step("container process # made", Digits::signed(pid.into()).as_str());
     if namespaces.new_user {
         prepare_user_namespace(spec, &proc, pid, cgroup.as_ref())?;
     }
@@ -212,7 +209,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         hooks::run(spec, "hooks.prestart", spec.hooks.prestart, state, own)?;
         hooks::run(spec, "hooks.createRuntime", spec.hooks.create_runtime, state, own)
     })?;
-    report::step(format_args!("container {id_text} made"));
+    report::step("container # made", id_text);
     // Not before, since one of them may leave little room for the descriptors of mounts.
     if namespaces.new_user
         && let Some(process) = &spec.process
@@ -223,8 +220,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let start = proc
         .process_start(pid)
         .ok_or_else(|| Error::said("the container process has vanished"))?;
-    let mut created = heapless::String::<32>::new();
-    let _ = write!(created, "{}", Rfc3339::now());
+    let created = Rfc3339::now().line();
     let mut document = Document::new(memory);
     let view = StateView {
         oci_version: spec.oci_version.map_or(crate::SPEC_VERSION, |version| version.as_str()),
@@ -233,7 +229,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         start_time: start.ticks,
         bundle: bundle.to_str().unwrap_or_default(),
         rootfs: rootfs_path.as_str(),
-        created: &created,
+        created: created.text().unwrap_or_default(),
         owner: owner(),
         cgroup: cgroup.as_ref().and_then(|cgroup| cgroup.path().to_str().ok()),
         annotations: spec.list(spec.annotations),
@@ -246,7 +242,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     if let Some(socket) = &pidfd_socket {
         send_pidfd(socket, pid)?;
     }
-    report::step(format_args!("container {id_text} created"));
+    report::step("container # created", id_text);
     // These wait for the end of the line that they hold; what else is open closes with this process, at no cost.
     drop((inheritance.console_socket, pidfd_socket));
     core::mem::forget((inheritance.fifo, inheritance.handover.init, rootfs));
@@ -354,7 +350,7 @@ fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static C
         // Who is not the host's root may have no cgroup to give, and asked for none.
         Err(errno) if spec.linux.cgroups_path.is_none() && !resources::asks_for_limits(&spec.linux.resources) => {
             undo::note_cgroup(None);
-            report::step(format_args!("no cgroup: {}", errno::Words(errno)));
+            report::step("no cgroup: #", errno::words(errno));
             Ok(None)
         }
         Err(errno) => Err(cgroup::make_error(id, errno)),
@@ -457,9 +453,7 @@ fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: O
         credentials::set_oom_score(proc, process, Some(pid))?;
     }
     if let Some(cgroup) = cgroup {
-        let mut text = heapless::String::<12>::new();
-        let _ = write!(text, "{pid}");
-        cgroup.join(text.as_bytes())?;
+        cgroup.join(Digits::signed(pid.into()).as_bytes())?;
     }
     Ok(())
 }
@@ -470,9 +464,10 @@ fn died(pid: i32) -> Error {
     undo::note_process(0, false);
     match status.and_then(|(_, status)| status.terminating_signal()) {
         Some(9) => Error::said("the container process was killed before it was ready (out of memory?)"),
-        Some(signal) => Error::says(format_args!(
-            "the container process died of signal {signal} before it was ready"
-        )),
+        Some(signal) => Error::says(
+            "the container process died of signal # before it was ready",
+            Digits::signed(signal.into()).as_str(),
+        ),
         None => Error::said("the container process ended before it was ready"),
     }
 }
@@ -482,13 +477,12 @@ fn owner() -> &'static str {
     if uid.is_root() {
         "root"
     } else {
-        keep(format_args!("{}", Digits::of(uid.as_raw().into()).as_str()))
+        keep("#", &[Digits::of(uid.as_raw().into()).as_str()])
     }
 }
 
 /// Decimal, without a newline, complete when it appears: conmon and containerd read it as soon as create has ended.
 pub fn write_pid_file(path: &CStr, pid: i32) -> Result<()> {
-    let mut text = heapless::String::<12>::new();
-    let _ = write!(text, "{pid}");
-    write_beside(path, text.as_bytes()).during_with(format_args!("write pid file {}", path.to_str().unwrap_or("?")))
+    write_beside(path, Digits::signed(pid.into()).as_bytes())
+        .during_with("write pid file #", path.to_str().unwrap_or("?"))
 }

@@ -43,10 +43,10 @@ pub fn delete(invocation: &Invocation) -> Result<()> {
             stop(&state, &proc)?;
         }
         Status::Running | Status::Paused => {
-            return Err(Error::says(format_args!(
-                "cannot delete container that is not stopped: it is still {}",
-                status.name()
-            )));
+            return Err(Error::says(
+                "cannot delete container that is not stopped: it is still #",
+                status.name(),
+            ));
         }
     }
     // Killed before the copy was made, or damaged: nothing else was made either, or state.json says what.
@@ -64,7 +64,7 @@ pub fn delete(invocation: &Invocation) -> Result<()> {
         host.remove(leftover.as_c_str(), Hierarchies::ALL)?;
     }
     destroy(invocation, root, container, &state, &proc)?;
-    report::step(format_args!("container {id_text} deleted"));
+    report::step("container # deleted", id_text);
     if let Some(config) = config {
         hooks::run_poststop(config.spec, id, state.bundle.as_c_str(), invocation.arguments());
     }

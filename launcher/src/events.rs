@@ -13,9 +13,10 @@ use crate::text::{Pieces, cut, parse_number};
 /// `events`
 pub fn events(invocation: &Invocation) -> Result<()> {
     if !invocation.has(Opt::Stats) {
-        return Err(Error::usage(format_args!(
-            "events: only --stats is there; a stream of events is not"
-        )));
+        return Err(Error::usage(
+            "events: only --stats is there; a stream of events is not",
+            "",
+        ));
     }
     let mut state = State::new();
     let Found { id, proc, status, .. } = state::find(invocation, Access::Shared, &mut state)?;

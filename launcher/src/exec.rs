@@ -6,7 +6,6 @@
 
 use core::convert::Infallible;
 use core::ffi::CStr;
-use core::fmt::Write;
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
@@ -23,7 +22,7 @@ use crate::cli::{Invocation, Opt, as_text, number};
 use crate::console::{self, Console};
 use crate::container::Document;
 use crate::create::{Request, send_pidfd, wait_until_ready, write_pid_file};
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, Result, keep};
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
@@ -47,10 +46,7 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
         ..
     } = state::find(invocation, Access::Shared, &mut state)?;
     if !matches!(status, Status::Running | Status::Created) {
-        return Err(Error::says(format_args!(
-            "cannot exec in a {} container",
-            status.name()
-        )));
+        return Err(Error::says("cannot exec in a # container", status.name()));
     }
     let config::Config { spec, .. } = config::load_copy(&container)?;
     describe_process(invocation, spec)?;
@@ -131,7 +127,8 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
     let master = prepare(invocation, &state, &proc, spec, child, &socket, pidfd_socket.as_ref())?;
     run::let_go(socket, &master)?;
     undo::forget_all();
-    report::step(format_args!("process {child} runs in container {id_text}"));
+    let number = Digits::signed(child.into());
+    report::step(keep("process # runs in container #", &[number.as_str(), id_text]), "");
     if detach {
         return Ok(0);
     }
@@ -215,18 +212,13 @@ fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
             let stat = rustix::fs::statat(proc.as_fd(), path.as_c_str(), rustix::fs::AtFlags::empty())?;
             Ok((stat.st_dev, stat.st_ino))
         };
-        let mut text = heapless::String::<12>::new();
-        let _ = write!(text, "{pid}");
-        match (identity("self"), identity(&text)) {
+        match (identity("self"), identity(Digits::signed(pid.into()).as_str())) {
             (Ok(own), Ok(other)) if own == other => {}
             (Ok(_), Ok(_)) => kinds |= kind as u32,
             // The kernel has no such namespaces.
             (Err(Errno::NOENT), _) => {}
             (_, Err(errno)) | (Err(errno), _) => {
-                return Err(Error::new_with(
-                    format_args!("look at the container's {name} namespace"),
-                    errno,
-                ));
+                return Err(Error::new_with("look at the container's # namespace", name, errno));
             }
         }
     }
@@ -277,7 +269,7 @@ fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
         let _ = fds.push((kind, fd.during("open namespace")?));
     }
     for (kind, fd) in &fds {
-        sys::namespace::enter(fd.as_fd(), *kind as u32).during_with(format_args!("join {} namespace", kind.name()))?;
+        sys::namespace::enter(fd.as_fd(), *kind as u32).during_with("join # namespace", kind.name())?;
     }
     Ok(())
 }
@@ -354,22 +346,18 @@ fn describe_process(invocation: &Invocation, spec: &mut Spec<'static>) -> Result
     };
     if let Some(cwd) = invocation.value(Opt::Cwd) {
         if !cwd.to_bytes().starts_with(b"/") {
-            return Err(Error::usage(format_args!(
-                "--cwd: not an absolute path: {}",
-                as_text(cwd)?
-            )));
+            return Err(Error::usage("--cwd: not an absolute path: #", as_text(cwd)?));
         }
         process.cwd = text_of(cwd).ok_or_else(|| too_many(()))?;
     }
     if let Some(user) = invocation.value(Opt::User) {
         let text = as_text(user)?;
         (process.user.uid, process.user.gid) =
-            parse_user(text).ok_or_else(|| Error::usage(format_args!("--user: not UID[:GID] in numbers: {text}")))?;
+            parse_user(text).ok_or_else(|| Error::usage("--user: not UID[:GID] in numbers: #", text))?;
     }
     for cap in invocation.values(Opt::Cap) {
         let name = as_text(cap)?;
-        let number =
-            capability_number(name).ok_or_else(|| Error::usage(format_args!("--cap: unknown capability: {name}")))?;
+        let number = capability_number(name).ok_or_else(|| Error::usage("--cap: unknown capability: #", name))?;
         // Not inheritable: that would survive the exec of any program with file capabilities (CVE-2022-29162).
         let caps = &mut process.capabilities;
         for set in [&mut caps.bounding, &mut caps.effective, &mut caps.permitted] {

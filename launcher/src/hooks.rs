@@ -21,9 +21,10 @@ use sys::signal::{SignalSet, set_blocked};
 use sys::{Arguments, TakeOnce};
 
 use crate::container::{Document, write_all};
-use crate::errno::Words;
+use crate::errno::words;
 use crate::error::{Error, Result, keep, within};
 use crate::report;
+use crate::text::Digits;
 
 /// Room for an argument or environment list of any configuration.
 pub type Strings = StringList<'static, { TEXTS_MAX + 8 }>;
@@ -75,7 +76,11 @@ pub fn run_poststop(spec: &Spec<'static>, id: &CStr, bundle: &CStr, own: Argumen
     let _ = crate::state::write_for_hook(&mut document, spec, id, bundle, 0, Status::Stopped);
     for (index, hook) in spec.list(spec.hooks.poststop).iter().enumerate() {
         if let Err(text) = run_one(spec, hook, document.as_bytes(), DefaultEnvironment::Own(own)) {
-            report::warn(format_args!("hooks.poststop[{index}] {}: {text}", hook.path));
+            let index = Digits::of(index as u64);
+            report::warn(
+                keep("hooks.poststop[#] #: #", &[index.as_str(), hook.path.as_str(), text]),
+                "",
+            );
         }
     }
 }
@@ -84,7 +89,7 @@ pub fn run_poststop(spec: &Spec<'static>, id: &CStr, bundle: &CStr, own: Argumen
 type Reason = &'static str;
 
 fn reason(operation: &'static str) -> impl FnOnce(Errno) -> Reason {
-    move |errno| keep(format_args!("{operation}: {}", Words(errno)))
+    move |errno| keep("#: #", &[operation, words(errno)])
 }
 
 fn run_one(
@@ -113,15 +118,19 @@ fn run_one(
     };
     let said = core::str::from_utf8(&tail).unwrap_or("").trim_ascii_end();
     let colon = if said.is_empty() { "" } else { ": " };
+    let number = |number: i64| Digits::signed(number);
     Err(match status {
-        _ if !in_time => keep(format_args!(
-            "timed out after {} s",
-            u64::from(hook.timeout.unwrap_or(0))
-        )),
+        _ if !in_time => keep(
+            "timed out after # s",
+            &[number(hook.timeout.unwrap_or(0).into()).as_str()],
+        ),
         Some(status) => match (status.exit_status(), status.terminating_signal()) {
             (Some(0), _) => return Ok(()),
-            (_, Some(signal)) => keep(format_args!("killed by signal {signal}{colon}{said}")),
-            (code, None) => keep(format_args!("exit status {}{colon}{said}", code.unwrap_or(-1))),
+            (_, Some(signal)) => keep("killed by signal ###", &[number(signal.into()).as_str(), colon, said]),
+            (code, None) => keep(
+                "exit status ###",
+                &[number(code.unwrap_or(-1).into()).as_str(), colon, said],
+            ),
         },
         None => "vanished",
     })

@@ -74,16 +74,17 @@ fn run(program: &'static CStr, pid: i32, mappings: &[IdMapping]) -> Result<()> {
     };
     match status {
         Some(0) => Ok(()),
-        Some(NOT_FOUND) => Err(Error::says(format_args!(
-            "set id mapping: for more than one's own id {name} is needed, which is not there"
-        ))),
+        Some(NOT_FOUND) => Err(Error::says(
+            "set id mapping: for more than one's own id # is needed, which is not there",
+            name,
+        )),
         _ => {
             // A line or two, which the pipe has held.
             let mut memory = [0; 256];
             let n = rustix::io::read(&output, &mut memory).unwrap_or(0);
             let said = memory.get(..n).unwrap_or_default().trim_ascii();
             let said = core::str::from_utf8(said).unwrap_or_default();
-            Err(Error::says(format_args!("set id mapping: {said}")))
+            Err(Error::says("set id mapping: #", said))
         }
     }
 }

@@ -31,7 +31,7 @@ pub fn open(proc: &Proc, arguments: Arguments) -> Result<OwnedFd> {
         }
     }
     Err(match refused {
-        Some((path, errno)) => Error::new_with(format_args!("--init: open {}", path.as_str()), errno),
+        Some((path, errno)) => Error::new_with("--init: open #", path.as_str(), errno),
         None => Error::said("--init: roci-init is not beside roci"),
     })
 }

@@ -19,7 +19,7 @@ pub fn kill(invocation: &Invocation) -> Result<()> {
     let signal = match invocation.positional(1) {
         Some(word) => {
             let text = as_text(word)?;
-            parse_signal(text).ok_or_else(|| Error::says(format_args!("unknown signal \"{text}\"")))?
+            parse_signal(text).ok_or_else(|| Error::says("unknown signal \"#\"", text))?
         }
         None => SIGTERM,
     };

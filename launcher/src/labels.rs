@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use spec_core::Text;
 use spec_core::process::Process;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, keep};
 use crate::path::Path;
 use crate::proc::Proc;
 
@@ -40,9 +40,10 @@ fn set(proc: &Proc, label: Text<'static>, files: &[&str], command: &str) -> core
 /// Without the module the kernel has no such file, or one that takes no label.
 fn refused(field: &str, module: &str, errno: Errno) -> Error {
     match errno {
-        Errno::NOENT | Errno::INVAL => Error::says(format_args!(
-            "{field}: the kernel does not have the label, or not the module: it needs CONFIG_SECURITY_{module}, switched on"
+        Errno::NOENT | Errno::INVAL => Error::said(keep(
+            "#: the kernel does not have the label, or not the module: it needs CONFIG_SECURITY_#, switched on",
+            &[field, module],
         )),
-        errno => Error::new_with(format_args!("{field}: set label"), errno),
+        errno => Error::new_with("#: set label", field, errno),
     }
 }

@@ -66,13 +66,12 @@ pub mod text;
 pub mod texts;
 pub mod time;
 
-use core::fmt::Write;
-
 use cli::{Command, Invocation, Opt};
 use error::{During, Error, Failure, Result};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use sys::Register;
+use text::Pieces;
 
 /// The version of the specification that is implemented.
 pub const SPEC_VERSION: &str = "1.3.0";
@@ -121,7 +120,7 @@ fn end(failure: Failure<'_>) -> ! {
     let text = match FIRST.get() {
         Some(first) => first,
         None => {
-            let text = error::keep(format_args!("{text}"));
+            let text = error::keep(text, &[]);
             FIRST.set(Some(text));
             undo::undo_all(text);
             text
@@ -159,9 +158,7 @@ fn open_log(invocation: &Invocation) -> Result<()> {
         None | Some("text") => false,
         Some("json") => true,
         Some(other) => {
-            return Err(Error::usage(format_args!(
-                "--log-format: neither text nor json: {other}"
-            )));
+            return Err(Error::usage("--log-format: neither text nor json: #", other));
         }
     };
     if invocation.has(Opt::SystemdCgroup) {
@@ -197,7 +194,17 @@ fn dispatch(invocation: &Invocation) -> Result<u8> {
             let mut out = output::Output::new();
             let version = env!("CARGO_PKG_VERSION");
             // containerd and Docker read these three lines by their first words.
-            let _ = write!(out, "roci version {version}\ncommit: {version}\nspec: {SPEC_VERSION}\n");
+            for piece in [
+                "roci version ",
+                version,
+                "\ncommit: ",
+                version,
+                "\nspec: ",
+                SPEC_VERSION,
+                "\n",
+            ] {
+                out.str(piece);
+            }
             out.finish()?;
         }
     }
@@ -209,9 +216,10 @@ fn cgroup_host(invocation: &Invocation, proc: &proc::Proc) -> Result<Option<&'st
     match invocation.text(Opt::CgroupManager)? {
         None | Some("cgroupfs") => Ok(cgroup::host(proc)),
         Some("disabled") => Ok(None),
-        Some(other) => Err(Error::usage(format_args!(
-            "--cgroup-manager: neither cgroupfs nor disabled: {other}"
-        ))),
+        Some(other) => Err(Error::usage(
+            "--cgroup-manager: neither cgroupfs nor disabled: #",
+            other,
+        )),
     }
 }
 
@@ -240,9 +248,10 @@ fn inherited_fds(invocation: &Invocation) -> Result<InheritedFds> {
     let preserve = listen.saturating_add(asked).min(1 << 20);
     for fd in 3..3 + preserve as i32 {
         if rustix::io::fcntl_getfd(sys::process::inherited_fd(fd)).is_err() {
-            return Err(Error::usage(format_args!(
-                "--preserve-fds: descriptor {fd} is not open"
-            )));
+            return Err(Error::usage(
+                "--preserve-fds: descriptor # is not open",
+                text::Digits::signed(fd.into()).as_str(),
+            ));
         }
     }
     Ok(InheritedFds { preserve, listen })

@@ -211,7 +211,7 @@ fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &s
             let path = Path::of(&[kept.as_bytes()]);
             call(Some(path.as_c_str())).during("mount devpts")
         }
-        (_, Err(errno)) => Err(Error::new_with(format_args!("mount {kind}"), errno)),
+        (_, Err(errno)) => Err(Error::new_with("mount #", kind, errno)),
     }
 }
 
@@ -247,7 +247,7 @@ fn open_source(mount: &Mount<'static>, bundle: &CStr) -> Result<core::result::Re
     let path = source_path(mount, bundle);
     Ok(match open_tree(CWD, path.as_c_str(), CLONE_TREE | recursive) {
         Err(errno) if !is_missing(errno) => {
-            return Err(Error::new_with(format_args!("open source {}", path.as_str()), errno));
+            return Err(Error::new_with("open source #", path.as_str(), errno));
         }
         tree => tree,
     })
@@ -294,8 +294,7 @@ fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>
     if !late {
         change_tree(mount, tree.as_fd())?;
     }
-    attach(tree.as_fd(), destination.as_fd())
-        .during_with(format_args!("bind {}", mount.source.map_or("", Text::as_str)))?;
+    attach(tree.as_fd(), destination.as_fd()).during_with("bind #", mount.source.map_or("", Text::as_str))?;
     if late {
         change_bind_by_path(mount, tree.as_fd())?;
     }
@@ -357,7 +356,7 @@ fn make_destination(around: &Surroundings<'_>, mount: &Mount<'static>, links: Li
         }
         other => other,
     };
-    let destination = destination.during_with(format_args!("open {}", mount.destination))?;
+    let destination = destination.during_with("open #", mount.destination.as_str())?;
     if followed || components(path.to_bytes()).any(|component| component == b"proc") {
         refuse_inside_proc(mount, destination.as_fd())?;
     }
@@ -383,9 +382,7 @@ fn refuse_inside_proc(mount: &Mount<'static>, destination: BorrowedFd<'_>) -> Re
     ];
     let path = without_slashes(mount.destination.as_str());
     if !HARMLESS.contains(&path) && fstatfs(destination).is_ok_and(|statfs| statfs.f_type as u64 == PROC_MAGIC) {
-        return Err(Error::says(format_args!(
-            "{path} cannot be mounted because it is inside /proc"
-        )));
+        return Err(Error::says("# cannot be mounted because it is inside /proc", path));
     }
     Ok(())
 }
@@ -457,13 +454,12 @@ fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()>
         OFlags::PATH | OFlags::CLOEXEC,
         rustix::fs::Mode::empty(),
     )
-    .during_with(format_args!("open source {}", source.as_str()))?;
+    .during_with("open source #", source.as_str())?;
     let kind = FileType::from_raw_mode(fstat(&from).during("stat source")?.st_mode);
     let destination = open_destination(around, mount, kind)?;
     let (from, to) = (fd_path(from.as_fd()), fd_path(destination.as_fd()));
     let flags = MS_BIND | (mount.plan.flags & MS_REC);
-    mount_call(Some(from.as_c_str()), to.as_c_str(), None, flags, None)
-        .during_with(format_args!("bind {}", source.as_str()))?;
+    mount_call(Some(from.as_c_str()), to.as_c_str(), None, flags, None).during_with("bind #", source.as_str())?;
     let mounted = around
         .root
         .open(mount.destination.as_c_str(), OFlags::PATH, Links::Follow)

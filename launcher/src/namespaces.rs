@@ -58,7 +58,7 @@ impl Plan {
             };
             let fd = within("linux.namespaces", index, kind.name(), || {
                 open(path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                    .during_with(format_args!("open {path}"))
+                    .during_with("open #", path.as_str())
             })?;
             // As many places as there are kinds.
             let _ = plan.joins.push((kind, fd));

@@ -37,10 +37,7 @@ pub fn open(spec: &Spec<'static>, arguments: sys::Arguments) -> Option<OwnedFd> 
     match open_tree(CWD, path, flags) {
         Ok(tree) => Some(tree),
         Err(errno) => {
-            report::warn(format_args!(
-                "NOTIFY_SOCKET is not passed on: {}",
-                crate::errno::text(errno)
-            ));
+            report::warn("NOTIFY_SOCKET is not passed on: #", crate::errno::text(errno));
             None
         }
     }

@@ -13,7 +13,7 @@ use sys::file::{close_one, close_range};
 use sys::signal::{SignalSet, set_blocked};
 
 use crate::errno;
-use crate::error::{During, Error, Result, keep_c_str};
+use crate::error::{During, Error, Result, keep};
 use crate::hooks::{ARGUMENTS, ENVIRONMENT, Strings};
 use crate::notify_socket;
 use crate::path::Path;
@@ -33,10 +33,11 @@ pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
         let path = Path::of(&[name.as_bytes()]);
         return match check(path.as_c_str()) {
             Ok(()) => Ok(path),
-            Err(Errno::NOENT) => Err(Error::says(format_args!(
-                "exec: \"{name}\": stat {name}: no such file or directory"
+            Err(Errno::NOENT) => Err(Error::said(keep(
+                "exec: \"#\": stat #: no such file or directory",
+                &[name, name],
             ))),
-            Err(errno) => Err(Error::says(format_args!("exec: \"{name}\": {}", errno::text(errno)))),
+            Err(errno) => Err(Error::said(keep("exec: \"#\": #", &[name, errno::text(errno)]))),
         };
     }
     let mut refused = None;
@@ -55,10 +56,8 @@ pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
         }
     }
     match refused {
-        Some(errno) => Err(Error::says(format_args!("exec: \"{name}\": {}", errno::text(errno)))),
-        None => Err(Error::says(format_args!(
-            "exec: \"{name}\": executable file not found in $PATH"
-        ))),
+        Some(errno) => Err(Error::said(keep("exec: \"#\": #", &[name, errno::text(errno)]))),
+        None => Err(Error::says("exec: \"#\": executable file not found in $PATH", name)),
     }
 }
 
@@ -117,14 +116,11 @@ pub fn become_program(
     }
     let home;
     if !has_home {
-        home = home_of(process.user.uid)?;
+        home = home_of(process.user.uid);
         push(environment, home)?;
     }
     if handover.listen_fds > 0 {
-        push(
-            environment,
-            keep_c_str(format_args!("LISTEN_FDS={}", u64::from(handover.listen_fds)))?,
-        )?;
+        push(environment, Path::numbered("LISTEN_FDS=", handover.listen_fds).leak())?;
         push(environment, c"LISTEN_PID=1")?;
         if let Some(names) = handover.listen_names {
             push(environment, Path::of(&[b"LISTEN_FDNAMES=", names.to_bytes()]).leak())?;
@@ -140,7 +136,7 @@ pub fn become_program(
         None => execve(path, arguments, environment),
     };
     let name = path.to_str().unwrap_or("?");
-    Err(Error::says(format_args!("exec: \"{name}\": {}", errno::text(errno))))
+    Err(Error::said(keep("exec: \"#\": #", &[name, errno::text(errno)])))
 }
 
 fn push(list: &mut Strings, string: &'static CStr) -> Result<()> {
@@ -206,14 +202,14 @@ fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<
 
 /// `HOME=` of the user with `uid` in the container's /etc/passwd, or `/`: what runc and crun add where the configuration
 /// has none.
-fn home_of(uid: u32) -> Result<&'static CStr> {
+fn home_of(uid: u32) -> &'static CStr {
     let fallback = c"HOME=/";
     let Ok(file) = open(
         c"/etc/passwd",
         OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
         Mode::empty(),
     ) else {
-        return Ok(fallback);
+        return fallback;
     };
     let mut memory = [0; 8192];
     let mut len = 0;
@@ -224,8 +220,8 @@ fn home_of(uid: u32) -> Result<&'static CStr> {
         }
     }
     match home_in(&memory[..len], uid) {
-        Some(home) => keep_c_str(format_args!("HOME={home}")),
-        None => Ok(fallback),
+        Some(home) => Path::of(&[b"HOME=", home.as_bytes()]).leak(),
+        None => fallback,
     }
 }
 
@@ -248,10 +244,10 @@ pub fn enter_working_directory(process: &Process<'static>) -> Result<()> {
             let slash = open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
             let root = crate::root::Root::new(slash.during("open /")?);
             let made = root.make_directories(cwd.as_c_str(), crate::root::Links::Follow);
-            let made = made.during_with(format_args!("make working directory {cwd}"))?;
-            rustix::process::fchdir(&made).during_with(format_args!("chdir to cwd {cwd}"))?;
+            let made = made.during_with("make working directory #", cwd.as_str())?;
+            rustix::process::fchdir(&made).during_with("chdir to cwd #", cwd.as_str())?;
         }
-        Err(errno) => return Err(Error::new_with(format_args!("chdir to cwd {cwd}"), errno)),
+        Err(errno) => return Err(Error::new_with("chdir to cwd #", cwd.as_str(), errno)),
     }
     let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
     let path = sys::file::current_directory(&mut memory).during("find working directory")?;
@@ -259,9 +255,10 @@ pub fn enter_working_directory(process: &Process<'static>) -> Result<()> {
     if path.to_bytes().starts_with(b"/") {
         return Ok(());
     }
-    Err(Error::says(format_args!(
-        "current working directory is outside of container mount namespace root: {cwd}"
-    )))
+    Err(Error::says(
+        "current working directory is outside of container mount namespace root: #",
+        cwd.as_str(),
+    ))
 }
 
 #[cfg(test)]

@@ -17,8 +17,9 @@ use sys::seccomp::{load_filter, load_filter_with_listener};
 
 use crate::console::connect_socket;
 use crate::container::Document;
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, Result, keep_shown};
 use crate::sync::{Kind, Socket};
+use crate::text::Pieces;
 
 static FILTER: TakeOnce<Filter> = TakeOnce::new(Filter::new());
 static SCRATCH: TakeOnce<Scratch> = TakeOnce::new(Scratch::new());
@@ -53,7 +54,7 @@ impl Profile {
         }
         let filter = FILTER.take();
         compile(spec, seccomp, Machine::HOST, SCRATCH.take(), filter)
-            .map_err(|error| Error::says(format_args!("linux.seccomp: {error}")))?;
+            .map_err(|error| Error::says("linux.seccomp: #", keep_shown(&error)))?;
         Ok(Some(Self {
             filter,
             flags: seccomp.flags & !FILTER_FLAG_TSYNC,
@@ -103,14 +104,14 @@ pub fn send_listener(spec: &Spec<'static>, pid: i32, number: i32, state: &[u8]) 
     let socket = connect_socket(path.as_c_str())?;
     let mut memory = [0; 8192];
     let mut head = Document::new(&mut memory);
-    let version = crate::SPEC_VERSION;
     let metadata = seccomp.and_then(|seccomp| seccomp.listener_metadata);
-    let written = write!(
-        head,
-        "{{\"ociVersion\":\"{version}\",\"fds\":[\"seccompFd\"],\"pid\":{pid},\"metadata\":"
-    )
-    .and_then(|()| write_json_string(&mut head, metadata.map_or("", |metadata| metadata.as_str())))
-    .and_then(|()| head.write_str(",\"state\":"));
+    head.str("{\"ociVersion\":\"").str(crate::SPEC_VERSION);
+    head.str("\",\"fds\":[\"seccompFd\"],\"pid\":")
+        .signed(pid.into())
+        .str(",\"metadata\":");
+    // It is the only part without a bound that is far below the memory's.
+    let written = write_json_string(&mut head, metadata.map_or("", |metadata| metadata.as_str()))
+        .and_then(|()| head.write_str(",\"state\":"));
     if written.is_err() {
         return Err(Error::said("linux.seccomp.listenerMetadata: longer than roci sends"));
     }

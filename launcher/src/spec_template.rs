@@ -20,10 +20,10 @@ pub fn spec(invocation: &Invocation) -> Result<()> {
     let file = match openat(CWD, path.as_c_str(), flags, Mode::from_raw_mode(0o644)) {
         Ok(file) => file,
         Err(Errno::EXIST) => {
-            return Err(Error::says(format_args!("{} exists: remove it first", path.as_str())));
+            return Err(Error::says("# exists: remove it first", path.as_str()));
         }
         Err(errno) => {
-            return Err(Error::new_with(format_args!("create {}", path.as_str()), errno));
+            return Err(Error::new_with("create #", path.as_str(), errno));
         }
     };
     // It is what runc and crun write, so that what is said about those holds here.

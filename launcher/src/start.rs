@@ -31,17 +31,17 @@ pub fn start(invocation: &Invocation) -> Result<()> {
         ..
     } = found;
     if status != Status::Created {
-        return Err(Error::says(format_args!(
-            "cannot start: container is not in created state: it is {}",
-            status.name()
-        )));
+        return Err(Error::says(
+            "cannot start: container is not in created state: it is #",
+            status.name(),
+        ));
     }
     // Should step 7 fail, the container is stopped, and only delete is left.
     undo::note_process(state.pid, false);
     undo::note_gate(container.directory.as_fd());
     open_gate(&container, state.pid, &proc)?;
     unlinkat(&container.directory, FIFO_FILE, AtFlags::empty()).during("remove exec.fifo")?;
-    report::step(format_args!("container {id} started"));
+    report::step("container # started", id);
     let config = config::load_copy(&container)?;
     let own = hooks::DefaultEnvironment::Own(invocation.arguments());
     let bundle = state.bundle.as_c_str();
@@ -90,7 +90,7 @@ fn open_gate(container: &Container, pid: i32, proc: &Proc) -> Result<()> {
     match core::str::from_utf8(&memory[..len]) {
         Ok("0") => Ok(()),
         // An index would bring the kilobytes that say how an index into a text can be wrong.
-        Ok(text) if text.len() > 1 => Err(Error::says(format_args!("{}", text.get(1..).unwrap_or_default()))),
+        Ok(text) if text.len() > 1 => Err(Error::said(text.get(1..).unwrap_or_default())),
         _ => Err(Error::said("the container process died before it was started")),
     }
 }

@@ -240,7 +240,7 @@ impl Format {
         match invocation.text(Opt::Format)? {
             None | Some("table") => Ok(Self::Table),
             Some("json") => Ok(Self::Json),
-            Some(other) => Err(Error::usage(format_args!("--format: neither table nor json: {other}"))),
+            Some(other) => Err(Error::usage("--format: neither table nor json: #", other)),
         }
     }
 }

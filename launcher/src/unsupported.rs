@@ -9,9 +9,7 @@ use crate::error::{Error, Result};
 pub fn refuse(spec: &Spec<'static>) -> Result<()> {
     let asked: [(&str, bool); 1] = [("linux.intelRdt", spec.linux.intel_rdt.is_some())];
     match asked.into_iter().find(|(_, asked)| *asked) {
-        Some((field, _)) => Err(Error::says(format_args!(
-            "{field}: not supported by this version of roci"
-        ))),
+        Some((field, _)) => Err(Error::says("#: not supported by this version of roci", field)),
         None => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! Large values that exist once.
 
 use core::cell::UnsafeCell;
+use core::fmt::Write;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -127,15 +128,15 @@ impl<const N: usize> Notes<N> {
         }
     }
 
-    /// Formats `text` into the buffer.
-    pub fn keep(&'static self, text: core::fmt::Arguments<'_>) -> &'static str {
-        // The whole rest is claimed while formatting, so that a nested call sees a full buffer and not the same bytes.
+    /// The text that `write` puts into the buffer.
+    pub fn keep(&'static self, write: impl FnOnce(&mut Truncating<'static>)) -> &'static str {
+        // The whole rest is claimed while writing, so that a nested call sees a full buffer and not the same bytes.
         let start = self.used.swap(N, Ordering::Relaxed);
         // SAFETY: the swap gave start..N to this call alone: every other call sees N until the store below, and all text
         // given out before lies below `start`.
         let rest = unsafe { core::slice::from_raw_parts_mut(self.bytes.get().cast::<u8>().add(start), N - start) };
         let mut writer = Truncating::new(rest);
-        let _ = core::fmt::write(&mut writer, text);
+        write(&mut writer);
         let kept = writer.finish();
         self.used.store(start + kept.len(), Ordering::Relaxed);
         kept
@@ -167,6 +168,18 @@ impl<'a> Truncating<'a> {
         }
     }
 
+    /// Writes `pattern` with the words in the places of its `#`s, one after the other.
+    pub fn fill(&mut self, pattern: &str, words: &[&str]) {
+        let mut words = words.iter();
+        let mut rest = pattern;
+        while let Some((text, after)) = rest.split_once('#') {
+            let _ = self.write_str(text);
+            let _ = self.write_str(words.next().copied().unwrap_or_default());
+            rest = after;
+        }
+        let _ = self.write_str(rest);
+    }
+
     /// The text so far.
     pub fn finish(self) -> &'a str {
         let Self { bytes, mut len, cut } = self;
@@ -186,7 +199,8 @@ impl<'a> Truncating<'a> {
     }
 }
 
-impl core::fmt::Write for Truncating<'_> {
+impl Write for Truncating<'_> {
+    #[inline(never)]
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         for byte in text.bytes() {
             match self.bytes.get_mut(self.len) {
@@ -204,7 +218,6 @@ impl core::fmt::Write for Truncating<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::fmt::Write;
 
     #[test]
     fn a_long_text_is_cut_at_a_character_and_marked() {
@@ -225,9 +238,9 @@ mod tests {
     #[test]
     fn notes_follow_each_other_until_the_buffer_is_full() {
         static NOTES: Notes<8> = Notes::new();
-        assert_eq!(NOTES.keep(format_args!("ab")), "ab");
-        assert_eq!(NOTES.keep(format_args!("{}", 123456)), "123456");
-        assert_eq!(NOTES.keep(format_args!("x")), "");
+        assert_eq!(NOTES.keep(|text| text.fill("ab", &[])), "ab");
+        assert_eq!(NOTES.keep(|text| text.fill("1#56", &["234"])), "123456");
+        assert_eq!(NOTES.keep(|text| text.fill("#", &["x"])), "");
     }
 
     #[test]

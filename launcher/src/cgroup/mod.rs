@@ -132,7 +132,7 @@ impl Host {
     /// A cgroup whose last process has just died may be busy for a moment; whatever still runs in it is killed.
     pub fn remove(&self, path: &CStr, hierarchies: Hierarchies) -> Result<()> {
         self.try_remove(path, hierarchies)
-            .during_with(format_args!("remove cgroup {}", path.to_str().unwrap_or("?")))
+            .during_with("remove cgroup #", path.to_str().unwrap_or("?"))
     }
 
     /// The same, for who has another error to tell.
@@ -187,8 +187,7 @@ impl Host {
             let directory = self.directory(name, path);
             match self.procs(&directory) {
                 Ok(file) => {
-                    write_all(file.as_fd(), pid.as_bytes())
-                        .during_with(format_args!("join cgroup {}", directory.as_str()))?;
+                    write_all(file.as_fd(), pid.as_bytes()).during_with("join cgroup #", directory.as_str())?;
                 }
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(Error::new("open cgroup.procs", errno)),
@@ -464,7 +463,7 @@ impl NewCgroup {
 
 /// The error of a cgroup that cannot be made.
 pub fn make_error(path: &CStr, errno: Errno) -> Error {
-    Error::new_with(format_args!("make cgroup {}", path.to_str().unwrap_or("?")), errno)
+    Error::new_with("make cgroup #", path.to_str().unwrap_or("?"), errno)
 }
 
 /// Makes a directory below `top`, with those above it.

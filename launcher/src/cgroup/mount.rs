@@ -112,7 +112,7 @@ fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'
             };
         }
         Err(errno) => {
-            return Err(Error::new_with(format_args!("open {}", path.as_str()), errno));
+            return Err(Error::new_with("open #", path.as_str(), errno));
         }
     };
     if read_only {

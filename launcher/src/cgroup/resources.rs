@@ -16,7 +16,7 @@ use spec_core::resources::{DeviceAccess, DeviceRule, Resources};
 use super::files::File;
 use super::{Hierarchies, Host, device_filter};
 use crate::container::write_all;
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, Result, keep};
 use crate::path::Path;
 use crate::text::{Digits, Line, Pieces, cut, parse_number};
 
@@ -88,9 +88,7 @@ pub fn apply(
     for pair in spec.list(resources.unified) {
         let name = pair.key.as_str();
         if !host.is_v2 {
-            return Err(Error::says(format_args!(
-                "linux.resources.unified {name}: needs cgroup version 2"
-            )));
+            return Err(Error::says("linux.resources.unified #: needs cgroup version 2", name));
         }
         cgroup.set_named(cut(&mut { name }, b'.'), name, pair.value.as_str())?;
     }
@@ -283,11 +281,12 @@ impl Cgroup<'_> {
                     break option;
                 }
             };
-            return Error::says(format_args!(
-                "linux.resources: the host has no cgroup controller {controller} with {file}: the kernel needs CONFIG_{option}"
+            return Error::said(keep(
+                "linux.resources: the host has no cgroup controller # with #: the kernel needs CONFIG_#",
+                &[controller, file, option],
             ));
         }
-        Error::new_with(format_args!("linux.resources: write {file}"), errno)
+        Error::new_with("linux.resources: write #", file, errno)
     }
 }
 
