@@ -266,9 +266,7 @@ fn write_sysctls(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
         // Dots separate, as in sysctl(8), unless there are slashes: then dots are part of names (interfaces).
         let mut path = Path::of(&[b"sys/", name.as_bytes()]);
         if !name.contains('/') {
-            for byte in path.bytes_mut().iter_mut().filter(|byte| **byte == b'.') {
-                *byte = b'/';
-            }
+            path.replace(b'.', b'/');
         }
         within("linux.sysctl", NO_INDEX, name, || {
             proc.write(path.as_c_str(), sysctl.value.as_str().as_bytes())

@@ -30,9 +30,9 @@ impl Path {
         Self::of(&[start.as_bytes(), Digits::of(number.into()).as_bytes()])
     }
 
-    /// The bytes, to change single ones.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        self.0.bytes_mut()
+    /// Puts `new` into the place of every `old`; neither is a NUL.
+    pub fn replace(&mut self, old: u8, new: u8) {
+        self.0.replace(old, new);
     }
 
     /// For the kernel. A NUL inside ends the path there, which is what the kernel would see too.
