@@ -2,9 +2,11 @@
 
 use core::ffi::CStr;
 use core::fmt::Write;
+use sys::OwnedFd;
+use sys::fd::{create_in, open, open_in};
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{Mode, OFlags};
 use spec_core::Spec;
 use spec_core::limits::{CONFIG_BYTES_MAX, PATH_BYTES_MAX, TEXT_BYTES_MAX};
 use sys::TakeOnce;
@@ -31,27 +33,21 @@ pub struct Config {
 /// Reads and checks the config.json of the bundle. A program reads one.
 pub fn load(bundle: &CStr) -> Result<Config> {
     let path = Path::of(&[bundle.to_bytes(), b"/config.json"]);
-    let file = openat(CWD, path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .during_with("open #", path.as_str())?;
+    let file = open(path.as_c_str(), OFlags::RDONLY).during_with("open #", path.as_str())?;
     parse(&file)
 }
 
 /// Reads the copy that create made. The bundle's own file may have changed since, which must have no effect.
 pub fn load_copy(container: &Container) -> Result<Config> {
-    let file = openat(
-        &container.directory,
-        CONFIG_FILE,
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .during("open the copy of config.json")?;
+    let file =
+        open_in(container.directory.as_fd(), CONFIG_FILE, OFlags::RDONLY).during("open the copy of config.json")?;
     parse(&file)
 }
 
 /// The same for who can do without.
 pub fn try_load_copy(container: &Container) -> Option<Config> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = openat(&container.directory, CONFIG_FILE, flags, Mode::empty()).ok()?;
+    let flags = OFlags::RDONLY;
+    let file = open_in(container.directory.as_fd(), CONFIG_FILE, flags).ok()?;
     let document = read_own(file.as_fd(), DOCUMENT.take()).ok()??;
     try_parse(document).ok()
 }
@@ -71,7 +67,7 @@ fn try_parse(document: &'static [u8]) -> core::result::Result<Config, spec_core:
 /// Reads the process object of `exec --process` in place of the configuration's own.
 pub fn load_process(spec: &mut Spec<'static>, path: &CStr) -> Result<()> {
     let name = path.to_str().unwrap_or("?");
-    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).during_with("open #", name)?;
+    let file = open(path, OFlags::RDONLY).during_with("open #", name)?;
     let document = read_document(file.as_fd(), PROCESS_DOCUMENT.take()).during_with("read #", name)?;
     let document = document.ok_or_else(|| too_long(name))?;
     spec_core::parse_process(document, PROCESS_TEXTS.take(), spec)
@@ -98,8 +94,8 @@ pub fn parse_resources(file: BorrowedFd<'_>, spec: &mut Spec<'static>) -> Result
 
 /// Keeps the document for exec, start and delete.
 pub fn write_copy(container: &Container, document: &[u8]) -> Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = openat(&container.directory, CONFIG_FILE, flags, Mode::RUSR | Mode::WUSR)
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let file = create_in(container.directory.as_fd(), CONFIG_FILE, flags, Mode::RUSR | Mode::WUSR)
         .during("create the copy of config.json")?;
     write_all(file.as_fd(), document).during("write the copy of config.json")
 }

@@ -1,9 +1,11 @@
 //! Terminals: made in the container, handed out, relayed.
 
 use core::ffi::CStr;
+use sys::OwnedFd;
+use sys::fd::open;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstat, fstatfs};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -49,8 +51,9 @@ impl Console {
             return Err(Error::said("/dev/pts/ptmx is not a terminal multiplexer"));
         }
         unlockpt(&master).during("unlock terminal")?;
-        let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
-            .during("open terminal")?;
+        let slave: OwnedFd = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+            .during("open terminal")?
+            .into();
         if let Some(size) = size {
             set_size(master.as_fd(), size.height, size.width).during("set terminal size")?;
         }
@@ -59,11 +62,7 @@ impl Console {
 
     /// The same in the root that this process is in already (`exec`).
     pub fn make_here(size: Option<ConsoleSize>) -> Result<Self> {
-        let slash = rustix::fs::open(
-            c"/",
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        );
+        let slash = open(c"/", OFlags::PATH | OFlags::DIRECTORY);
         Self::make(&Root::new(slash.during("open /")?), size)
     }
 
@@ -104,8 +103,9 @@ fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> core::result::
 
 /// Connects to a socket that waits for a descriptor (`--console-socket`, `--pidfd-socket`).
 pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
-    let socket =
-        socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).during("make socket")?;
+    let socket: OwnedFd = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .during("make socket")?
+        .into();
     let text = path.to_str().unwrap_or("?");
     let connect_to = |name: &CStr| sys::socket::connect(socket.as_fd(), name);
     if path.count_bytes() < ADDRESS_BYTES {
@@ -116,9 +116,8 @@ pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
     let bytes = path.to_bytes();
     let slash = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
     let parent = Path::of(&[&bytes[..slash]]);
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory =
-        rustix::fs::open(parent.as_c_str(), flags, rustix::fs::Mode::empty()).during_with("open #", parent.as_str())?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let directory = open(parent.as_c_str(), flags).during_with("open #", parent.as_str())?;
     let directory_path = crate::mounts::fd_path(directory.as_fd());
     let short = Path::of(&[directory_path.as_str().as_bytes(), &bytes[slash..]]);
     connect_to(short.as_c_str()).during_with("connect to #", text)?;

@@ -5,11 +5,11 @@
 
 use core::ffi::CStr;
 use core::fmt::Write;
+use sys::OwnedFd;
+use sys::fd::{create_in, open, open_in};
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, statat, unlinkat,
-};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use spec_core::limits::{PATH_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
@@ -75,9 +75,9 @@ impl StateRoot {
     }
 
     fn open_at(path: &CStr, make: bool) -> core::result::Result<Option<Self>, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         loop {
-            match openat(CWD, path, flags, Mode::empty()) {
+            match open(path, flags) {
                 Ok(fd) => return Ok(Some(Self { fd })),
                 Err(Errno::NOENT) if make => match mkdirat(CWD, path, Mode::RWXU) {
                     Ok(()) | Err(Errno::EXIST) => {}
@@ -115,7 +115,7 @@ fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
 /// Whether root here is not the host's root, as for podman without root.
 fn in_user_namespace() -> bool {
     let mut memory = [0; 64];
-    let Ok(file) = rustix::fs::open(c"/proc/self/uid_map", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
+    let Ok(file) = open(c"/proc/self/uid_map", OFlags::RDONLY) else {
         return false;
     };
     let n = rustix::io::read(&file, &mut memory).unwrap_or(0);
@@ -152,7 +152,7 @@ impl Container {
 
     /// Opens the directory of the container `id`, where there is one.
     pub fn look_for(root: &StateRoot, id: &'static CStr) -> Result<Option<Self>> {
-        match openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()) {
+        match open_in(root.as_fd(), id, DIRECTORY_FLAGS) {
             Ok(directory) => Ok(Some(Self { directory, id })),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(Error::new("open state directory", errno)),
@@ -186,12 +186,7 @@ impl Container {
 
     /// Reads state.json into `memory`; `false` where create has not come that far.
     pub fn read_state<'a>(&self, memory: &'a mut StateMemory, state: &mut State<'a>, damage: Damage) -> Result<bool> {
-        let file = match openat(
-            &self.directory,
-            STATE_FILE,
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) {
+        let file = match open_in(self.directory.as_fd(), STATE_FILE, OFlags::RDONLY) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(false),
             Err(errno) => return Err(Error::new("open state.json", errno)),
@@ -215,9 +210,9 @@ impl Container {
 
     /// Replaces state.json, so that a reader sees the old or the new one, whole.
     pub fn write_state(&self, text: &[u8]) -> Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let file =
-            openat(&self.directory, STATE_FILE_NEW, flags, Mode::RUSR | Mode::WUSR).during("create state.json")?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+        let file = create_in(self.directory.as_fd(), STATE_FILE_NEW, flags, Mode::RUSR | Mode::WUSR)
+            .during("create state.json")?;
         write_all(file.as_fd(), text).during("write state.json")?;
         renameat(&self.directory, STATE_FILE_NEW, &self.directory, STATE_FILE).during("rename state.json")
     }
@@ -249,7 +244,7 @@ impl Container {
 
 /// Removes the state directory `id` with its files.
 pub fn remove(root: BorrowedFd<'_>, id: &CStr) -> core::result::Result<(), Errno> {
-    let directory = openat(root, id, DIRECTORY_FLAGS, Mode::empty())?;
+    let directory = open_in(root, id, DIRECTORY_FLAGS)?;
     remove_open(root, directory.as_fd(), id)
 }
 
@@ -283,10 +278,7 @@ pub enum Damage {
     IsNoState,
 }
 
-const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW);
 
 /// Makes the state directory `id` and locks it.
 ///
@@ -299,7 +291,7 @@ pub fn make(root: &StateRoot, id: &'static CStr) -> Result<OwnedFd> {
         Err(errno) => return Err(Error::new("create state directory", errno)),
     }
     undo::note_container(root.as_fd(), id);
-    let directory = openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()).during("open state directory")?;
+    let directory = open_in(root.as_fd(), id, DIRECTORY_FLAGS).during("open state directory")?;
     // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
     flock(&directory, FlockOperation::LockExclusive).during("lock container")?;
     Ok(directory)
@@ -404,8 +396,8 @@ pub fn write_beside(path: &CStr, text: &[u8]) -> core::result::Result<(), Errno>
         .rposition(|&byte| byte == b'/')
         .map_or(0, |slash| slash + 1);
     let new = Path::of(&[&bytes[..start], b".", &bytes[start..]]);
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-    let file = openat(CWD, new.as_c_str(), flags, Mode::from_raw_mode(0o644))?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+    let file = create_in(CWD, new.as_c_str(), flags, Mode::from_raw_mode(0o644))?;
     write_all(file.as_fd(), text)?;
     renameat(CWD, new.as_c_str(), CWD, path)
 }

@@ -2,8 +2,9 @@
 
 use core::convert::Infallible;
 use core::ffi::CStr;
+use sys::OwnedFd;
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{chdir, setsid, umask};
@@ -255,7 +256,7 @@ fn bring_loopback_up() -> Result<()> {
     // A kernel without IPv4 has no loopback to bring up.
     if let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, None) {
         sys::file::bring_loopback_up(socket.as_fd()).during("bring lo up")?;
-        leave_open(socket);
+        leave_open(socket.into());
     }
     Ok(())
 }

@@ -2,11 +2,13 @@
 
 use core::ffi::CStr;
 use core::mem::ManuallyDrop;
+use sys::OwnedFd;
+use sys::fd::{open, open_in, open_process};
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, mknodat, open, openat};
+use rustix::fd::AsFd;
+use rustix::fs::{FileType, Mode, OFlags, mknodat};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, WaitOptions, chdir, fchdir, pidfd_open, umask, waitpid};
+use rustix::process::{Pid, WaitOptions, chdir, fchdir, umask, waitpid};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
 use spec_core::mounts::Mount;
@@ -103,12 +105,8 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     }
     crate::unsupported::refuse(spec)?;
     let rootfs_path = config::rootfs_path(spec, bundle);
-    let rootfs = open(
-        rootfs_path.as_c_str(),
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .during_with("root.path: open #", rootfs_path.as_str())?;
+    let rootfs = open(rootfs_path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY)
+        .during_with("root.path: open #", rootfs_path.as_str())?;
     let seccomp = Profile::compile(spec)?;
     let console_socket = open_console_socket(invocation, spec, purpose)?;
     let pidfd_socket = match invocation.value(Opt::PidfdSocket) {
@@ -308,8 +306,7 @@ pub fn wait_until_ready(
 
 /// Sends a descriptor of the process to who waits for it at `socket`.
 pub fn send_pidfd(socket: &OwnedFd, pid: i32) -> Result<()> {
-    let pid = Pid::from_raw(pid).ok_or_else(|| Error::said("no process"))?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty()).during("--pidfd-socket needs Linux 5.3: open pidfd")?;
+    let pidfd = open_process(pid).during("--pidfd-socket needs Linux 5.3: open pidfd")?;
     send_fd(socket.as_fd(), b"pidfd", pidfd.as_fd()).during("send pidfd")
 }
 
@@ -362,13 +359,7 @@ fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static C
 fn make_fifo(container: &Container) -> Result<OwnedFd> {
     let mode = Mode::from_raw_mode(0o622);
     mknodat(&container.directory, FIFO_FILE, FileType::Fifo, mode, 0).during("make exec.fifo")?;
-    openat(
-        &container.directory,
-        FIFO_FILE,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .during("open exec.fifo")
+    open_in(container.directory.as_fd(), FIFO_FILE, OFlags::PATH | OFlags::NOFOLLOW).during("open exec.fifo")
 }
 
 /// Makes the process, directly or through a stage in between, and returns it with the socket to it.
@@ -383,7 +374,7 @@ fn spawn_container_process(
     let namespaces = inheritance.namespaces;
     // A root of a user namespace may not be allowed to walk to its file system; it inherits the place.
     let before = if namespaces.in_user_namespace {
-        let before = open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let before = open(c".", OFlags::PATH | OFlags::DIRECTORY);
         fchdir(rootfs)
             .or_else(|_| chdir(inheritance.rootfs))
             .during("enter root")?;

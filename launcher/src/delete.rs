@@ -2,9 +2,9 @@
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::Timespec;
 use spec_core::state::{State, Status};
+use sys::fd::open_process;
 use sys::signal::SIGKILL;
 
 use crate::cgroup::Hierarchies;
@@ -95,9 +95,7 @@ fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
         proc.process_start(state.pid)
             .is_some_and(|start| start.is_alive() && start.ticks == state.start_time)
     };
-    if let Some(pid) = Pid::from_raw(state.pid)
-        && let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
-    {
+    if let Ok(pidfd) = open_process(state.pid) {
         while alive() {
             if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&PATIENCE)) == Ok(0) {
                 return Err(Error::said("the container's first process does not die"));

@@ -3,9 +3,9 @@
 use heapless::Vec;
 use rustix::fd::AsFd;
 use rustix::fs::{OFlags, RawDir, SeekFrom, seek};
+use sys::fd::open_in;
 
 use crate::error::{During, Error, Result};
-use crate::path::open_in;
 use crate::proc::Proc;
 use crate::text::parse_number;
 

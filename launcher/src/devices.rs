@@ -1,11 +1,13 @@
 //! `/dev`: the devices and links that every container has, and those of `linux.devices`.
 
 use core::ffi::CStr;
+use sys::OwnedFd;
+use sys::fd::{create_in, open, open_in};
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, makedev, mknodat, open, openat, readlinkat_raw,
-    statat, symlinkat, unlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, makedev, mknodat, readlinkat_raw, statat, symlinkat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use spec_core::Spec;
@@ -174,12 +176,7 @@ fn check_existing(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -
 
 /// Mounts the host's node. It is opened, and looked at, before it is used.
 fn bind_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> Result<()> {
-    let source = open(
-        wanted.host_path,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .during("open the host's device")?;
+    let source = open(wanted.host_path, OFlags::PATH | OFlags::NOFOLLOW).during("open the host's device")?;
     let stat = rustix::fs::fstat(&source).during("stat the host's device")?;
     if FileType::from_raw_mode(stat.st_mode) != wanted.kind || stat.st_rdev != makedev(wanted.major, wanted.minor) {
         return Err(Error::said("the host has another device there"));
@@ -190,17 +187,12 @@ fn bind_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> R
 
 /// An empty file to mount on.
 pub fn make_target(directory: BorrowedFd<'_>, name: &CStr) -> core::result::Result<OwnedFd, Errno> {
-    let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-    match openat(directory, name, create, Mode::from_raw_mode(0o644)) {
+    let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY;
+    match create_in(directory, name, create, Mode::from_raw_mode(0o644)) {
         Ok(_) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
-    openat(
-        directory,
-        name,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    open_in(directory, name, OFlags::PATH | OFlags::NOFOLLOW)
 }
 
 /// Replaces each standard stream that is `/dev/null` by the container's own.
@@ -222,11 +214,7 @@ pub fn reopen_null_streams() -> Result<()> {
         }
         let own = match null.take() {
             Some(own) => own,
-            None => match open(
-                c"/dev/null",
-                OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            ) {
+            None => match open(c"/dev/null", OFlags::RDWR | OFlags::NOFOLLOW) {
                 Ok(own) if is_null(own.as_fd()) => own,
                 _ => return Ok(()),
             },

@@ -6,11 +6,13 @@
 
 use core::convert::Infallible;
 use core::ffi::CStr;
+use sys::OwnedFd;
+use sys::fd::{open_in, open_process};
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fd::AsFd;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags, pidfd_open, set_dumpable_behavior, setsid, umask};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
 use spec_core::linux::NamespaceKind;
 use spec_core::process::capability_number;
 use spec_core::state::{State, Status, Style, write_oci_state};
@@ -76,8 +78,7 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
     };
 
     // From here on the container's first process is named by a descriptor, and compared once more after that was opened.
-    let pid = Pid::from_raw(state.pid).ok_or_else(|| Error::said("container not running"))?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty());
+    let pidfd = open_process(state.pid);
     if proc
         .process_start(state.pid)
         .is_none_or(|start| start.ticks != state.start_time)
@@ -233,8 +234,8 @@ fn enter_namespaces(inheritance: &Inheritance<'_>) -> Result<()> {
     let shares_mounts = kinds & NamespaceKind::Mount as u32 == 0;
     let root = if shares_mounts {
         let path = Path::of_process(*pid, "root");
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Some(openat(inheritance.proc.as_fd(), path.as_c_str(), flags, Mode::empty()).during("open root")?)
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        Some(open_in(inheritance.proc.as_fd(), path.as_c_str(), flags).during("open root")?)
     } else {
         None
     };
@@ -260,12 +261,7 @@ fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
     for kind in NamespaceKind::ALL.into_iter().filter(|kind| kinds & *kind as u32 != 0) {
         let name = kind.proc_name().to_str().unwrap_or_default();
         let path = Path::of(&[Digits::signed((*pid).into()).as_bytes(), b"/ns/", name.as_bytes()]);
-        let fd = openat(
-            inheritance.proc.as_fd(),
-            path.as_c_str(),
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        );
+        let fd = open_in(inheritance.proc.as_fd(), path.as_c_str(), OFlags::RDONLY);
         let _ = fds.push((kind, fd.during("open namespace")?));
     }
     for (kind, fd) in &fds {

@@ -1,13 +1,14 @@
 //! Hooks: programs of the host's administrator, run at six points of the container's life.
 
 use core::ffi::CStr;
+use sys::OwnedFd;
+use sys::fd::{memory_file, pipe};
 
 use heapless::Vec;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use rustix::fd::AsFd;
+use rustix::fs::{MemfdFlags, SeekFrom, seek};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use rustix::time::Timespec;
 use spec_core::hooks::Hook;
@@ -99,7 +100,7 @@ fn run_one(
     environment: DefaultEnvironment,
 ) -> core::result::Result<(), Reason> {
     let stdin = state_file(state).map_err(reason("write state for hook"))?;
-    let (output, output_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(reason("make pipe"))?;
+    let (output, output_end) = pipe().map_err(reason("make pipe"))?;
     let child = match spawn(&SpawnOptions::default()).map_err(reason("clone for hook"))? {
         Spawned::Child => execute(spec, hook, &stdin, &output_end, environment),
         Spawned::Parent(child) => child,
@@ -138,7 +139,7 @@ fn run_one(
 
 /// The state as a file and not through a pipe: a hook that does not read it can neither block us nor send us SIGPIPE.
 fn state_file(state: &[u8]) -> core::result::Result<OwnedFd, Errno> {
-    let file = memfd_create(c"state", MemfdFlags::CLOEXEC)?;
+    let file = memory_file(c"state", MemfdFlags::empty())?;
     write_all(file.as_fd(), state)?;
     seek(&file, SeekFrom::Start(0))?;
     Ok(file)

@@ -1,11 +1,12 @@
 //! Id mappings: written for a process, or as a user namespace of their own for an id-mapped mount.
 
 use core::ffi::CStr;
+use sys::OwnedFd;
+use sys::fd::{open_in, pipe};
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, getegid, geteuid, waitpid};
 use spec_core::linux::IdMapping;
 use sys::exec::execve;
@@ -57,7 +58,7 @@ fn is_own_alone(mappings: &[IdMapping], own: u32) -> bool {
 /// Runs one of the two programs. What it has to say goes into the error.
 fn run(program: &'static CStr, pid: i32, mappings: &[IdMapping]) -> Result<()> {
     let name = program.to_str().unwrap_or_default();
-    let (output, output_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).during("make pipe")?;
+    let (output, output_end) = pipe().during("make pipe")?;
     let child = match spawn(&SpawnOptions::default()).during("clone for id mapping")? {
         Spawned::Child => execute(program, pid, mappings, output_end.as_fd()),
         Spawned::Parent(child) => child,
@@ -156,13 +157,7 @@ pub fn make_user_namespace(uids: &[IdMapping], gids: &[IdMapping], proc: &Proc) 
     let result = write_maps(proc, child.pid, uids, gids).and_then(|()| {
         let path = Path::of_process(child.pid, "ns/user");
         // A namespace file is a magic link, of a process that is ours alone.
-        rustix::fs::openat(
-            proc.as_fd(),
-            path.as_c_str(),
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        )
-        .during("open user namespace")
+        open_in(proc.as_fd(), path.as_c_str(), OFlags::RDONLY).during("open user namespace")
     });
     let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
     let _ = waitpid(rustix::process::Pid::from_raw(child.pid), WaitOptions::empty());

@@ -2,9 +2,9 @@
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
+use sys::OwnedFd;
 
-use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat_raw};
+use rustix::fs::{OFlags, readlinkat_raw};
 use spec_core::limits::PATH_BYTES_MAX;
 use sys::Arguments;
 
@@ -25,7 +25,7 @@ pub fn open(proc: &Proc, arguments: Arguments) -> Result<OwnedFd> {
             continue;
         };
         let beside = Path::of(&[&path[..slash], b"/roci-init"]);
-        match openat(CWD, beside.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        match sys::fd::open(beside.as_c_str(), OFlags::RDONLY) {
             Ok(file) => return sealed::seal(file),
             Err(errno) => refused = Some((beside, errno)),
         }

@@ -2,8 +2,8 @@
 
 use rustix::fd::AsFd;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use spec_core::state::{State, Status};
+use sys::fd::open_process;
 use sys::signal::SIGKILL;
 
 use crate::cli::{Invocation, Opt, as_text};
@@ -49,10 +49,10 @@ pub fn try_send(state: &State<'_>, proc: &Proc, signal: u8) -> core::result::Res
         proc.process_start(state.pid)
             .is_some_and(|start| start.ticks == state.start_time)
     };
-    match Pid::from_raw(state.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+    match open_process(state.pid) {
         // The descriptor names one process for good; whether it is the right one is asked after it was opened.
-        Some(Ok(pidfd)) if same() => sys::signal::send_to(pidfd.as_fd(), signal),
-        Some(Err(errno)) if errno != Errno::SRCH && same() => sys::signal::send(state.pid, signal),
+        Ok(pidfd) if same() => sys::signal::send_to(pidfd.as_fd(), signal),
+        Err(errno) if errno != Errno::SRCH && same() => sys::signal::send(state.pid, signal),
         _ => Err(Errno::SRCH),
     }
 }

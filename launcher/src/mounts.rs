@@ -1,11 +1,13 @@
 //! `mounts[]`, in the listed order, each onto a descriptor of its destination.
 
 use core::ffi::CStr;
+use sys::OwnedFd;
+use sys::fd::open;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, FileType, OFlags, fstat, fstatfs};
 use rustix::io::Errno;
-use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount};
 use rustix::process::fchdir;
 use spec_core::mounts::{
     Idmap, MS_BIND, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_NOSYMFOLLOW, MS_RDONLY, MS_REC,
@@ -192,7 +194,7 @@ fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &s
         // A network namespace that belongs to somebody else's user namespace: sysfs cannot be mounted, but the one that
         // is there shows the same.
         ("sysfs", Err(Errno::PERM)) if around.in_user_namespace => {
-            let tree = open_tree(CWD, c"/sys", CLONE_TREE | OpenTreeFlags::AT_RECURSIVE).during("open /sys")?;
+            let tree = sys::fd::clone_tree(CWD, c"/sys", OpenTreeFlags::AT_RECURSIVE).during("open /sys")?;
             let attributes = attributes_of(plan.flags, 0);
             set_attributes(tree.as_fd(), true, &attributes).during("change /sys")?;
             let here = open_here()?;
@@ -215,15 +217,8 @@ fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &s
     }
 }
 
-const CLONE_TREE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags::OPEN_TREE_CLOEXEC);
-
 fn open_here() -> Result<OwnedFd> {
-    rustix::fs::open(
-        c".",
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )
-    .during("open .")
+    open(c".", OFlags::PATH | OFlags::DIRECTORY).during("open .")
 }
 
 /// The source of a bind mount as a path of the host.
@@ -245,7 +240,7 @@ fn open_source(mount: &Mount<'static>, bundle: &CStr) -> Result<core::result::Re
         OpenTreeFlags::empty()
     };
     let path = source_path(mount, bundle);
-    Ok(match open_tree(CWD, path.as_c_str(), CLONE_TREE | recursive) {
+    Ok(match sys::fd::clone_tree(CWD, path.as_c_str(), recursive) {
         Err(errno) if !is_missing(errno) => {
             return Err(Error::new_with("open source #", path.as_str(), errno));
         }
@@ -311,8 +306,7 @@ pub fn attach(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::result
 
 /// Attaches a copy of the mount at `source` (an `O_PATH` descriptor of this mount namespace) onto `destination`.
 pub fn bind_fd(source: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
-    let tree = open_tree(source, c"", CLONE_TREE | OpenTreeFlags::AT_EMPTY_PATH);
-    match tree {
+    match clone_tree(source, false) {
         Ok(tree) => {
             attach(tree.as_fd(), destination)?;
             leave_open(tree);
@@ -449,12 +443,7 @@ fn change_tree(mount: &Mount<'static>, tree: BorrowedFd<'_>) -> Result<()> {
 /// Bind mounts on kernels before 5.2.
 fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()> {
     let source = source_path(mount, around.bundle);
-    let from = rustix::fs::open(
-        source.as_c_str(),
-        OFlags::PATH | OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )
-    .during_with("open source #", source.as_str())?;
+    let from = open(source.as_c_str(), OFlags::PATH).during_with("open source #", source.as_str())?;
     let kind = FileType::from_raw_mode(fstat(&from).during("stat source")?.st_mode);
     let destination = open_destination(around, mount, kind)?;
     let (from, to) = (fd_path(from.as_fd()), fd_path(destination.as_fd()));
@@ -524,5 +513,5 @@ pub fn clone_tree(fd: BorrowedFd<'_>, recursive: bool) -> core::result::Result<O
     } else {
         OpenTreeFlags::empty()
     };
-    open_tree(fd, c"", CLONE_TREE | OpenTreeFlags::AT_EMPTY_PATH | recursive)
+    sys::fd::clone_tree(fd, c"", OpenTreeFlags::AT_EMPTY_PATH | recursive)
 }

@@ -6,12 +6,14 @@
 //! that is left.
 
 use heapless::Vec;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fd::AsFd;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::limits::NAMESPACES_MAX;
 use spec_core::linux::{NamespaceKind, TimeOffset};
+use sys::OwnedFd;
+use sys::fd::open;
 use sys::namespace::{enter, unshare};
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
@@ -57,8 +59,7 @@ impl Plan {
                 continue;
             };
             let fd = within("linux.namespaces", index, kind.name(), || {
-                open(path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                    .during_with("open #", path.as_str())
+                open(path.as_c_str(), OFlags::RDONLY).during_with("open #", path.as_str())
             })?;
             // As many places as there are kinds.
             let _ = plan.joins.push((kind, fd));

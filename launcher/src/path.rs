@@ -1,9 +1,11 @@
 //! Paths that are put together at run time.
 
 use core::ffi::CStr;
+use sys::OwnedFd;
+use sys::fd::open_in;
 
-use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fd::BorrowedFd;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use sys::ScratchString;
 
@@ -60,12 +62,6 @@ impl Path {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
-}
-
-/// Opens what is at `path`, which exists, below `directory`; the descriptor is closed on exec.
-#[inline(never)]
-pub fn open_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    openat(directory, path, flags | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// The components of a path, without empty ones and without `.`.

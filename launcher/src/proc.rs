@@ -6,9 +6,11 @@
 //! and without following links.
 
 use core::ffi::CStr;
+use sys::OwnedFd;
+use sys::fd::{open, open_in, open_resolved};
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstatfs, openat, openat2};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{OFlags, ResolveFlags, fstatfs};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
@@ -27,12 +29,8 @@ pub struct Proc {
 impl Proc {
     /// Opens `/proc`, or where that is not procfs (an initramfs before its mounts) a private one that nobody else sees.
     pub fn open() -> Result<Self> {
-        if let Ok(root) = openat(
-            CWD,
-            c"/proc",
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) && is_procfs(root.as_fd())
+        if let Ok(root) = open(c"/proc", OFlags::PATH | OFlags::DIRECTORY)
+            && is_procfs(root.as_fd())
         {
             return Ok(Self { root });
         }
@@ -42,7 +40,7 @@ impl Proc {
             let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
                 | MountAttrFlags::MOUNT_ATTR_NODEV
                 | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-            fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+            fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map(OwnedFd::from)
         };
         let root = private().during("open /proc, which is not mounted")?;
         if is_procfs(root.as_fd()) {
@@ -55,11 +53,11 @@ impl Proc {
     /// Opens `path` beneath the root for reading or writing. Links are not followed, so `self` must not be the first
     /// component: see [`Proc::open_own`].
     pub fn open_file(&self, path: &CStr, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = flags | OFlags::NOFOLLOW;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
-        match openat2(&self.root, path, flags, Mode::empty(), resolve) {
+        match open_resolved(self.as_fd(), path, flags, resolve) {
             // Before 5.6 the verified root and NOFOLLOW on the last component are what there is.
-            Err(errno) if sys::file::is_missing(errno) => openat(&self.root, path, flags, Mode::empty()),
+            Err(errno) if sys::file::is_missing(errno) => open_in(self.root.as_fd(), path, flags),
             other => other,
         }
     }
@@ -79,7 +77,7 @@ impl Proc {
 
     /// The executable of this process.
     pub fn own_executable(&self) -> core::result::Result<OwnedFd, Errno> {
-        openat(&self.root, c"self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        open_in(self.root.as_fd(), c"self/exe", OFlags::RDONLY)
     }
 
     /// When `pid` started, in clock ticks after boot, and the letter of its state; `None` where there is no such process.

@@ -2,9 +2,11 @@
 
 use core::convert::Infallible;
 use core::ffi::CStr;
+use sys::OwnedFd;
+use sys::fd::{open, open_in};
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, open, statat};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fs::{Access, AtFlags, CWD, FileType, OFlags, accessat, statat};
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::process::Process;
@@ -177,8 +179,8 @@ pub fn close_all_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: &Proc) -
 
 /// The same for kernels before 5.9: each descriptor that `/proc` lists.
 fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<'_>) -> Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::openat(proc, c"self/fd", flags, Mode::empty()).during("list descriptors")?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let directory = open_in(proc, c"self/fd", flags).during("list descriptors")?;
     let mut memory = [core::mem::MaybeUninit::uninit(); 2048];
     let mut entries = rustix::fs::RawDir::new(directory.as_fd(), &mut memory);
     while let Some(entry) = entries.next() {
@@ -204,11 +206,7 @@ fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<
 /// has none.
 fn home_of(uid: u32) -> &'static CStr {
     let fallback = c"HOME=/";
-    let Ok(file) = open(
-        c"/etc/passwd",
-        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
-        Mode::empty(),
-    ) else {
+    let Ok(file) = open(c"/etc/passwd", OFlags::RDONLY | OFlags::NONBLOCK) else {
         return fallback;
     };
     let mut memory = [0; 8192];
@@ -241,7 +239,7 @@ pub fn enter_working_directory(process: &Process<'static>) -> Result<()> {
     match rustix::process::chdir(cwd.as_c_str()) {
         Ok(()) => {}
         Err(Errno::NOENT) => {
-            let slash = open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+            let slash = open(c"/", OFlags::PATH | OFlags::DIRECTORY);
             let root = crate::root::Root::new(slash.during("open /")?);
             let made = root.make_directories(cwd.as_c_str(), crate::root::Links::Follow);
             let made = made.during_with("make working directory #", cwd.as_str())?;

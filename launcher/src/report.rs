@@ -1,6 +1,7 @@
 //! The only printer: the error line on stderr and in the log, warnings, and the steps of `-v`.
 
 use core::ffi::CStr;
+use sys::fd::create_in;
 
 use rustix::fs::{Mode, OFlags};
 use spec_core::limits::MESSAGE_BYTES_MAX;
@@ -30,8 +31,8 @@ pub fn set_places(log: Option<&CStr>, json: bool, verbose: bool) -> crate::error
     let log = match log {
         // Appended, never truncated: containerd gives one file to all calls for a container and reads it whole.
         Some(path) => {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
-            let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644))
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
+            let file = create_in(rustix::fs::CWD, path, flags, Mode::from_raw_mode(0o644))
                 .during_with("open log #", path.to_str().unwrap_or("?"))?;
             rustix::fd::IntoRawFd::into_raw_fd(file)
         }

@@ -6,10 +6,12 @@
 //! (CVE-2019-19921, CVE-2021-30465, CVE-2024-45310, CVE-2025-54867 and their relatives).
 
 use core::ffi::CStr;
+use sys::OwnedFd;
+use sys::fd::{create_in, open_in, open_resolved};
 
 use heapless::Vec;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat_raw, statat};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, readlinkat_raw, statat};
 use rustix::io::Errno;
 use spec_core::limits::PATH_BYTES_MAX;
 use sys::file::leave_open;
@@ -59,13 +61,12 @@ impl Root {
 
     /// Opens `path` as if the root were `/`. With `O_PATH` a final link is followed unless `O_NOFOLLOW` is given.
     pub fn open(&self, path: &CStr, flags: OFlags, links: Links) -> Result<OwnedFd> {
-        let flags = flags | OFlags::CLOEXEC;
         let resolve = match links {
             Links::Follow => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
             Links::Refuse => ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
         };
         loop {
-            match openat2(&self.fd, path, flags, Mode::empty(), resolve) {
+            match open_resolved(self.as_fd(), path, flags, resolve) {
                 // A rename somewhere on the host made the kernel unsure whether `..` was safe (openat2(2), EAGAIN).
                 Err(Errno::AGAIN) => {}
                 Err(errno) if sys::file::is_missing(errno) => return self.walk(path, flags, links),
@@ -98,12 +99,12 @@ impl Root {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
-            let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            return openat(&parent, name.as_c_str(), flags, Mode::empty());
+            let flags = flags | OFlags::NOFOLLOW;
+            return open_in(parent.as_fd(), name.as_c_str(), flags);
         }
         // From the first missing component on, each is made in the directory that was just opened and opened without
         // following, so that a link that appears in between is an error and not a way out.
-        let mut current = openat(&self.fd, c".", flags | OFlags::CLOEXEC, Mode::empty())?;
+        let mut current = open_in(self.fd.as_fd(), c".", flags)?;
         let mut made = false;
         for component in components(whole) {
             if !made {
@@ -126,12 +127,7 @@ impl Root {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
-            current = openat(
-                &current,
-                name.as_c_str(),
-                flags | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?;
+            current = open_in(current.as_fd(), name.as_c_str(), flags | OFlags::NOFOLLOW)?;
             made = true;
         }
         Ok(current)
@@ -144,17 +140,12 @@ impl Root {
             other => return other,
         }
         let (parent, name) = self.make_parent(path, links)?;
-        let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-        match openat(&parent, name.as_c_str(), create, Mode::from_raw_mode(0o644)) {
+        let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY;
+        match create_in(parent.as_fd(), name.as_c_str(), create, Mode::from_raw_mode(0o644)) {
             Ok(_) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno),
         }
-        openat(
-            &parent,
-            name.as_c_str(),
-            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
+        open_in(parent.as_fd(), name.as_c_str(), OFlags::PATH | OFlags::NOFOLLOW)
     }
 
     /// The directory that holds the last component of `path`, made where it is missing, and that component.
@@ -170,12 +161,7 @@ impl Root {
             return Err(Errno::INVAL);
         }
         let parent = if start <= 1 {
-            openat(
-                &self.fd,
-                c".",
-                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?
+            open_in(self.fd.as_fd(), c".", OFlags::PATH | OFlags::DIRECTORY)?
         } else {
             self.make_directories(Path::of(&[&bytes[..start]]).as_c_str(), links)?
         };
@@ -186,9 +172,9 @@ impl Root {
     /// resolved by ourselves, `..` taken from a stack and never from the kernel.
     #[inline(never)]
     fn walk(&self, path: &CStr, flags: OFlags, links: Links) -> Result<OwnedFd> {
-        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         let mut above: Vec<OwnedFd, DEPTH_MAX> = Vec::new();
-        let mut current = openat(&self.fd, c".", directory, Mode::empty())?;
+        let mut current = open_in(self.fd.as_fd(), c".", directory)?;
         let mut rest = Path::of(&[path.to_bytes()]);
         let mut at = 0;
         let mut links_seen = 0;
@@ -207,7 +193,7 @@ impl Root {
                     current = parent;
                 }
                 if last {
-                    return openat(&current, c".", flags, Mode::empty());
+                    return open_in(current.as_fd(), c".", flags);
                 }
                 continue;
             }
@@ -221,7 +207,7 @@ impl Root {
                 let (target, _) = readlinkat_raw(&current, name, &mut memory)?;
                 if target.starts_with(b"/") {
                     above.clear();
-                    current = openat(&self.fd, c".", directory, Mode::empty())?;
+                    current = open_in(self.fd.as_fd(), c".", directory)?;
                 }
                 rest = Path::of(&[target, &bytes[end..]]);
                 at = 0;
@@ -229,9 +215,9 @@ impl Root {
             }
             if last {
                 // The file may have become a link since; NOFOLLOW makes that an error (or, with O_PATH, the link).
-                return openat(&current, name, flags | OFlags::NOFOLLOW, Mode::empty());
+                return open_in(current.as_fd(), name, flags | OFlags::NOFOLLOW);
             }
-            let next = openat(&current, name, directory, Mode::empty())?;
+            let next = open_in(current.as_fd(), name, directory)?;
             above
                 .push(core::mem::replace(&mut current, next))
                 .map_err(|_| Errno::NAMETOOLONG)?;
@@ -242,7 +228,7 @@ impl Root {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{CWD, symlinkat};
+    use rustix::fs::symlinkat;
     use std::ffi::CString;
     use std::os::unix::ffi::OsStrExt;
 
@@ -252,7 +238,7 @@ mod tests {
         std::fs::create_dir_all(directory.join("a/b")).unwrap();
         std::fs::write(directory.join("a/file"), "inside").unwrap();
         let path = CString::new(directory.as_os_str().as_bytes()).unwrap();
-        let fd = openat(CWD, path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let fd = open(path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY).unwrap();
         for (target, link) in links {
             symlinkat(*target, &fd, *link).unwrap();
         }

@@ -5,10 +5,12 @@
 //! sends it to the listener (runtime-spec, "Container Process State").
 
 use core::fmt::Write;
+use sys::OwnedFd;
+use sys::fd::open_process;
 
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 use spec_core::Spec;
 use spec_core::seccomp::{Action, Filter, Machine, Scratch, compile};
 use spec_core::state::write_json_string;
@@ -120,6 +122,5 @@ pub fn send_listener(spec: &Spec<'static>, pid: i32, number: i32, state: &[u8]) 
 }
 
 fn take_from(pid: i32, number: i32) -> core::result::Result<OwnedFd, Errno> {
-    let pid = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
-    pidfd_getfd(pidfd_open(pid, PidfdFlags::empty())?, number, PidfdGetfdFlags::empty())
+    pidfd_getfd(open_process(pid)?, number, PidfdGetfdFlags::empty()).map(OwnedFd::from)
 }

@@ -1,12 +1,13 @@
 //! `start`: opens the gate that the container process waits at.
 
 use core::ffi::CStr;
+use sys::OwnedFd;
+use sys::fd::{open_in, open_process};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, fcntl_setfl, openat, unlinkat};
+use rustix::fd::AsFd;
+use rustix::fs::{AtFlags, OFlags, fcntl_setfl, unlinkat};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::Timespec;
 use spec_core::Spec;
 use spec_core::limits::{MESSAGE_BYTES_MAX, STATE_BYTES_MAX};
@@ -70,9 +71,9 @@ pub fn run_poststart(
 /// Opens the fifo for reading, which lets the process open it for writing; takes its byte, and reads on until the process
 /// has become the program, which closes the fifo, or has sent the reason why it could not.
 fn open_gate(container: &Container, pid: i32, proc: &Proc) -> Result<()> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fifo = openat(&container.directory, FIFO_FILE, flags, Mode::empty()).during("open exec.fifo")?;
-    let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let fifo = open_in(container.directory.as_fd(), FIFO_FILE, flags).during("open exec.fifo")?;
+    let pidfd = open_process(pid).ok();
     let mut memory = [0; MESSAGE_BYTES_MAX];
     if !wait_for_byte(&fifo, pidfd.as_ref(), pid, proc)? {
         return Err(Error::said("the container process died before it was started"));

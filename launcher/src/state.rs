@@ -2,6 +2,7 @@
 
 use core::ffi::CStr;
 use core::fmt::Write;
+use sys::fd::open_in;
 
 use rustix::fs::{OFlags, RawDir};
 use spec_core::Spec;
@@ -15,7 +16,6 @@ use crate::config::format_into;
 use crate::container::{Container, Damage, MISSING, StateMemory, StateRoot};
 use crate::error::{During, Error, Result};
 use crate::output::Output;
-use crate::path::open_in;
 use crate::proc::Proc;
 use crate::text::{Digits, Pieces};
 

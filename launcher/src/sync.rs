@@ -26,10 +26,11 @@
 //! reads the end of the socket and exits too, so a `kill -9` of roci leaves no half-made container process behind.
 //! Messages are datagrams: none is ever half.
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 use spec_core::limits::MESSAGE_BYTES_MAX;
+use sys::OwnedFd;
 use sys::Register;
 use sys::process::{exit, inherited_fd};
 
@@ -138,6 +139,7 @@ pub struct Socket {
 /// Makes both ends: roci's, and the process's.
 pub fn pair() -> Result<(Socket, Socket), Errno> {
     let (a, b) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let (a, b) = (OwnedFd::from(a), OwnedFd::from(b));
     Ok((Socket { fd: a, is_plain: false }, Socket { fd: b, is_plain: true }))
 }
 

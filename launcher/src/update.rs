@@ -1,8 +1,9 @@
 //! `update`: other limits for a container that is there.
 
 use core::cell::Cell;
+use sys::fd::open;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::OFlags;
 use spec_core::Spec;
 use spec_core::limits::TEXT_BYTES_MAX;
 use spec_core::state::{State, Status};
@@ -42,8 +43,7 @@ pub fn update(invocation: &Invocation) -> Result<()> {
                 stdin = sys::process::inherited_fd(0);
                 stdin
             } else {
-                file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                    .during_with("open #", as_text(path)?)?;
+                file = open(path, OFlags::RDONLY).during_with("open #", as_text(path)?)?;
                 rustix::fd::AsFd::as_fd(&file)
             };
             config::parse_resources(fd, spec)?;

@@ -3,9 +3,10 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::{Errno, Result};
 
+use crate::OwnedFd;
 use crate::call::call;
 
 /// Closes the descriptors `first` to `last` (Linux 5.9).

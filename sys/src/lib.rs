@@ -15,6 +15,7 @@ pub mod arch;
 pub mod bpf;
 mod call;
 pub mod exec;
+pub mod fd;
 pub mod file;
 #[doc(hidden)]
 pub mod mem;
@@ -32,6 +33,7 @@ mod start;
 mod take_once;
 pub mod terminal;
 
+pub use fd::OwnedFd;
 pub use scratch::ScratchString;
 pub use start::Arguments;
 pub use take_once::{Notes, Once, Register, TakeOnce, Truncating};

@@ -5,9 +5,11 @@
 
 use core::cell::Cell;
 use core::ffi::CStr;
+use sys::OwnedFd;
+use sys::fd::open_in;
 
 use heapless::Vec;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstatfs, mkdirat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
@@ -16,7 +18,7 @@ use sys::signal::SIGKILL;
 
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
-use crate::path::{Path, components, open_in};
+use crate::path::{Path, components};
 use crate::proc::Proc;
 use crate::text::{Digits, cut};
 use crate::undo;

@@ -5,8 +5,9 @@
 
 use core::cell::Cell;
 use core::ffi::CStr;
+use sys::OwnedFd;
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::AsFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use spec_core::Spec;

@@ -1,7 +1,8 @@
 //! `linux.netDevices`: network devices of the host that move into the container, with their addresses.
 
 use heapless::Vec;
-use rustix::fd::OwnedFd;
+use sys::OwnedFd;
+
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{NamespaceKind, Pair};

@@ -2,9 +2,10 @@
 //!
 //! Lengths in answers are never trusted further than the bytes that were received.
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use sys::OwnedFd;
 
 type Result<T> = core::result::Result<T, Errno>;
 
@@ -78,7 +79,7 @@ impl Socket {
     /// Makes one.
     pub fn open() -> Result<Self> {
         // Without a protocol it is number 0, `NETLINK_ROUTE`.
-        socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None).map(Self)
+        socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None).map(|fd| Self(fd.into()))
     }
 
     /// One that another process has made.
