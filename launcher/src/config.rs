@@ -2,14 +2,13 @@
 
 use core::ffi::CStr;
 use core::fmt::Write;
-use sys::OwnedFd;
-use sys::fd::{create_in, open, open_in};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
 use spec_core::Spec;
 use spec_core::limits::{CONFIG_BYTES_MAX, PATH_BYTES_MAX, TEXT_BYTES_MAX};
-use sys::TakeOnce;
+use sys::fd::{create_in, open, open_in};
+use sys::{OwnedFd, TakeOnce};
 
 use crate::container::{CONFIG_FILE, Container, read_document, read_own, write_all};
 use crate::error::{During, Error, Result, keep, keep_shown};

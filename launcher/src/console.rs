@@ -1,8 +1,6 @@
 //! Terminals: made in the container, handed out, relayed.
 
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::open;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -12,6 +10,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 use spec_core::process::ConsoleSize;
+use sys::OwnedFd;
+use sys::fd::open;
 use sys::file::replace_standard_stream;
 use sys::process::inherited_fd;
 use sys::terminal::Modes;

@@ -5,14 +5,14 @@
 
 use core::ffi::CStr;
 use core::fmt::Write;
-use sys::OwnedFd;
-use sys::fd::{create_in, open, open_in};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use spec_core::limits::{PATH_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
+use sys::OwnedFd;
+use sys::fd::{create_in, open, open_in};
 use sys::file::leave_open;
 
 use crate::cli::{Invocation, Opt, as_text};

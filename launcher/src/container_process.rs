@@ -2,7 +2,6 @@
 
 use core::convert::Infallible;
 use core::ffi::CStr;
-use sys::OwnedFd;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
@@ -12,6 +11,7 @@ use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
 use spec_core::linux::NamespaceKind;
 use spec_core::state::Status;
+use sys::OwnedFd;
 use sys::file::{close_one, leave_open};
 
 use crate::cgroup::NewCgroup;

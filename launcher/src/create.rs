@@ -2,8 +2,6 @@
 
 use core::ffi::CStr;
 use core::mem::ManuallyDrop;
-use sys::OwnedFd;
-use sys::fd::{open, open_in, open_process};
 
 use rustix::fd::AsFd;
 use rustix::fs::{FileType, Mode, OFlags, mknodat};
@@ -11,8 +9,11 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, chdir, fchdir, umask, waitpid};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
-use spec_core::mounts::Mount;
+use spec_core::linux::NamespaceKind;
+use spec_core::mounts::{MS_RDONLY, Mount};
 use spec_core::state::{StateView, Status, write_state};
+use sys::OwnedFd;
+use sys::fd::{open, open_in, open_process};
 use sys::process::{SpawnOptions, Spawned, spawn};
 use sys::signal::SignalSet;
 
@@ -34,7 +35,7 @@ use crate::time::Rfc3339;
 use crate::undo::Hooks;
 use crate::{
     cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program, net,
-    notify_socket, report, sealed, state, undo,
+    notify_socket, report, resctrl, sealed, state, undo,
 };
 
 /// What of `create` and `run` differs.
@@ -103,7 +104,6 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     if let Some(name) = spec.process.as_ref().and_then(|process| process.unknown_capability) {
         report::warn("process.capabilities: unknown capability # is ignored", name.as_str());
     }
-    crate::unsupported::refuse(spec)?;
     let rootfs_path = config::rootfs_path(spec, bundle);
     let rootfs = open(rootfs_path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY)
         .during_with("root.path: open #", rootfs_path.as_str())?;
@@ -186,6 +186,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     if namespaces.new_user {
         prepare_user_namespace(spec, &proc, pid, cgroup.as_ref())?;
     }
+    resctrl::apply(spec, id, pid)?;
     if namespaces.new_user || namespaces.is_staged() {
         socket
             .send(Kind::Go, &[])
@@ -341,6 +342,9 @@ fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static C
                 &spec.linux.resources,
                 resources::Purpose::Create,
             )?;
+            if let Some(owner) = owner_of_cgroup(spec) {
+                cgroup.give_to(owner)?;
+            }
             cgroup.open_procs()?;
             Ok(Some(cgroup))
         }
@@ -352,6 +356,26 @@ fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static C
         }
         Err(errno) => Err(cgroup::make_error(id, errno)),
     }
+}
+
+/// To whom the cgroup belongs, as an id of the host, where the container is to manage it: where it has a cgroup namespace of
+/// its own and a view of it that can be written.
+fn owner_of_cgroup(spec: &Spec<'static>) -> Option<u32> {
+    let writable = |mount: &Mount<'static>| {
+        mount.kind.is_some_and(|kind| kind.as_str().starts_with("cgroup")) && mount.plan.flags & MS_RDONLY == 0
+    };
+    if !spec.linux.has_new_namespace(NamespaceKind::Cgroup) || !spec.mounts.iter().any(writable) {
+        return None;
+    }
+    let uid = spec.process.as_ref()?.user.uid;
+    if !spec.linux.has_new_namespace(NamespaceKind::User) {
+        return Some(uid);
+    }
+    let mappings = spec.list(spec.linux.uid_mappings);
+    mappings.iter().find_map(|mapping| {
+        let offset = uid.checked_sub(mapping.container_id)?;
+        (offset < mapping.size).then(|| mapping.host_id + offset)
+    })
 }
 
 /// The gate between create and start. Its mode lets the container's user write, who opens it through the descriptor and

@@ -12,7 +12,7 @@ use crate::cli::{Invocation, Opt};
 use crate::container::{Container, Damage, MISSING, StateRoot};
 use crate::error::{During, Error, Result};
 use crate::proc::Proc;
-use crate::{config, hooks, kill, report, state};
+use crate::{config, hooks, kill, report, resctrl, state};
 
 /// `delete`: steps 11 to 13 of the lifecycle.
 pub fn delete(invocation: &Invocation) -> Result<()> {
@@ -66,6 +66,7 @@ pub fn delete(invocation: &Invocation) -> Result<()> {
     destroy(invocation, root, container, &state, &proc)?;
     report::step("container # deleted", id_text);
     if let Some(config) = config {
+        resctrl::remove(config.spec, id);
         hooks::run_poststop(config.spec, id, state.bundle.as_c_str(), invocation.arguments());
     }
     Ok(())

@@ -1,8 +1,6 @@
 //! `/dev`: the devices and links that every container has, and those of `linux.devices`.
 
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::{create_in, open, open_in};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
@@ -12,6 +10,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{Device, DeviceKind};
+use sys::OwnedFd;
+use sys::fd::{create_in, open, open_in};
 use sys::file::{leave_open, replace_standard_stream};
 use sys::process::inherited_fd;
 

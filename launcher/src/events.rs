@@ -1,74 +1,219 @@
-//! `events --stats`: what the container uses, in runc's JSON.
+//! `events`: what the container uses, in runc's JSON, once or over and over; and that it ran out of memory.
 
+use core::ffi::CStr;
+
+use heapless::Vec;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::fs::OFlags;
+use rustix::time::Timespec;
 use spec_core::state::{State, Status};
+use sys::OwnedFd;
+use sys::fd::open_process;
 
 use crate::cgroup::Host;
-use crate::cgroup::resources::read;
-use crate::cli::{Invocation, Opt};
+use crate::cgroup::resources::{open_file, read};
+use crate::cli::{Invocation, Opt, as_text};
+use crate::container::write_all;
 use crate::error::{Error, Result};
 use crate::output::Output;
+use crate::proc::Proc;
 use crate::state::{self, Access, Found};
-use crate::text::{Pieces, cut, parse_number};
+use crate::text::{Digits, Line, Pieces, cut, parse_number};
 
 /// `events`
 pub fn events(invocation: &Invocation) -> Result<()> {
-    if !invocation.has(Opt::Stats) {
-        return Err(Error::usage(
-            "events: only --stats is there; a stream of events is not",
-            "",
-        ));
-    }
+    let interval = interval_of(invocation)?;
     let mut state = State::new();
     let Found { id, proc, status, .. } = state::find(invocation, Access::Shared, &mut state)?;
     if matches!(status, Status::Stopped | Status::Creating) {
         return Err(Error::said("container not running"));
     }
-    let Some((cgroup, host)) = state.cgroup.zip(crate::cgroup_host(invocation, &proc)?) else {
+    let Some((path, host)) = state.cgroup.zip(crate::cgroup_host(invocation, &proc)?) else {
         return Err(Error::said("the container has no cgroup"));
     };
-    let number = |controller: &str, one: &str, two: &str| -> u64 {
-        let mut memory = [0; 64];
-        let file = if host.is_v2 { two } else { one };
-        // "max" is a limit that is not there, which runc writes as 0.
-        parse_number(read(host, cgroup.as_c_str(), controller, file, &mut memory)).unwrap_or(0)
+    let cgroup = Cgroup {
+        host,
+        path: path.as_c_str(),
     };
-    let total = if host.is_v2 {
-        cpu_usage_v2(host, cgroup.as_c_str())
-    } else {
-        number("cpuacct", "cpuacct.usage", "")
-    };
-    let mut out = Output::new();
-    out.str("{\"type\":\"stats\",\"id\":\"").str(id);
-    out.str("\",\"data\":{\"cpu\":{\"usage\":{\"total\":").number(total);
-    let mut rest = NUMBERS;
-    while !rest.is_empty() {
-        let mut row = cut(&mut rest, b'\n');
-        out.str(cut(&mut row, b' '));
-        let (controller, one) = (cut(&mut row, b' '), cut(&mut row, b' '));
-        out.number(number(controller, one, row));
+    if invocation.has(Opt::Stats) {
+        return cgroup.print_statistics(id);
     }
-    out.str("}}}\n");
-    out.finish()
+    cgroup.follow(id, &state, &proc, interval)
 }
 
-/// The numbers after the processor time: what stands before each, its controller, and its file in either version.
-const NUMBERS: &str = "\
-}},\"memory\":{\"usage\":{\"limit\": memory memory.limit_in_bytes memory.max
-,\"usage\": memory memory.usage_in_bytes memory.current
-,\"max\": memory memory.max_usage_in_bytes memory.peak
-}},\"pids\":{\"current\": pids pids.current pids.current
-,\"limit\": pids pids.max pids.max
-";
+/// `--interval`, as Go writes durations: `5s`, `500ms`, `1m`.
+fn interval_of(invocation: &Invocation) -> Result<Timespec> {
+    let text = match invocation.value(Opt::Interval) {
+        Some(word) => as_text(word)?,
+        None => "5s",
+    };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
+    let milliseconds = match unit {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" => Some(60_000),
+        _ => None,
+    };
+    // A day is more than anybody waits, and no clock's limit.
+    let interval = milliseconds
+        .zip(parse_number(number))
+        .map(|(unit, number)| number.saturating_mul(unit).min(86_400_000))
+        .filter(|interval| *interval > 0);
+    match interval {
+        Some(interval) => Ok(Timespec {
+            tv_sec: (interval / 1000) as i64,
+            tv_nsec: (interval % 1000 * 1_000_000) as _,
+        }),
+        None => Err(Error::usage("--interval: not a duration: #", text)),
+    }
+}
 
-/// Nanoseconds, from the microseconds in the first line of cpu.stat.
-fn cpu_usage_v2(host: &Host, cgroup: &core::ffi::CStr) -> u64 {
-    let mut memory = [0; 512];
-    let mut rest = read(host, cgroup, "cpu", "cpu.stat", &mut memory);
-    while !rest.is_empty() {
-        let mut line = cut(&mut rest, b'\n');
-        if cut(&mut line, b' ') == "usage_usec" {
-            return parse_number(line).unwrap_or(0) * 1000;
+struct Cgroup<'a> {
+    host: &'a Host,
+    path: &'a CStr,
+}
+
+impl Cgroup<'_> {
+    /// Prints statistics until the container ends, and every time that it ran out of memory.
+    fn follow(&self, id: &str, state: &State<'_>, proc: &Proc, interval: Timespec) -> Result<()> {
+        let pidfd = open_process(state.pid).ok();
+        let alarm = self.alarm();
+        let mut deaths = self.deaths();
+        loop {
+            self.print_statistics(id)?;
+            let mut fds = Vec::<PollFd<'_>, 2>::new();
+            if let Some(pidfd) = &pidfd {
+                let _ = fds.push(PollFd::new(pidfd, PollFlags::IN));
+            }
+            if let Some((alarm, flags)) = &alarm {
+                let _ = fds.push(PollFd::new(alarm, *flags));
+            }
+            let _ = poll(&mut fds, Some(&interval));
+            let now = self.deaths();
+            if now > deaths {
+                let mut out = Output::new();
+                out.str("{\"type\":\"oom\",\"id\":\"").str(id).str("\"}\n");
+                out.finish()?;
+            }
+            deaths = now;
+            let start = proc.process_start(state.pid);
+            if !start.is_some_and(|start| start.is_alive() && start.ticks == state.start_time) {
+                return Ok(());
+            }
+            if let Some((alarm, PollFlags::IN)) = &alarm {
+                // What was counted is taken; where nothing was, this gives EAGAIN.
+                let _ = rustix::io::read(alarm, &mut [0; 8]);
+            }
         }
     }
-    0
+
+    /// What the kernel wakes us by when memory runs out: version 2 its file, version 1 a counter that is registered there.
+    fn alarm(&self) -> Option<(OwnedFd, PollFlags)> {
+        let open = |file: &str, flags| open_file(self.host, self.path, "memory", file, flags).ok();
+        if self.host.is_v2 {
+            let events = open("memory.events", OFlags::RDONLY)?;
+            // The file is news as long as it was not read.
+            let _ = rustix::io::read(&events, &mut [0; 256]);
+            return Some((events, PollFlags::PRI));
+        }
+        let counter = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok()?;
+        let control = open("memory.oom_control", OFlags::RDONLY)?;
+        let mut line = Line::new();
+        line.number(counter.as_raw_fd() as u64)
+            .str(" ")
+            .number(control.as_raw_fd() as u64);
+        let register = open("cgroup.event_control", OFlags::WRONLY)?;
+        write_all(register.as_fd(), line.text().ok()?.as_bytes()).ok()?;
+        Some((counter.into(), PollFlags::IN))
+    }
+
+    /// How many processes the kernel has killed for want of memory.
+    fn deaths(&self) -> u64 {
+        let file = if self.host.is_v2 {
+            "memory.events"
+        } else {
+            "memory.oom_control"
+        };
+        self.member("memory", file, "oom_kill")
+    }
+
+    fn print_statistics(&self, id: &str) -> Result<()> {
+        let mut out = Output::new();
+        out.str("{\"type\":\"stats\",\"id\":\"").str(id).str("\"");
+        let mut rest = NUMBERS;
+        while !rest.is_empty() {
+            let mut row = cut(&mut rest, b'\n');
+            out.str(cut(&mut row, b' '));
+            let controller = cut(&mut row, b' ');
+            let one = cut(&mut row, b' ');
+            let place = if self.host.is_v2 { row } else { one };
+            out.number(self.number(controller, place));
+        }
+        out.str("},\"raw\":{");
+        self.copy_statistics(&mut out);
+        out.str("}},\"blkio\":{},\"hugetlb\":{}}}\n");
+        out.finish()
+    }
+
+    /// The number at a place: a file; or a member of one, and what it is multiplied with to be in runc's unit.
+    fn number(&self, controller: &str, mut place: &str) -> u64 {
+        let file = cut(&mut place, b'#');
+        let name = cut(&mut place, b'*');
+        if !name.is_empty() {
+            return self.member(controller, file, name) * parse_number(place).unwrap_or(1);
+        }
+        // "max" is a limit that is not there, which runc writes as 0.
+        let mut memory = [0; 64];
+        parse_number(read(self.host, self.path, controller, file, &mut memory)).unwrap_or(0)
+    }
+
+    /// The number behind `name` in a file of lines.
+    fn member(&self, controller: &str, file: &str, name: &str) -> u64 {
+        let mut memory = [0; 2048];
+        let mut rest = read(self.host, self.path, controller, file, &mut memory);
+        while !rest.is_empty() {
+            let mut line = cut(&mut rest, b'\n');
+            if cut(&mut line, b' ') == name {
+                return parse_number(line).unwrap_or(0);
+            }
+        }
+        0
+    }
+
+    /// All of memory.stat.
+    fn copy_statistics(&self, out: &mut Output) {
+        let mut memory = [0; 4096];
+        let mut rest = read(self.host, self.path, "memory", "memory.stat", &mut memory);
+        let mut comma = "";
+        while !rest.is_empty() {
+            let mut line = cut(&mut rest, b'\n');
+            let name = cut(&mut line, b' ');
+            out.str(comma).str("\"").str(name).str("\":");
+            out.str(Digits::of(parse_number(line).unwrap_or(0)).as_str());
+            comma = ",";
+        }
+    }
 }
+
+/// The numbers: what stands before each, its controller, and its place in either version.
+const NUMBERS: &str = "\
+,\"data\":{\"cpu\":{\"usage\":{\"total\": cpuacct cpuacct.usage cpu.stat#usage_usec*1000
+,\"kernel\": cpuacct cpuacct.usage_sys cpu.stat#system_usec*1000
+,\"user\": cpuacct cpuacct.usage_user cpu.stat#user_usec*1000
+},\"throttling\":{\"periods\": cpu cpu.stat#nr_periods cpu.stat#nr_periods
+,\"throttledPeriods\": cpu cpu.stat#nr_throttled cpu.stat#nr_throttled
+,\"throttledTime\": cpu cpu.stat#throttled_time cpu.stat#throttled_usec*1000
+}},\"pids\":{\"current\": pids pids.current pids.current
+,\"limit\": pids pids.max pids.max
+},\"memory\":{\"cache\": memory memory.stat#cache memory.stat#file
+,\"usage\":{\"limit\": memory memory.limit_in_bytes memory.max
+,\"usage\": memory memory.usage_in_bytes memory.current
+,\"max\": memory memory.max_usage_in_bytes memory.peak
+,\"failcnt\": memory memory.failcnt memory.events#max
+},\"swap\":{\"limit\": memory memory.memsw.limit_in_bytes memory.swap.max
+,\"usage\": memory memory.memsw.usage_in_bytes memory.swap.current
+,\"max\": memory memory.memsw.max_usage_in_bytes memory.swap.peak
+,\"failcnt\": memory memory.memsw.failcnt memory.swap.events#max
+";

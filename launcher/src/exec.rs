@@ -6,8 +6,6 @@
 
 use core::convert::Infallible;
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::{open_in, open_process};
 
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags};
@@ -17,6 +15,8 @@ use spec_core::linux::NamespaceKind;
 use spec_core::process::capability_number;
 use spec_core::state::{State, Status, Style, write_oci_state};
 use spec_core::{Spec, Text};
+use sys::OwnedFd;
+use sys::fd::{open_in, open_process};
 use sys::process::{SpawnOptions, spawn};
 use sys::signal::SignalSet;
 
@@ -53,7 +53,6 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
     let config::Config { spec, .. } = config::load_copy(&container)?;
     describe_process(invocation, spec)?;
     let spec: &'static Spec<'static> = spec;
-    crate::unsupported::refuse(spec)?;
     let Some(process) = &spec.process else {
         return Err(Error::said("exec: nothing to run"));
     };

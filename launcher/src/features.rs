@@ -1,6 +1,6 @@
 //! `features`: what this executable supports (features.md), whatever the host.
 
-use spec_core::linux::NamespaceKind;
+use spec_core::linux::{MEMORY_POLICY_FLAGS, MEMORY_POLICY_MODES, NamespaceKind};
 use spec_core::mounts::MOUNT_OPTIONS;
 use spec_core::process::CAPABILITY_NAMES;
 use spec_core::seccomp::{ACTIONS, ARCHITECTURE_NAMES, FLAGS, Machine, OPERATORS};
@@ -39,6 +39,8 @@ pub fn features() -> Result<()> {
     document.end("      ");
     document.words("      ", FLAGS);
     document.words("      ", FLAGS);
+    document.words("      ", MEMORY_POLICY_MODES);
+    document.words("      ", MEMORY_POLICY_FLAGS);
     document.out.str(env!("CARGO_PKG_VERSION"));
     document.go_on();
     document.out.finish()

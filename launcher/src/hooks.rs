@@ -1,8 +1,6 @@
 //! Hooks: programs of the host's administrator, run at six points of the container's life.
 
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::{memory_file, pipe};
 
 use heapless::Vec;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -15,7 +13,9 @@ use spec_core::hooks::Hook;
 use spec_core::limits::{STATE_BYTES_MAX, TEXTS_MAX};
 use spec_core::state::Status;
 use spec_core::{List, Spec};
+use sys::OwnedFd;
 use sys::exec::{StringList, execve, execve_with_own_environment};
+use sys::fd::{memory_file, pipe};
 use sys::file::replace_standard_stream;
 use sys::process::{Child, SpawnOptions, Spawned, exit, spawn, write_stderr};
 use sys::signal::{SignalSet, set_blocked};

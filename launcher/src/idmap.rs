@@ -1,15 +1,15 @@
 //! Id mappings: written for a process, or as a user namespace of their own for an id-mapped mount.
 
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::{open_in, pipe};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, getegid, geteuid, waitpid};
 use spec_core::linux::IdMapping;
+use sys::OwnedFd;
 use sys::exec::execve;
+use sys::fd::{open_in, pipe};
 use sys::file::replace_standard_stream;
 use sys::process::{SpawnOptions, Spawned, exit, spawn};
 use sys::signal::{SignalSet, set_blocked};

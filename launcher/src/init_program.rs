@@ -2,11 +2,11 @@
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
-use sys::OwnedFd;
 
 use rustix::fs::{OFlags, readlinkat_raw};
 use spec_core::limits::PATH_BYTES_MAX;
 use sys::Arguments;
+use sys::OwnedFd;
 
 use crate::error::{During, Error, Result};
 use crate::path::Path;

@@ -46,12 +46,12 @@ pub mod net;
 pub mod notify_socket;
 pub mod placement;
 pub mod program;
+pub mod resctrl;
 pub mod root;
 pub mod rootfs;
 pub mod sealed;
 pub mod seccomp;
 pub mod tmpcopyup;
-pub mod unsupported;
 
 // What all of it stands on.
 pub mod descendants;

@@ -1,8 +1,6 @@
 //! `mounts[]`, in the listed order, each onto a descriptor of its destination.
 
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::open;
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, FileType, OFlags, fstat, fstatfs};
@@ -14,6 +12,8 @@ use spec_core::mounts::{
     MS_RELATIME, MS_REMOUNT, MS_STRICTATIME, Mount,
 };
 use spec_core::{Spec, Text};
+use sys::OwnedFd;
+use sys::fd::open;
 use sys::file::{is_missing, leave_open};
 use sys::mount::{MountAttributes, mount as mount_call, set_attributes};
 

@@ -4,13 +4,13 @@
 //! and nobody has to stay behind to pass it on.
 
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::clone_tree;
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::CWD;
 use rustix::mount::OpenTreeFlags;
 use spec_core::Spec;
+use sys::OwnedFd;
+use sys::fd::clone_tree;
 
 use crate::error::{During, Result};
 use crate::mounts::attach;

@@ -1,13 +1,13 @@
 //! Paths that are put together at run time.
 
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::open_in;
 
 use rustix::fd::BorrowedFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use sys::OwnedFd;
 use sys::ScratchString;
+use sys::fd::open_in;
 
 use crate::text::Digits;
 

@@ -6,13 +6,13 @@
 //! and without following links.
 
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::{open, open_in, open_resolved};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{OFlags, ResolveFlags, fstatfs};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+use sys::OwnedFd;
+use sys::fd::{open, open_in, open_resolved};
 
 use crate::error::{During, Error, Result};
 use crate::path::Path;

@@ -2,15 +2,15 @@
 
 use core::convert::Infallible;
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::{open, open_in};
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Access, AtFlags, CWD, FileType, OFlags, accessat, statat};
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::process::Process;
+use sys::OwnedFd;
 use sys::exec::{execve, execve_fd};
+use sys::fd::{open, open_in};
 use sys::file::{close_one, close_range};
 use sys::signal::{SignalSet, set_blocked};
 

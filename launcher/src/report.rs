@@ -1,10 +1,10 @@
 //! The only printer: the error line on stderr and in the log, warnings, and the steps of `-v`.
 
 use core::ffi::CStr;
-use sys::fd::create_in;
 
 use rustix::fs::{Mode, OFlags};
 use spec_core::limits::MESSAGE_BYTES_MAX;
+use sys::fd::create_in;
 use sys::{Register, Truncating};
 
 use crate::error::During;

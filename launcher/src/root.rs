@@ -6,14 +6,14 @@
 //! (CVE-2019-19921, CVE-2021-30465, CVE-2024-45310, CVE-2025-54867 and their relatives).
 
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::{create_in, open_in, open_resolved};
 
 use heapless::Vec;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, readlinkat_raw, statat};
 use rustix::io::Errno;
 use spec_core::limits::PATH_BYTES_MAX;
+use sys::OwnedFd;
+use sys::fd::{create_in, open_in, open_resolved};
 use sys::file::leave_open;
 
 use crate::path::{Path, components};
@@ -238,7 +238,7 @@ mod tests {
         std::fs::create_dir_all(directory.join("a/b")).unwrap();
         std::fs::write(directory.join("a/file"), "inside").unwrap();
         let path = CString::new(directory.as_os_str().as_bytes()).unwrap();
-        let fd = open(path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY).unwrap();
+        let fd = sys::fd::open(path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY).unwrap();
         for (target, link) in links {
             symlinkat(*target, &fd, *link).unwrap();
         }

@@ -1,8 +1,6 @@
 //! The root file system: made a mount of its own, entered, and closed off.
 
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::{open, open_in};
 
 use rustix::fd::AsFd;
 use rustix::fs::{FileType, OFlags, fstat};
@@ -12,6 +10,8 @@ use rustix::process::{chdir, chroot, fchdir, pivot_root};
 use spec_core::Spec;
 use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
+use sys::OwnedFd;
+use sys::fd::{open, open_in};
 use sys::file::{is_missing, leave_open};
 use sys::mount::mount as mount_call;
 

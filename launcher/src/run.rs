@@ -9,7 +9,7 @@ use crate::cli::{Invocation, Opt};
 use crate::create::{Created, Purpose, make};
 use crate::error::{During, Result};
 use crate::sync::{Kind, MESSAGE_BYTES, Socket};
-use crate::{console, exit, hooks, start, undo};
+use crate::{console, exit, hooks, resctrl, start, undo};
 
 const SIGCHLD: u8 = 17;
 const SIGWINCH: u8 = 28;
@@ -47,6 +47,7 @@ pub fn run(invocation: &Invocation) -> Result<u8> {
             host.remove(path, made)?;
         }
         let id = container.id;
+        resctrl::remove(spec, id);
         container.remove(&root)?;
         hooks::run_poststop(spec, id, bundle, invocation.arguments());
     }

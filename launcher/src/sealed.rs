@@ -7,8 +7,6 @@
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
-use sys::OwnedFd;
-use sys::fd::{memory_file, open_in};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
@@ -16,7 +14,9 @@ use rustix::fs::{
     statfs,
 };
 use spec_core::limits::PATH_BYTES_MAX;
+use sys::OwnedFd;
 use sys::exec::execve_fd_with_own_environment;
+use sys::fd::{memory_file, open_in};
 use sys::mount::set_attributes;
 
 use crate::error::{During, Error, Result};

@@ -5,8 +5,6 @@
 //! sends it to the listener (runtime-spec, "Container Process State").
 
 use core::fmt::Write;
-use sys::OwnedFd;
-use sys::fd::open_process;
 
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
@@ -14,8 +12,9 @@ use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 use spec_core::Spec;
 use spec_core::seccomp::{Action, Filter, Machine, Scratch, compile};
 use spec_core::state::write_json_string;
-use sys::TakeOnce;
+use sys::fd::open_process;
 use sys::seccomp::{load_filter, load_filter_with_listener};
+use sys::{OwnedFd, TakeOnce};
 
 use crate::console::connect_socket;
 use crate::container::Document;

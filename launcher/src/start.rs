@@ -1,8 +1,6 @@
 //! `start`: opens the gate that the container process waits at.
 
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::{open_in, open_process};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::AsFd;
@@ -12,6 +10,8 @@ use rustix::time::Timespec;
 use spec_core::Spec;
 use spec_core::limits::{MESSAGE_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
+use sys::OwnedFd;
+use sys::fd::{open_in, open_process};
 
 use crate::cli::Invocation;
 use crate::container::{Container, Document, FIFO_FILE};

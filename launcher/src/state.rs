@@ -2,12 +2,12 @@
 
 use core::ffi::CStr;
 use core::fmt::Write;
-use sys::fd::open_in;
 
 use rustix::fs::{OFlags, RawDir};
 use spec_core::Spec;
 use spec_core::state::{State, StateView, Status, Style, write_oci_state};
 use sys::TakeOnce;
+use sys::fd::open_in;
 
 use crate::cgroup;
 use crate::cgroup::resources::is_frozen;

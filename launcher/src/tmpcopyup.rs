@@ -2,7 +2,6 @@
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
-use sys::fd::{create_in, open_in};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
@@ -11,6 +10,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, Result};
 use spec_core::limits::PATH_BYTES_MAX;
+use sys::fd::{create_in, open_in};
 
 /// How deep directories may nest; each level holds two descriptors and some stack.
 const DEPTH_MAX: usize = 64;

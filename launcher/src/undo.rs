@@ -15,7 +15,7 @@ use sys::process::inherited_fd;
 
 use crate::cgroup::{Hierarchies, Host};
 use crate::container::{self, FIFO_FILE};
-use crate::hooks;
+use crate::{hooks, resctrl};
 
 /// A process to kill.
 static PROCESS: Register<i32> = Register::new(0);
@@ -102,8 +102,10 @@ pub fn undo_all(text: &str) {
         bundle,
         arguments,
     }) = HOOKS.get()
-        && (text.starts_with("hooks.") || text.starts_with("exec: "))
     {
-        hooks::run_poststop(spec, id, bundle, arguments);
+        resctrl::remove(spec, id);
+        if text.starts_with("hooks.") || text.starts_with("exec: ") {
+            hooks::run_poststop(spec, id, bundle, arguments);
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! `update`: other limits for a container that is there.
 
 use core::cell::Cell;
-use sys::fd::open;
 
 use rustix::fs::OFlags;
 use spec_core::Spec;
 use spec_core::limits::TEXT_BYTES_MAX;
 use spec_core::state::{State, Status};
 use sys::TakeOnce;
+use sys::fd::open;
 
 use crate::cgroup::Hierarchies;
 use crate::cgroup::resources::{Purpose, apply};

@@ -1,8 +1,8 @@
 //! Walks a document with the tables of [`crate::schema`].
 //!
 //! The [`crate::grammar`] has passed every byte before, so that the walk only looks at what a value begins with.
-//! serde-json-core reads the scalars. It could walk the document, too, but its visitors cannot carry our errors, and what
-//! it compiles for them is as large as all of this.
+//! serde-json-core reads the scalars. It could walk the document, too, but its visitors cannot carry our errors, and its
+//! reader of names brings code for escapes, and for what can be wrong with an index into a text, as large as all of this.
 
 use core::mem;
 
@@ -12,6 +12,7 @@ use serde_json_core::str::EscapedStr;
 use static_assertions::const_assert;
 
 use crate::error::{Cause, Error, Step};
+use crate::escapes::decode;
 use crate::grammar;
 use crate::limits::{CONFIG_BYTES_MAX, MOUNT_OPTIONS_MAX, TEXT_BYTES_MAX};
 use crate::linux::Pair;
@@ -238,10 +239,12 @@ impl<'a> Reader<'_, 'a> {
                 return self.store_pair(depth);
             }
             Kind::Entry(object) => {
-                self.given.text = self.keep_name(depth, Rule::Any)?;
-                self.open(object, depth)?;
+                let name = self.keep_name(depth, Rule::Any)?;
+                let opened = self.target.open(object, Text::EMPTY);
+                self.given.text = name;
                 self.target.store(object, RDMA_DEVICE, &self.given);
-                return self.read_members(place);
+                self.read_members(place)?;
+                return self.kept(depth, opened);
             }
             Kind::Pair(rule) => {
                 self.pair.key = self.keep_name(depth, rule)?;
@@ -319,7 +322,8 @@ impl<'a> Reader<'_, 'a> {
             }
         }
         if let Object::Text | Object::Id = place.object {
-            self.open(place.object, depth)?;
+            let opened = self.target.open(place.object, Text::EMPTY);
+            self.kept(depth, opened)?;
         }
         if place.object == Object::NetDevice {
             self.pair.value = self.given.optional_text.unwrap_or(self.pair.value);
@@ -331,11 +335,11 @@ impl<'a> Reader<'_, 'a> {
 
     /// Takes a mount option: decodes it where the options for the file system are joined, and leaves it there if it is one.
     fn read_option(&mut self, depth: u8) -> Read<()> {
+        let raw = self.read_raw(depth)?.as_bytes();
         self.bits += 1;
         if self.bits > MOUNT_OPTIONS_MAX as u64 {
             return Err(self.refuse_one_more(depth, Object::Option));
         }
-        let raw = self.read_raw(depth)?.as_bytes();
         // Nobody else takes from the arena until the list has been read.
         let free = self.arena.get_mut(self.joined..).unwrap_or_default();
         let Some((word, [comma, ..])) = decode(raw, free).and_then(|length| free.split_at_mut_checked(length)) else {
@@ -356,19 +360,17 @@ impl<'a> Reader<'_, 'a> {
         Ok(())
     }
 
-    /// Makes room for an object or an element of a list.
-    fn open(&mut self, object: Object, depth: u8) -> Read<()> {
-        match self.target.open(object, Text::EMPTY) {
+    /// Whether there was room for an element or a member. What is wrong with itself is told before.
+    fn kept(&mut self, depth: u8, result: Result<(), Object>) -> Read<()> {
+        match result {
             Ok(()) => Ok(()),
             Err(full) => Err(self.refuse_one_more(depth, full)),
         }
     }
 
     fn store_pair(&mut self, depth: u8) -> Read<()> {
-        match self.target.store_pair(self.start, self.pair) {
-            Ok(()) => Ok(()),
-            Err(full) => Err(self.refuse_one_more(depth, full)),
-        }
+        let stored = self.target.store_pair(self.start, self.pair);
+        self.kept(depth, stored)
     }
 
     /// Enters an object or a list, if that is what comes next.
@@ -412,9 +414,10 @@ impl<'a> Reader<'_, 'a> {
     fn read_members(&mut self, place: Place) -> Read<()> {
         let Place { kind, depth, .. } = place;
         self.enter(depth, b'{', "expected an object, not ")?;
+        let mut opened = Ok(());
         let object = match kind {
             Kind::Object(object) => {
-                self.open(object, depth)?;
+                opened = self.target.open(object, Text::EMPTY);
                 object
             }
             Kind::Entry(object) => object,
@@ -454,7 +457,7 @@ impl<'a> Reader<'_, 'a> {
         } else if let Err(wrong) = self.target.close(object) {
             wrong.member_and_rule()
         } else {
-            return Ok(());
+            return self.kept(depth, opened);
         };
         let member = Some(member).filter(|member| !member.is_empty());
         Err(self.refuse_for(depth, member, Cause::Rule(rule)))
@@ -589,43 +592,3 @@ fn range(start: usize, end: usize) -> u64 {
 
 /// Cannot happen with an arena that is twice as long as the document.
 const ARENA_FULL: &str = "no room left for strings (TEXT_BYTES_MAX)";
-
-/// Resolves the escapes of a string that has passed the grammar, where they are known to be complete.
-fn decode(raw: &[u8], out: &mut [u8]) -> Option<usize> {
-    let (mut from, mut to) = (0, 0);
-    while let Some(&byte) = raw.get(from) {
-        let mut plain = byte;
-        from += 1;
-        if byte == b'\\' {
-            plain = match *raw.get(from)? {
-                b'b' => 8,
-                b'f' => 12,
-                b'n' => b'\n',
-                b'r' => b'\r',
-                b't' => b'\t',
-                b'u' => {
-                    let mut code = code_unit(raw, from + 1)?;
-                    from += 5;
-                    if code >> 10 == 0xd800 >> 10 {
-                        code = 0x10000 + ((code & 0x3ff) << 10 | code_unit(raw, from + 2)? & 0x3ff);
-                        from += 6;
-                    }
-                    let encoded = char::from_u32(code)?.encode_utf8(out.get_mut(to..to + 4)?).len();
-                    to += encoded;
-                    continue;
-                }
-                other => other,
-            };
-            from += 1;
-        }
-        *out.get_mut(to)? = plain;
-        to += 1;
-    }
-    Some(to)
-}
-
-fn code_unit(raw: &[u8], at: usize) -> Option<u32> {
-    raw.get(at..at + 4)?
-        .iter()
-        .try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
-}

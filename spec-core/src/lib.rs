@@ -8,6 +8,7 @@
 extern crate std;
 
 pub mod error;
+mod escapes;
 mod grammar;
 #[cfg(test)]
 mod harness;

@@ -98,7 +98,7 @@ impl Given<'_> {
 /// What the values of a document go into.
 pub(crate) trait Target<'a> {
     /// Makes room for an object, or for an element of a list, with `blank` for the strings that it needs. One that is full
-    /// says of what.
+    /// says of what; what is stored then takes the place of what was stored before, and nobody looks at it.
     ///
     /// A string that is known while the compiler runs would make it keep a copy of each object that has such a string.
     fn open(&mut self, object: Object, blank: Text<'a>) -> Result<(), Object>;

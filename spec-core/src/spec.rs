@@ -484,7 +484,8 @@ fn major_version(version: &[u8]) -> Option<&[u8]> {
         (!number.is_empty() && number.iter().all(u8::is_ascii_digit)).then_some(number)
     };
     let major = number()?;
-    (number()?, number()?);
+    number()?;
+    number()?;
     let is_suffix = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
     let is_complete = numbers.next().is_none() && !suffix.is_empty() && suffix.iter().all(is_suffix);
     is_complete.then_some(major)

@@ -48,8 +48,8 @@ impl Words {
     }
 
     /// The place of the word that `is_it` picks.
-    pub(crate) fn find(self, mut is_it: impl FnMut(&[u8]) -> bool) -> Option<usize> {
-        self.spelt().position(|word| is_it(word))
+    pub(crate) fn find(self, is_it: impl FnMut(&[u8]) -> bool) -> Option<usize> {
+        self.spelt().position(is_it)
     }
 }
 

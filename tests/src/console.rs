@@ -47,7 +47,7 @@ impl ConsoleSocket {
         let (stream, _) = connection.expect("a connection");
         stream.set_nonblocking(false).expect("blocking");
         stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
+            .set_read_timeout(Some(crate::patience(10)))
             .expect("a time limit");
         // Room for more than the one descriptor that is allowed, so that a second one is seen.
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
@@ -151,7 +151,7 @@ impl Terminal {
     /// Waits until `text` was shown.
     #[track_caller]
     pub fn expect(&mut self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + crate::patience(10);
         while !self.seen().contains(text) {
             assert!(
                 Instant::now() < deadline,

@@ -68,7 +68,7 @@ impl Leftovers {
 
     /// Looks until nothing is left or two seconds are over: the kernel takes down a namespace after the last process.
     pub fn settle(token: &str, state: &Path) -> Self {
-        let deadline = Instant::now() + Duration::from_secs(2);
+        let deadline = Instant::now() + crate::patience(2);
         loop {
             let found = Self::find(token, state);
             if found.is_empty() || Instant::now() > deadline {

@@ -22,10 +22,10 @@ pub mod tidy;
 pub use bundle::{busybox, default_config, make_rootfs};
 pub use console::{ConsoleSocket, Terminal};
 pub use container::Container;
-pub use machine::{apt_install, cgroup_mounts, have, proc_status, start_time, user_namespaces};
+pub use machine::{apt_install, cgroup_mounts, have, kernel_version, proc_status, start_time, user_namespaces};
 pub use runner::{Case, main};
 pub use runtime::{Invocation, Outcome, Running, Runtime};
-pub use test::{Test, eventually, field};
+pub use test::{Test, eventually, field, patience};
 
 /// Names the tests of a file for the runner. A test that is not listed is dead code, which the compiler reports.
 #[macro_export]

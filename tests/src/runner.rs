@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// A test process that was skipped ends with this status, automake's number for it.
 const SKIPPED: i32 = 77;
 /// How long a test may take, whatever it waits for.
-const TEST_LIMIT: Duration = Duration::from_secs(90);
+const TEST_LIMIT_SECONDS: u64 = 90;
 
 /// One test: a sentence and a function that panics when the sentence is not true.
 pub struct Case {
@@ -207,7 +207,7 @@ fn run_apart(case: &Case) -> Verdict {
         .stderr(output)
         .spawn()
         .expect("the test's process");
-    let deadline = Instant::now() + TEST_LIMIT;
+    let deadline = Instant::now() + crate::patience(TEST_LIMIT_SECONDS);
     let status = loop {
         if let Some(status) = child.try_wait().expect("wait") {
             break Some(status);
@@ -225,7 +225,7 @@ fn run_apart(case: &Case) -> Verdict {
     let passed = code == Some(0);
     let mut failed = !passed && code != Some(SKIPPED);
     if status.is_none() {
-        complaints.push_str(&format!("\nthe test did not end within {TEST_LIMIT:?}\n"));
+        complaints.push_str(&format!("\nthe test did not end within {TEST_LIMIT_SECONDS} s\n"));
     }
     for message in sweep(&token, &dir) {
         failed = true;

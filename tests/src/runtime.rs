@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// How long one call of the runtime may take before the harness kills it: long enough for the slowest machine that
 /// still deserves a green run, short enough that a hanging runtime is reported and not waited for.
-const CALL_LIMIT: Duration = Duration::from_secs(20);
+const CALL_LIMIT_SECONDS: u64 = 20;
 
 /// Which runtime the tests run.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl Runtime {
             command,
             fds: Vec::new(),
             speaks: self.speaks(),
-            limit: CALL_LIMIT,
+            limit: crate::patience(CALL_LIMIT_SECONDS),
         }
     }
 

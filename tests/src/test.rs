@@ -114,10 +114,18 @@ impl Test {
     }
 }
 
+/// So many seconds, or as many times that as `ROCI_TEST_PATIENCE` says: an emulated machine takes its time.
+pub fn patience(seconds: u64) -> Duration {
+    let factor = std::env::var("ROCI_TEST_PATIENCE")
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
+    Duration::from_secs(seconds * factor.unwrap_or(1))
+}
+
 /// Waits until `condition` holds; one that does not hold in time fails the test.
 #[track_caller]
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(10);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(2));

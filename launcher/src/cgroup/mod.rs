@@ -5,16 +5,15 @@
 
 use core::cell::Cell;
 use core::ffi::CStr;
-use sys::OwnedFd;
-use sys::fd::open_in;
 
 use heapless::Vec;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstatfs, mkdirat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
-use sys::TakeOnce;
+use sys::fd::open_in;
 use sys::signal::SIGKILL;
+use sys::{OwnedFd, TakeOnce};
 
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
@@ -313,6 +312,8 @@ const DEPTH_MAX: usize = 16;
 
 fn each_child(directory: BorrowedFd<'_>, each: &mut dyn FnMut(&CStr)) {
     let mut memory = [core::mem::MaybeUninit::uninit(); 2048];
+    // Somebody may have read it to its end before.
+    let _ = rustix::fs::seek(directory, rustix::fs::SeekFrom::Start(0));
     let mut entries = rustix::fs::RawDir::new(directory, &mut memory);
     while let Some(Ok(entry)) = entries.next() {
         let name = entry.file_name();
@@ -425,6 +426,35 @@ impl NewCgroup {
                 if self.procs.push(procs).is_err() {
                     return Err(Error::said("more cgroup hierarchies than roci knows (HIERARCHIES_MAX)"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the cgroup (version 2) to `uid` of the host, who may then make cgroups below it: the directory, and the files
+    /// that the kernel says go with it (config-linux.md, Cgroup ownership).
+    pub fn give_to(&self, uid: u32) -> Result<()> {
+        let Some(directory) = &self.directory else {
+            return Ok(());
+        };
+        let owner = Some(Uid::from_raw(uid));
+        chownat(directory, c".", owner, None, AtFlags::empty()).during("chown cgroup")?;
+        let mut memory = [0; 1024];
+        let n = open_in(CWD, c"/sys/kernel/cgroup/delegate", OFlags::RDONLY)
+            .and_then(|file| rustix::io::read(&file, &mut memory))
+            .unwrap_or(0);
+        let listed = memory.get(..n).unwrap_or_default();
+        // Before Linux 4.15 there is no list.
+        let names = if n == 0 {
+            &b"cgroup.procs\ncgroup.subtree_control\ncgroup.threads"[..]
+        } else {
+            listed
+        };
+        for name in names.split(|byte| *byte == b'\n').filter(|name| !name.is_empty()) {
+            match chownat(directory, Path::of(&[name]).as_c_str(), owner, None, AtFlags::empty()) {
+                // A file of a controller that is not there.
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(Error::new("chown cgroup", errno)),
             }
         }
         Ok(())

@@ -5,7 +5,6 @@
 
 use core::cell::Cell;
 use core::ffi::CStr;
-use sys::OwnedFd;
 
 use rustix::fd::AsFd;
 use rustix::fs::OFlags;
@@ -13,6 +12,7 @@ use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::DeviceKind;
 use spec_core::resources::{DeviceAccess, DeviceRule, Resources};
+use sys::OwnedFd;
 
 use super::files::File;
 use super::{Hierarchies, Host, device_filter};
@@ -158,6 +158,18 @@ pub fn read<'m>(host: &Host, path: &CStr, controller: &str, file: &str, memory: 
         .unwrap_or(0);
     let bytes = memory.get(..n).unwrap_or_default();
     core::str::from_utf8(bytes.trim_ascii()).unwrap_or_default()
+}
+
+/// Opens a file of the cgroup.
+pub fn open_file(
+    host: &Host,
+    path: &CStr,
+    controller: &str,
+    file: &str,
+    flags: OFlags,
+) -> core::result::Result<OwnedFd, Errno> {
+    let made = None;
+    Cgroup { host, path, made }.open(controller, file, flags)
 }
 
 struct Cgroup<'a> {

@@ -230,6 +230,8 @@ pub enum Opt {
     BlkioWeight,
     /// `--stats`
     Stats,
+    /// `--interval`
+    Interval,
     /// `--json`
     Json,
     /// `--rootless` of `spec`
@@ -289,6 +291,7 @@ U;;cpuset-mems;LIST
 U;;pids-limit;N
 U;;blkio-weight;N
 E;;stats;
+E;;interval;DURATION
 H;;json;
 S;;rootless;
 ";

@@ -1,11 +1,11 @@
 //! `linux.netDevices`: network devices of the host that move into the container, with their addresses.
 
 use heapless::Vec;
-use sys::OwnedFd;
 
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{NamespaceKind, Pair};
+use sys::OwnedFd;
 
 use super::netlink::{
     ALL, NEW, RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK, Request, Socket, attribute, number_at,

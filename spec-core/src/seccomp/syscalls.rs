@@ -1,10 +1,11 @@
 //! The system calls of each machine, by name.
 //!
-//! A table is written as rows that people can read, and packed while the compiler runs: the names in their order, each
-//! followed by its numbers in bytes that no name has. A lookup bisects the bytes themselves, so that there is no index. The
-//! number on the last architecture is left out where it is that of the first, as for most of x32.
+//! A table is written as rows that people can read, and packed by the build script, which says how. A lookup bisects the
+//! bytes themselves, so that there is no index.
 
+#[cfg(test)]
 mod arm;
+#[cfg(test)]
 mod x86;
 
 use core::cmp::Ordering;
@@ -24,6 +25,7 @@ const_assert!(Machine::X86_64.architectures.len() <= ARCHITECTURES_MAX);
 const_assert!(Machine::AARCH64.architectures.len() <= ARCHITECTURES_MAX);
 
 /// Name, the number on each architecture, and which of the calls behind `socketcall` (from 1) or `ipc` (from 32) it is.
+#[cfg(test)]
 type Row<const N: usize> = (&'static str, [u16; N], u8);
 
 /// A family of processors: the architectures whose programs one kernel runs.
@@ -31,6 +33,8 @@ type Row<const N: usize> = (&'static str, [u16; N], u8);
 pub struct Machine {
     /// The packed table.
     table: &'static [u8],
+    /// What each byte of a name stands for: a pair, or two NULs for itself.
+    pairs: &'static [[u8; 2]],
     /// In the order of the table. The first is the machine's own; one with a base shares its token.
     pub(super) architectures: &'static [Architecture],
     /// Which half of an argument comes first.
@@ -51,14 +55,14 @@ pub(super) struct Architecture {
     pub(super) multiplexes: bool,
 }
 
-const X86_TABLE: [u8; packed_len(&x86::ROWS)] = pack(&x86::ROWS);
-const ARM_TABLE: [u8; packed_len(&arm::ROWS)] = pack(&arm::ROWS);
+include!(concat!(env!("OUT_DIR"), "/syscalls.rs"));
 
 // What is not used is not linked, so the tables need no conditional compilation, and every host can test them all.
 impl Machine {
     /// x86_64, with x32 and x86.
     pub const X86_64: Self = Self {
         table: &X86_TABLE,
+        pairs: &X86_PAIRS,
         architectures: &[
             Architecture::new(1, 0xc000_003e, true),
             Architecture {
@@ -76,6 +80,7 @@ impl Machine {
     /// aarch64, with arm.
     pub const AARCH64: Self = Self {
         table: &ARM_TABLE,
+        pairs: &ARM_PAIRS,
         architectures: &[
             Architecture::new(4, 0xc000_00b7, true),
             Architecture::new(3, 0x4000_0028, false),
@@ -86,6 +91,7 @@ impl Machine {
     /// One that has no table yet: no profile can be compiled for it.
     pub const UNKNOWN: Self = Self {
         table: &[],
+        pairs: &[],
         architectures: &[],
         big_endian: cfg!(target_endian = "big"),
     };
@@ -131,7 +137,7 @@ impl Architecture {
     }
 }
 
-/// The numbers that stand behind a name, and how many there would be if none was left out.
+/// The numbers that stand behind a name, and how many there would be if none was left out: those are as the first.
 #[derive(Clone, Copy)]
 pub(super) struct Numbers(&'static [u8], usize);
 
@@ -139,8 +145,7 @@ impl Numbers {
     /// The slot on the architecture that is number `column` of the machine.
     pub(super) fn slot(self, column: usize) -> Option<u16> {
         let (numbers, _) = self.0.as_chunks::<2>();
-        let is_left_out = column + 1 == self.1 && numbers.len() == column;
-        let number = numbers.get(if is_left_out { 0 } else { column })?;
+        let number = numbers.get(column).or(numbers.first()).filter(|_| column < self.1)?;
         let slot = number.iter().fold(0, |slot, byte| slot << 7 | u16::from(byte & 0x7f));
         (slot != NONE).then_some(slot)
     }
@@ -182,7 +187,7 @@ impl Machine {
             while end < rows.len() && number_at(rows, end) {
                 end += 1;
             }
-            match rows.get(start..numbers)?.cmp(name.as_bytes()) {
+            match self.compare(rows.get(start..numbers)?, name.as_bytes()) {
                 Ordering::Equal => {
                     return rows
                         .get(numbers..end)
@@ -194,66 +199,34 @@ impl Machine {
         }
         None
     }
-}
 
-const fn packed_len<const N: usize>(rows: &[Row<N>]) -> usize {
-    let (mut length, mut row) = (0, 0);
-    while row < rows.len() {
-        length += rows[row].0.len() + 2 * numbers_len(&rows[row].1) + (rows[row].2 > 0) as usize;
-        row += 1;
+    /// Compares what a packed name stands for with `name`.
+    fn compare(&self, packed: &[u8], mut name: &[u8]) -> Ordering {
+        let order = self.compare_start(packed, &mut name);
+        order.then(if name.is_empty() {
+            Ordering::Equal
+        } else {
+            Ordering::Less
+        })
     }
-    length
-}
 
-/// How many numbers of a row are stored.
-const fn numbers_len<const N: usize>(numbers: &[u16; N]) -> usize {
-    if N > 1 && numbers[0] == numbers[N - 1] {
-        N - 1
-    } else {
-        N
+    /// The same with the start of `name`, which is cut off. It calls itself for a pair in a pair, which was made before it.
+    fn compare_start(&self, packed: &[u8], name: &mut &[u8]) -> Ordering {
+        for code in packed {
+            let order = match (self.pairs.get(usize::from(*code)), *name) {
+                (Some(pair), _) if *pair != [0, 0] => self.compare_start(pair, name),
+                (_, [first, rest @ ..]) => {
+                    *name = rest;
+                    code.cmp(first)
+                }
+                _ => Ordering::Greater,
+            };
+            if order.is_ne() {
+                return order;
+            }
+        }
+        Ordering::Equal
     }
-}
-
-/// Packs `rows`, whose names have to be in the order of their bytes.
-const fn pack<const N: usize, const LENGTH: usize>(rows: &[Row<N>]) -> [u8; LENGTH] {
-    let mut packed = [0; LENGTH];
-    let (mut length, mut row) = (0, 0);
-    while row < rows.len() {
-        let (name, numbers, multiplexed) = &rows[row];
-        assert!(row == 0 || is_less(rows[row - 1].0, name), "rows have to be sorted");
-        let mut index = 0;
-        while index < name.len() {
-            packed[length] = name.as_bytes()[index];
-            assert!(packed[length] < 0x80, "names are ASCII");
-            (index, length) = (index + 1, length + 1);
-        }
-        index = 0;
-        while index < numbers_len(numbers) {
-            let number = numbers[index];
-            assert!(number == NONE || (number as usize) < SLOTS, "numbers have to fit");
-            packed[length] = 0x80 | (number >> 7) as u8;
-            packed[length + 1] = 0x80 | (number & 0x7f) as u8;
-            (index, length) = (index + 1, length + 2);
-        }
-        if *multiplexed > 0 {
-            packed[length] = 0x80 | *multiplexed;
-            length += 1;
-        }
-        row += 1;
-    }
-    packed
-}
-
-const fn is_less(one: &str, other: &str) -> bool {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let mut index = 0;
-    while index < one.len() && index < other.len() {
-        if one[index] != other[index] {
-            return one[index] < other[index];
-        }
-        index += 1;
-    }
-    one.len() < other.len()
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ tests::cases![
     pause_and_resume,
     a_paused_container_can_be_deleted_by_force,
     events_prints_statistics,
+    events_follow_a_container_to_its_end,
+    events_tell_that_memory_ran_out,
     unified_resources_need_cgroup_v2,
     no_resources_at_all_are_fine,
 ];
@@ -234,6 +236,50 @@ fn events_prints_statistics(t: &Test) {
             .is_some_and(|count| count >= 1),
         "{stats}"
     );
+}
+
+fn events_follow_a_container_to_its_end(t: &Test) {
+    t.needs_v1_controller("memory");
+    t.skip_on("crun", "crun 1.8 has no events command");
+    let mut c = t.server();
+    c.config["linux"]["cgroupsPath"] = json!(format!("/{}", c.id));
+    c.up_and_ready();
+    let stream = t.call(&["events", "--interval", "100ms", &c.id]).spawn();
+    eventually("there are several lines", || stream.stdout().lines().count() >= 3);
+    c.kill("KILL").ok();
+    let outcome = stream.wait();
+    for line in outcome.stdout.lines() {
+        let event: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(event["type"], json!("stats"));
+        assert!(event["data"]["memory"]["raw"]["cache"].is_u64(), "{line}");
+    }
+    for interval in ["", "5", "s", "-1s", "0s", "5h"] {
+        if t.is_roci() {
+            t.call(&["events", "--interval", interval, &c.id]).run().code(2);
+        }
+    }
+}
+
+fn events_tell_that_memory_ran_out(t: &Test) {
+    t.needs_v1_controller("memory");
+    t.skip_on("crun", "crun 1.8 has no events command");
+    let mut c = t.sh("echo ready; read go </fifo; (tail -c 100m /dev/zero; true); echo over; sleep 1000");
+    c.config["linux"]["cgroupsPath"] = json!(format!("/{}", c.id));
+    limits(&mut c, "memory", json!({"limit": 8_388_608}));
+    let fifo = c.rootfs().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o666.into(), 0).expect("a fifo");
+    c.config["root"]["readonly"] = json!(false);
+    let created = c.up_and_ready();
+    let stream = t.call(&["events", "--interval", "60s", &c.id]).spawn();
+    eventually("it has begun", || stream.stdout().contains("stats"));
+    fs::write(fifo, "go\n").expect("write");
+    eventually("the kernel has killed somebody", || {
+        created.stdout_now().contains("over")
+    });
+    // At once, and not after the interval.
+    eventually("that is told", || stream.stdout().contains(r#""type":"oom""#));
+    c.kill("KILL").ok();
+    stream.wait();
 }
 
 fn unified_resources_need_cgroup_v2(t: &Test) {

@@ -1,6 +1,7 @@
 //! The integration tests: every one runs the real executable.
 
 mod cgroups;
+mod cgroups2;
 mod concurrency;
 mod console;
 mod cve;
@@ -28,6 +29,7 @@ mod stdio;
 fn main() -> std::process::ExitCode {
     let mut cases = Vec::new();
     cases.extend(cgroups::cases());
+    cases.extend(cgroups2::cases());
     cases.extend(concurrency::cases());
     cases.extend(console::cases());
     cases.extend(cve::cases());

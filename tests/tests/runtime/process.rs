@@ -29,6 +29,7 @@ tests::cases![
     the_memory_policy_is_set,
     a_memory_policy_for_nodes_that_are_not_there_is_an_error,
     labels_of_absent_security_modules_are_refused,
+    shares_of_the_cache_need_resctrl,
     the_scheduler_is_set,
     the_io_priority_is_set,
     the_personality_is_set,
@@ -379,6 +380,22 @@ fn labels_of_absent_security_modules_are_refused(t: &Test) {
         c.config["process"][field] = json!("");
         c.run().ok();
     }
+}
+
+fn shares_of_the_cache_need_resctrl(t: &Test) {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    if mounts.contains(" resctrl ") {
+        t.skip("this machine has it");
+    }
+    t.skip_on("runc", "runc 1.1 says it otherwise");
+    t.skip_on("crun", "crun 1.8 ignores it");
+    let mut c = t.sh("true");
+    c.config["linux"]["intelRdt"] = json!({"l3CacheSchema": "L3:0=f"});
+    c.run()
+        .fails()
+        .roci_says("linux.intelRdt: no resctrl at /sys/fs/resctrl")
+        .says("CONFIG_X86_CPU_RESCTRL");
+    c.state_call().fails();
 }
 
 fn the_personality_is_set(t: &Test) {
