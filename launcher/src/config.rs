@@ -12,7 +12,7 @@ use sys::{OwnedFd, TakeOnce};
 
 use crate::container::{CONFIG_FILE, Container, read_document, read_own, write_all};
 use crate::error::{During, Error, Result, keep, keep_shown};
-use crate::path::Path;
+use crate::path::{Path, without_slashes};
 use crate::text::Digits;
 
 static DOCUMENT: TakeOnce<[u8; CONFIG_BYTES_MAX]> = TakeOnce::new([0; CONFIG_BYTES_MAX]);
@@ -119,8 +119,10 @@ pub fn absolute(path: &CStr) -> Result<Path> {
 
 /// The path without slashes at its end, unless it is all slash.
 fn trim(path: &[u8]) -> &[u8] {
-    let end = path.iter().rposition(|&byte| byte != b'/').map_or(1, |last| last + 1);
-    &path[..end.min(path.len())]
+    match without_slashes(path) {
+        b"" => path.get(..1).unwrap_or_default(),
+        path => path,
+    }
 }
 
 /// The absolute path of the root file system.

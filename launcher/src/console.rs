@@ -19,7 +19,7 @@ use sys::terminal::Modes;
 use crate::devices::make_target;
 use crate::error::{During, Error, Result};
 use crate::mounts::bind_fd;
-use crate::path::Path;
+use crate::path::{Path, split_last, without_slashes};
 use crate::root::{Links, Root};
 
 /// `DEVPTS_SUPER_MAGIC` of `linux/magic.h`.
@@ -113,13 +113,12 @@ pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
         return Ok(socket);
     }
     // A longer path is reached through a descriptor of its directory.
-    let bytes = path.to_bytes();
-    let slash = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-    let parent = Path::of(&[&bytes[..slash]]);
+    let (directory, name) = split_last(path.to_bytes());
+    let parent = Path::of(&[without_slashes(directory)]);
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     let directory = open(parent.as_c_str(), flags).during_with("open #", parent.as_str())?;
     let directory_path = crate::mounts::fd_path(directory.as_fd());
-    let short = Path::of(&[directory_path.as_str().as_bytes(), &bytes[slash..]]);
+    let short = Path::of(&[directory_path.as_bytes(), b"/", name]);
     connect_to(short.as_c_str()).during_with("connect to #", text)?;
     Ok(socket)
 }
@@ -200,7 +199,7 @@ impl Pipe {
     }
 
     fn drain(&mut self, to: BorrowedFd<'_>) {
-        match rustix::io::write(to, &self.memory[self.start..self.end]) {
+        match rustix::io::write(to, self.memory.get(self.start..self.end).unwrap_or_default()) {
             Ok(n) => self.start += n,
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(_) => {

@@ -17,7 +17,7 @@ use sys::file::leave_open;
 
 use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{During, Error, Result, keep_shown};
-use crate::path::Path;
+use crate::path::{Path, components, split_last};
 use crate::proc::Proc;
 use crate::text::Digits;
 use crate::undo;
@@ -99,12 +99,10 @@ impl StateRoot {
 /// Makes the directories above `path`, which the host's administrator named.
 fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
     let bytes = path.to_bytes();
-    for (index, _) in bytes
-        .iter()
-        .enumerate()
-        .filter(|&(index, &byte)| byte == b'/' && index > 0)
-    {
-        match mkdirat(CWD, Path::of(&[&bytes[..index]]).as_c_str(), Mode::from_raw_mode(0o755)) {
+    let mut below = components(bytes);
+    while below.next().is_some() && !below.rest.is_empty() {
+        let until = bytes.get(..bytes.len() - below.rest.len()).unwrap_or_default();
+        match mkdirat(CWD, Path::of(&[until]).as_c_str(), Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ISDIR) => {}
             Err(errno) => return Err(errno),
         }
@@ -120,17 +118,12 @@ fn in_user_namespace() -> bool {
     };
     let n = rustix::io::read(&file, &mut memory).unwrap_or(0);
     // The first namespace maps all ids to themselves in one line.
-    let mut words = memory[..n]
-        .split(|byte| byte.is_ascii_whitespace())
-        .filter(|word| !word.is_empty());
-    let whole = [words.next(), words.next(), words.next()];
+    let map = memory.get(..n).unwrap_or_default();
+    let mut words = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     n > 0
-        && whole
-            != [
-                Some(b"0".as_slice()),
-                Some(b"0".as_slice()),
-                Some(b"4294967295".as_slice()),
-            ]
+        && ![&b"0"[..], b"0", b"4294967295"]
+            .into_iter()
+            .all(|whole| words.next() == Some(whole))
 }
 
 /// A container's state directory, open.
@@ -323,13 +316,11 @@ impl Default for StateMemory {
 pub fn read_document<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::result::Result<Option<&'a [u8]>, Errno> {
     let mut len = 0;
     loop {
-        let n = rustix::io::read(file, &mut memory[len..])?;
+        // Nothing is read either where there is no more room.
+        let n = rustix::io::read(file, memory.get_mut(len..).unwrap_or_default())?;
         len += n;
         if n == 0 {
-            return Ok(Some(&memory[..len]));
-        }
-        if len == memory.len() {
-            return Ok(None);
+            return Ok(read_part(memory, len));
         }
     }
 }
@@ -338,14 +329,19 @@ pub fn read_document<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::re
 /// asked for.
 pub fn read_own<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::result::Result<Option<&'a [u8]>, Errno> {
     let n = rustix::io::read(file, &mut *memory)?;
-    Ok((n < memory.len()).then(|| &memory[..n]))
+    Ok(read_part(memory, n))
+}
+
+/// The `len` bytes that were read, unless there may be more.
+fn read_part(memory: &[u8], len: usize) -> Option<&[u8]> {
+    memory.get(..len).filter(|part| part.len() < memory.len())
 }
 
 /// Writes all of `bytes`.
 pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> core::result::Result<(), Errno> {
     while !bytes.is_empty() {
         match rustix::io::write(file, bytes) {
-            Ok(n) => bytes = &bytes[n..],
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
@@ -367,22 +363,21 @@ impl<'a> Document<'a> {
 
     /// What was written, for as long as the memory lives.
     pub fn into_bytes(self) -> &'a [u8] {
-        &self.memory[..self.len]
+        self.memory.get(..self.len).unwrap_or_default()
     }
 
     /// What was written.
+    #[inline(never)]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.memory[..self.len]
+        self.memory.get(..self.len).unwrap_or_default()
     }
 }
 
 impl Write for Document<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let end = self.len + text.len();
-        self.memory
-            .get_mut(self.len..end)
-            .ok_or(core::fmt::Error)?
-            .copy_from_slice(text.as_bytes());
+        let place = self.memory.get_mut(self.len..end).ok_or(core::fmt::Error)?;
+        sys::copy(place, text.as_bytes());
         self.len = end;
         Ok(())
     }
@@ -390,12 +385,8 @@ impl Write for Document<'_> {
 
 /// Makes `path` (a file of the caller's) hold `text`, by writing beside it and renaming.
 pub fn write_beside(path: &CStr, text: &[u8]) -> core::result::Result<(), Errno> {
-    let bytes = path.to_bytes();
-    let start = bytes
-        .iter()
-        .rposition(|&byte| byte == b'/')
-        .map_or(0, |slash| slash + 1);
-    let new = Path::of(&[&bytes[..start], b".", &bytes[start..]]);
+    let (directory, name) = split_last(path.to_bytes());
+    let new = Path::of(&[directory, b".", name]);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
     let file = create_in(CWD, new.as_c_str(), flags, Mode::from_raw_mode(0o644))?;
     write_all(file.as_fd(), text)?;

@@ -24,7 +24,7 @@ use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
 use crate::seccomp::Profile;
 use crate::sync::{Kind, Socket, send_fd, tell_over, tell_through};
-use crate::text::parse_number;
+use crate::text::{has, parse_number};
 use crate::{credentials, devices, hooks, labels, namespaces, net, notify_socket, placement, rootfs, state};
 
 /// Everything that the process inherits from `create` or `run`.
@@ -266,7 +266,7 @@ fn write_sysctls(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
         let name = sysctl.key.as_str();
         // Dots separate, as in sysctl(8), unless there are slashes: then dots are part of names (interfaces).
         let mut path = Path::of(&[b"sys/", name.as_bytes()]);
-        if !name.contains('/') {
+        if !has(name, b'/') {
             path.replace(b'.', b'/');
         }
         within("linux.sysctl", NO_INDEX, name, || {

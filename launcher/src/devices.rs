@@ -19,7 +19,7 @@ use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::bind_fd;
 use crate::path::Path;
 use crate::root::{Links, Root};
-use crate::text::without_slashes;
+use crate::text::{has, without_slashes};
 
 /// The default devices of config-linux.md, all of them readable and writable for everyone.
 const DEFAULT_DEVICES: [(&CStr, &CStr, u32, u32); 6] = [
@@ -125,7 +125,7 @@ fn make_configured(root: &Root, dev: BorrowedFd<'_>, device: &Device<'static>, b
         .path
         .as_str()
         .strip_prefix("/dev/")
-        .filter(|name| !name.contains('/'))
+        .filter(|name| !has(name, b'/'))
     {
         let name = Path::of(&[name.as_bytes()]);
         return make_device(dev, name.as_c_str(), &wanted, by_bind);

@@ -231,7 +231,7 @@ fn wait_for_end(child: &Child, output: &OwnedFd, timeout: Option<u32>, tail: &mu
         });
         // It fails for a signal, and then there is nothing to see yet, or for want of memory.
         let _ = poll(&mut fds, timeout.as_ref());
-        let ended = child.pidfd.is_some() && fds[0].revents().contains(PollFlags::IN);
+        let ended = child.pidfd.is_some() && fds.first().is_some_and(|fd| fd.revents().contains(PollFlags::IN));
         if output_open {
             output_open = drain(output, tail);
         }
@@ -253,7 +253,7 @@ fn drain(output: &OwnedFd, tail: &mut Vec<u8, OUTPUT_BYTES>) -> bool {
                 let kept = tail.len() - dropped;
                 tail.copy_within(dropped.., 0);
                 tail.truncate(kept);
-                let _ = tail.extend_from_slice(&chunk[..n]);
+                let _ = tail.extend_from_slice(chunk.get(..n).unwrap_or_default());
             }
             Err(Errno::INTR) => {}
             Err(_) => return true,

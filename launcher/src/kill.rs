@@ -87,7 +87,7 @@ fn parse_signal(text: &str) -> Option<u8> {
     }
     let mut memory = [0; 16];
     let upper = memory.get_mut(..text.len())?;
-    upper.copy_from_slice(text.as_bytes());
+    sys::copy(upper, text.as_bytes());
     upper.make_ascii_uppercase();
     let upper = core::str::from_utf8(upper).unwrap_or_default();
     let name = upper.strip_prefix("SIG").unwrap_or(upper);

@@ -20,7 +20,7 @@ use crate::hooks::{ARGUMENTS, ENVIRONMENT, Strings};
 use crate::notify_socket;
 use crate::path::Path;
 use crate::proc::Proc;
-use crate::text::{parse_number, parts};
+use crate::text::{has, parse_number, parts};
 
 /// What is searched when the environment has no PATH, as `execvp` has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -31,7 +31,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// `create`. The wording is Go's: clients compare it.
 pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
     let name = spec.list(process.args).first().map_or("", |text| text.as_str());
-    if name.contains('/') {
+    if has(name, b'/') {
         let path = Path::of(&[name.as_bytes()]);
         return match check(path.as_c_str()) {
             Ok(()) => Ok(path),
@@ -211,13 +211,11 @@ fn home_of(uid: u32) -> &'static CStr {
     };
     let mut memory = [0; 8192];
     let mut len = 0;
-    while let Ok(n) = rustix::io::read(&file, &mut memory[len..]) {
+    // Nothing is read either where there is no more room.
+    while let Ok(n @ 1..) = rustix::io::read(&file, memory.get_mut(len..).unwrap_or_default()) {
         len += n;
-        if n == 0 || len == memory.len() {
-            break;
-        }
     }
-    match home_in(&memory[..len], uid) {
+    match home_in(memory.get(..len).unwrap_or_default(), uid) {
         Some(home) => Path::of(&[b"HOME=", home.as_bytes()]).leak(),
         None => fallback,
     }

@@ -16,7 +16,7 @@ use sys::OwnedFd;
 use sys::fd::{create_in, open_in, open_resolved};
 use sys::file::leave_open;
 
-use crate::path::{Path, components};
+use crate::path::{Path, components, split_last, without_slashes};
 
 type Result<T> = core::result::Result<T, Errno>;
 
@@ -84,15 +84,10 @@ impl Root {
         }
         // Usually just the last one is missing, as in a fresh /dev.
         let whole = path.to_bytes();
-        let end = whole.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-        let start = whole[..end]
-            .iter()
-            .rposition(|&byte| byte == b'/')
-            .map_or(0, |slash| slash + 1);
-        let name = &whole[start..end];
-        if start > 1
+        let (above, name) = split_last(without_slashes(whole));
+        if above.len() > 1
             && name != b".."
-            && let Ok(parent) = self.open(Path::of(&[&whole[..start]]).as_c_str(), flags, links)
+            && let Ok(parent) = self.open(Path::of(&[above]).as_c_str(), flags, links)
         {
             let name = Path::of(&[name]);
             match mkdirat(&parent, name.as_c_str(), DIRECTORY_MODE) {
@@ -106,11 +101,12 @@ impl Root {
         // following, so that a link that appears in between is an error and not a way out.
         let mut current = open_in(self.fd.as_fd(), c".", flags)?;
         let mut made = false;
-        for component in components(whole) {
+        let mut below = components(whole);
+        while let Some(component) = below.next() {
             if !made {
-                // The path up to and with this component, which is a part of the whole.
-                let end = component.as_ptr_range().end.addr() - whole.as_ptr().addr();
-                match self.open(Path::of(&[&whole[..end]]).as_c_str(), flags, links) {
+                // The path up to and with this component.
+                let until = whole.get(..whole.len() - below.rest.len()).unwrap_or_default();
+                match self.open(Path::of(&[until]).as_c_str(), flags, links) {
                     Ok(next) => {
                         current = next;
                         continue;
@@ -150,20 +146,14 @@ impl Root {
 
     /// The directory that holds the last component of `path`, made where it is missing, and that component.
     pub fn make_parent(&self, path: &CStr, links: Links) -> Result<(OwnedFd, Path)> {
-        let bytes = path.to_bytes();
-        let end = bytes.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-        let start = bytes[..end]
-            .iter()
-            .rposition(|&byte| byte == b'/')
-            .map_or(0, |slash| slash + 1);
-        let name = &bytes[start..end];
+        let (above, name) = split_last(without_slashes(path.to_bytes()));
         if name.is_empty() || name == b"." || name == b".." {
             return Err(Errno::INVAL);
         }
-        let parent = if start <= 1 {
+        let parent = if above.len() <= 1 {
             open_in(self.fd.as_fd(), c".", OFlags::PATH | OFlags::DIRECTORY)?
         } else {
-            self.make_directories(Path::of(&[&bytes[..start]]).as_c_str(), links)?
+            self.make_directories(Path::of(&[above]).as_c_str(), links)?
         };
         Ok((parent, Path::of(&[name])))
     }
@@ -179,17 +169,16 @@ impl Root {
         let mut at = 0;
         let mut links_seen = 0;
         loop {
-            let bytes = rest.as_c_str().to_bytes();
-            let start = at + bytes[at..].iter().take_while(|&&byte| byte == b'/').count();
-            let end = start + bytes[start..].iter().take_while(|&&byte| byte != b'/').count();
-            let component = Path::of(&[&bytes[start..end]]);
-            let last = bytes[end..].iter().all(|&byte| byte == b'/');
+            let mut below = components(rest.as_bytes().get(at..).unwrap_or_default());
+            let Some(component) = below.next() else {
+                return open_in(current.as_fd(), c".", flags);
+            };
+            let last = without_slashes(below.rest).is_empty();
+            at = rest.as_bytes().len() - below.rest.len();
+            let component = Path::of(&[component]);
             let name = component.as_c_str();
-            at = end;
-            if name.is_empty() || name == c"." || name == c".." {
-                if name == c".."
-                    && let Some(parent) = above.pop()
-                {
+            if name == c".." {
+                if let Some(parent) = above.pop() {
                     current = parent;
                 }
                 if last {
@@ -209,7 +198,7 @@ impl Root {
                     above.clear();
                     current = open_in(self.fd.as_fd(), c".", directory)?;
                 }
-                rest = Path::of(&[target, &bytes[end..]]);
+                rest = Path::of(&[target, below.rest]);
                 at = 0;
                 continue;
             }

@@ -152,7 +152,7 @@ fn detach_everything(proc: &Proc) -> Result<()> {
         let n = rustix::io::read(&file, &mut memory).during("read mountinfo")?;
         let mut detached = false;
         // The fifth word of a line is the mount point; what lies below a detached mount goes with it.
-        for line in memory[..n].split(|&byte| byte == b'\n') {
+        for line in memory.get(..n).unwrap_or_default().split(|&byte| byte == b'\n') {
             let Some(point) = line.split(|&byte| byte == b' ').nth(4) else {
                 continue;
             };

@@ -81,14 +81,14 @@ fn open_gate(container: &Container, pid: i32, proc: &Proc) -> Result<()> {
     fcntl_setfl(&fifo, OFlags::empty()).during("read exec.fifo")?;
     let mut len = 0;
     loop {
-        match rustix::io::read(&fifo, &mut memory[len..]) {
+        match rustix::io::read(&fifo, memory.get_mut(len..).unwrap_or_default()) {
             Ok(0) => break,
             Ok(n) => len += n,
             Err(Errno::INTR) => {}
             Err(errno) => return Err(Error::new("read exec.fifo", errno)),
         }
     }
-    match core::str::from_utf8(&memory[..len]) {
+    match core::str::from_utf8(memory.get(..len).unwrap_or_default()) {
         Ok("0") => Ok(()),
         // An index would bring the kilobytes that say how an index into a text can be wrong.
         Ok(text) if text.len() > 1 => Err(Error::said(text.get(1..).unwrap_or_default())),
@@ -113,14 +113,16 @@ fn wait_for_byte(fifo: &OwnedFd, pidfd: Option<&OwnedFd>, pid: i32, proc: &Proc)
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(Error::new("wait for the container process", errno)),
         }
-        if fds[0].revents().contains(PollFlags::IN) {
+        let of = |index| fds.get(index).map(PollFd::revents);
+        let fifo = of(0).unwrap_or(PollFlags::HUP);
+        if fifo.contains(PollFlags::IN) {
             return Ok(true);
         }
-        let dead = match fds.get(1) {
-            Some(pidfd) => pidfd.revents().contains(PollFlags::IN),
+        let dead = match of(1) {
+            Some(pidfd) => pidfd.contains(PollFlags::IN),
             None => !proc.process_start(pid).is_some_and(|start| start.is_alive()),
         };
-        if dead || fds[0].revents().contains(PollFlags::HUP) {
+        if dead || fifo.contains(PollFlags::HUP) {
             return Ok(false);
         }
     }

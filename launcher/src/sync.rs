@@ -119,10 +119,10 @@ fn tell(failure: Failure<'_>) -> ! {
 }
 
 fn datagram<'m>(kind: Kind, payload: &[u8], memory: &'m mut [u8; MESSAGE_BYTES]) -> &'m [u8] {
-    let n = payload.len().min(MESSAGE_BYTES - 1);
-    memory[0] = kind as u8;
-    memory[1..=n].copy_from_slice(&payload[..n]);
-    &memory[..=n]
+    let [first, rest @ ..] = memory;
+    *first = kind as u8;
+    sys::copy(rest, payload);
+    memory.get(..=payload.len()).unwrap_or(memory)
 }
 
 /// Bytes of the longest message.

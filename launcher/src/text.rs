@@ -118,7 +118,7 @@ impl fmt::Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.len.saturating_add(text.len());
         if let Some(place) = self.bytes.get_mut(self.len..end) {
-            place.copy_from_slice(text.as_bytes());
+            sys::copy(place, text.as_bytes());
         }
         self.len = end;
         Ok(())
@@ -151,6 +151,12 @@ pub fn split_once(text: &str, mark: u8) -> (&str, Option<&str>) {
     let mut rest = text;
     let first = cut(&mut rest, mark);
     (first, (first.len() < text.len()).then_some(rest))
+}
+
+/// Whether `mark` is in `text`.
+#[inline(never)]
+pub fn has(text: &str, mark: u8) -> bool {
+    text.bytes().any(|byte| byte == mark)
 }
 
 /// `path` without slashes at its end.

@@ -37,3 +37,11 @@ pub use fd::OwnedFd;
 pub use scratch::ScratchString;
 pub use start::Arguments;
 pub use take_once::{Notes, Once, Register, TakeOnce, Truncating};
+
+/// Copies `bytes` to the front of `place`, as many as fit.
+#[inline(never)]
+pub fn copy(place: &mut [u8], bytes: &[u8]) {
+    for (to, from) in place.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+}

@@ -141,11 +141,10 @@ pub fn connect(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
         path: [0; 108],
     };
     let path = path.to_bytes_with_nul();
-    address
-        .path
-        .get_mut(..path.len())
-        .ok_or(Errno::NAMETOOLONG)?
-        .copy_from_slice(path);
+    if path.len() > address.path.len() {
+        return Err(Errno::NAMETOOLONG);
+    }
+    crate::copy(&mut address.path, path);
     // SAFETY: the kernel reads the address, of which it is told the length that was filled.
     unsafe {
         call(

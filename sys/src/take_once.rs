@@ -5,6 +5,8 @@ use core::fmt::Write;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::copy;
+
 /// A static value that is handed out once, as `&'static mut`. It is how roci has big buffers without a heap: they lie in
 /// `.bss`, cost nothing in the file, and only the pages that are touched become memory.
 pub struct TakeOnce<T> {
@@ -171,13 +173,23 @@ impl<'a> Truncating<'a> {
     /// Writes `pattern` with the words in the places of its `#`s, one after the other.
     pub fn fill(&mut self, pattern: &str, words: &[&str]) {
         let mut words = words.iter();
-        let mut rest = pattern;
-        while let Some((text, after)) = rest.split_once('#') {
-            let _ = self.write_str(text);
-            let _ = self.write_str(words.next().copied().unwrap_or_default());
-            rest = after;
+        for byte in pattern.bytes() {
+            if byte == b'#' {
+                let _ = self.write_str(words.next().copied().unwrap_or_default());
+            } else {
+                self.push(byte);
+            }
         }
-        let _ = self.write_str(rest);
+    }
+
+    fn push(&mut self, byte: u8) {
+        match self.bytes.get_mut(self.len) {
+            Some(place) => {
+                *place = byte;
+                self.len += 1;
+            }
+            None => self.cut = true,
+        }
     }
 
     /// The text so far.
@@ -189,9 +201,9 @@ impl<'a> Truncating<'a> {
             while bytes.get(len).is_some_and(|byte| byte & 0xc0 == 0x80) && len > 0 {
                 len -= 1;
             }
-            if let Some(place) = bytes.get_mut(len..len + MARK.len()) {
-                place.copy_from_slice(MARK.as_bytes());
-                len += MARK.len();
+            if let Some(place) = bytes.get_mut(len..) {
+                copy(place, MARK.as_bytes());
+                len = bytes.len().min(len + MARK.len());
             }
         }
         // Only whole `&str`s were copied, and a cut steps back to a character's start, so this is never the default.
@@ -203,13 +215,7 @@ impl Write for Truncating<'_> {
     #[inline(never)]
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         for byte in text.bytes() {
-            match self.bytes.get_mut(self.len) {
-                Some(place) => {
-                    *place = byte;
-                    self.len += 1;
-                }
-                None => self.cut = true,
-            }
+            self.push(byte);
         }
         Ok(())
     }

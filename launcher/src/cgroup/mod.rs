@@ -292,8 +292,7 @@ fn lists(mut names: &str, controller: &str) -> bool {
 /// `path` without slashes at its end; `None` where nothing but them, and dots that mean nothing, is there.
 fn without_slashes(path: &[u8]) -> Option<&[u8]> {
     components(path).next()?;
-    let last = path.iter().rposition(|&byte| byte != b'/')?;
-    path.get(..=last)
+    Some(crate::path::without_slashes(path))
 }
 
 const REMOVE_ATTEMPTS: u32 = 200;
