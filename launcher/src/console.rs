@@ -6,12 +6,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstat, fstatfs};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+use rustix::net::{AddressFamily, SocketType};
+use rustix::pty::unlockpt;
 use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 use spec_core::process::ConsoleSize;
 use sys::OwnedFd;
-use sys::fd::open;
+use sys::fd::{open, open_terminal_of, socket};
 use sys::file::replace_standard_stream;
 use sys::process::inherited_fd;
 use sys::terminal::Modes;
@@ -51,9 +51,7 @@ impl Console {
             return Err(Error::said("/dev/pts/ptmx is not a terminal multiplexer"));
         }
         unlockpt(&master).during("unlock terminal")?;
-        let slave: OwnedFd = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
-            .during("open terminal")?
-            .into();
+        let slave = open_terminal_of(master.as_fd()).during("open terminal")?;
         if let Some(size) = size {
             set_size(master.as_fd(), size.height, size.width).during("set terminal size")?;
         }
@@ -103,9 +101,7 @@ fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> core::result::
 
 /// Connects to a socket that waits for a descriptor (`--console-socket`, `--pidfd-socket`).
 pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
-    let socket: OwnedFd = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-        .during("make socket")?
-        .into();
+    let socket = socket(AddressFamily::UNIX, SocketType::STREAM).during("make socket")?;
     let text = path.to_str().unwrap_or("?");
     let connect_to = |name: &CStr| sys::socket::connect(socket.as_fd(), name);
     if path.count_bytes() < ADDRESS_BYTES {

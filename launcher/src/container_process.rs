@@ -5,7 +5,7 @@ use core::ffi::CStr;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::net::{AddressFamily, SocketType, socket};
+use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{chdir, setsid, umask};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
@@ -254,9 +254,9 @@ fn set_names(spec: &Spec<'static>) -> Result<()> {
 
 fn bring_loopback_up() -> Result<()> {
     // A kernel without IPv4 has no loopback to bring up.
-    if let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, None) {
+    if let Ok(socket) = sys::fd::socket(AddressFamily::INET, SocketType::DGRAM) {
         sys::file::bring_loopback_up(socket.as_fd()).during("bring lo up")?;
-        leave_open(socket.into());
+        leave_open(socket);
     }
     Ok(())
 }

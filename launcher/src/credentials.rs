@@ -48,7 +48,10 @@ pub fn take(spec: &Spec<'static>, process: &Process<'static>) -> Result<()> {
     }
     let gids = spec.list(user.additional_gids);
     let mut groups = heapless::Vec::<Gid, IDS_MAX>::new();
-    groups.extend(gids.iter().map(|&gid| Gid::from_raw(gid)));
+    for gid in gids {
+        // The configuration has no more.
+        let _ = groups.push(Gid::from_raw(*gid));
+    }
     match set_thread_groups(&groups) {
         Ok(()) => {}
         Err(Errno::PERM) if gids.is_empty() => {}

@@ -2,7 +2,8 @@
 
 use heapless::Vec;
 use rustix::fd::AsFd;
-use rustix::fs::{OFlags, RawDir, SeekFrom, seek};
+use rustix::fs::{OFlags, SeekFrom, seek};
+use sys::directory::Names;
 use sys::fd::open_in;
 
 use crate::error::{During, Error, Result};
@@ -29,14 +30,12 @@ pub fn for_each(proc: &Proc, ancestor: i32, each: &mut dyn FnMut(i32)) -> Result
     let directory = open_in(proc.as_fd(), c".", OFlags::RDONLY | OFlags::DIRECTORY).during("open /proc")?;
     let mut family = Vec::<i32, DESCENDANTS_MAX>::new();
     let _ = family.push(ancestor);
-    let mut memory = [core::mem::MaybeUninit::uninit(); 4096];
     // Children mostly have higher numbers than their parents, and /proc lists by number, so one pass finds nearly all; a
     // second one finds those whose numbers wrapped around.
     for _ in 0..2 {
-        let mut entries = RawDir::new(directory.as_fd(), &mut memory);
-        while let Some(entry) = entries.next() {
-            let entry = entry.during("read /proc")?;
-            let Some(pid) = entry.file_name().to_str().ok().and_then(parse_number) else {
+        let mut names = Names::of(directory.as_fd());
+        while let Some(name) = names.next().during("read /proc")? {
+            let Some(pid) = name.to_str().ok().and_then(parse_number) else {
                 continue;
             };
             let pid = pid as i32;

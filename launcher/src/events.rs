@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use heapless::Vec;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::OFlags;
 use rustix::time::Timespec;
@@ -118,7 +118,7 @@ impl Cgroup<'_> {
             let _ = rustix::io::read(&events, &mut [0; 256]);
             return Some((events, PollFlags::PRI));
         }
-        let counter = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok()?;
+        let counter = sys::fd::counter().ok()?;
         let control = open("memory.oom_control", OFlags::RDONLY)?;
         let mut line = Line::new();
         line.number(counter.as_raw_fd() as u64)
@@ -126,7 +126,7 @@ impl Cgroup<'_> {
             .number(control.as_raw_fd() as u64);
         let register = open("cgroup.event_control", OFlags::WRONLY)?;
         write_all(register.as_fd(), line.text().ok()?.as_bytes()).ok()?;
-        Some((counter.into(), PollFlags::IN))
+        Some((counter, PollFlags::IN))
     }
 
     /// How many processes the kernel has killed for want of memory.

@@ -251,7 +251,7 @@ fn drain(output: &OwnedFd, tail: &mut Vec<u8, OUTPUT_BYTES>) -> bool {
                 let surplus = (tail.len() + n).saturating_sub(OUTPUT_BYTES);
                 let dropped = surplus.min(tail.len());
                 let kept = tail.len() - dropped;
-                tail.copy_within(dropped.., 0);
+                tail.rotate_left(dropped);
                 tail.truncate(kept);
                 let _ = tail.extend_from_slice(chunk.get(..n).unwrap_or_default());
             }

@@ -69,7 +69,8 @@ pub mod time;
 use cli::{Command, Invocation, Opt};
 use error::{During, Error, Failure, Result};
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::{Mode, OFlags};
+use rustix::fd::AsFd;
+use rustix::fs::OFlags;
 use sys::Register;
 use text::Pieces;
 
@@ -147,7 +148,8 @@ fn open_standard_streams() -> Result<()> {
     let closed = fds.iter().filter(|fd| fd.revents().contains(PollFlags::NVAL)).count();
     for _ in 0..closed {
         // The lowest number that is free is the next of them.
-        let null = rustix::fs::open(c"/dev/null", OFlags::RDWR, Mode::empty()).during("open /dev/null")?;
+        let null = sys::fd::open(c"/dev/null", OFlags::RDWR).during("open /dev/null")?;
+        sys::file::keep_on_exec(null.as_fd()).during("keep /dev/null")?;
         core::mem::forget(null);
     }
     Ok(())

@@ -10,7 +10,7 @@ use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{OFlags, ResolveFlags, fstatfs};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+use rustix::mount::MountAttrFlags;
 use sys::OwnedFd;
 use sys::fd::{open, open_in, open_resolved};
 
@@ -34,15 +34,9 @@ impl Proc {
         {
             return Ok(Self { root });
         }
-        let private = || {
-            let context = fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
-            fsconfig_create(&context)?;
-            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-                | MountAttrFlags::MOUNT_ATTR_NODEV
-                | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-            fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map(OwnedFd::from)
-        };
-        let root = private().during("open /proc, which is not mounted")?;
+        let attributes =
+            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let root = sys::fd::new_mount(c"proc", attributes).during("open /proc, which is not mounted")?;
         if is_procfs(root.as_fd()) {
             Ok(Self { root })
         } else {

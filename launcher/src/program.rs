@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::process::Process;
 use sys::OwnedFd;
+use sys::directory::Names;
 use sys::exec::{execve, execve_fd};
 use sys::fd::{open, open_in};
 use sys::file::{close_one, close_range};
@@ -181,12 +182,9 @@ pub fn close_all_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: &Proc) -
 fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<'_>) -> Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let directory = open_in(proc, c"self/fd", flags).during("list descriptors")?;
-    let mut memory = [core::mem::MaybeUninit::uninit(); 2048];
-    let mut entries = rustix::fs::RawDir::new(directory.as_fd(), &mut memory);
-    while let Some(entry) = entries.next() {
-        let entry = entry.during("list descriptors")?;
-        let Some(fd) = entry
-            .file_name()
+    let mut names = Names::of(directory.as_fd());
+    while let Some(name) = names.next().during("list descriptors")? {
+        let Some(fd) = name
             .to_str()
             .ok()
             .and_then(parse_number)

@@ -8,7 +8,6 @@ use core::fmt::Write;
 
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
-use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 use spec_core::Spec;
 use spec_core::seccomp::{Action, Filter, Machine, Scratch, compile};
 use spec_core::state::write_json_string;
@@ -121,5 +120,5 @@ pub fn send_listener(spec: &Spec<'static>, pid: i32, number: i32, state: &[u8]) 
 }
 
 fn take_from(pid: i32, number: i32) -> core::result::Result<OwnedFd, Errno> {
-    pidfd_getfd(open_process(pid)?, number, PidfdGetfdFlags::empty()).map(OwnedFd::from)
+    sys::fd::take_from(open_process(pid)?.as_fd(), number)
 }

@@ -3,10 +3,11 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use rustix::fs::{OFlags, RawDir};
+use rustix::fs::OFlags;
 use spec_core::Spec;
 use spec_core::state::{State, StateView, Status, Style, write_oci_state};
 use sys::TakeOnce;
+use sys::directory::Names;
 use sys::fd::open_in;
 
 use crate::cgroup;
@@ -160,11 +161,9 @@ pub fn list(invocation: &Invocation) -> Result<()> {
     }
     if let Some(root) = StateRoot::open(invocation, false)? {
         let memory = STATE.take();
-        let mut space = [core::mem::MaybeUninit::uninit(); 2048];
-        let mut entries = RawDir::new(root.as_fd(), &mut space);
-        while let Some(entry) = entries.next() {
-            let entry = entry.during("read state root")?;
-            listing.add(&root, entry.file_name(), memory)?;
+        let mut names = Names::of(root.as_fd());
+        while let Some(name) = names.next().during("read state root")? {
+            listing.add(&root, name, memory)?;
         }
     }
     if format == Format::Json {

@@ -28,7 +28,7 @@
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use rustix::net::{SendFlags, SocketType, send};
 use spec_core::limits::MESSAGE_BYTES_MAX;
 use sys::OwnedFd;
 use sys::Register;
@@ -138,8 +138,7 @@ pub struct Socket {
 
 /// Makes both ends: roci's, and the process's.
 pub fn pair() -> Result<(Socket, Socket), Errno> {
-    let (a, b) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    let (a, b) = (OwnedFd::from(a), OwnedFd::from(b));
+    let (a, b) = sys::fd::socket_pair(SocketType::SEQPACKET)?;
     Ok((Socket { fd: a, is_plain: false }, Socket { fd: b, is_plain: true }))
 }
 

@@ -136,7 +136,7 @@ pub fn cut<'a>(rest: &mut &'a str, mark: u8) -> &'a str {
 }
 
 /// The parts of `text` between the `mark`s, as `str::split` has them.
-pub fn parts(text: &str, mark: u8) -> impl Iterator<Item = &str> {
+pub fn parts(text: &str, mark: u8) -> impl Iterator<Item = &str> + Clone {
     let mut rest = Some(text);
     core::iter::from_fn(move || {
         let (part, after) = split_once(rest?, mark);

@@ -5,11 +5,12 @@ use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, RawDir, RawMode, Timespec, Timestamps, Uid, chmodat, chownat, makedev,
-    mkdirat, mknodat, readlinkat_raw, sendfile, statat, symlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, RawMode, Timespec, Timestamps, Uid, chmodat, chownat, makedev, mkdirat,
+    mknodat, readlinkat_raw, sendfile, statat, symlinkat, utimensat,
 };
 use rustix::io::{Errno, Result};
 use spec_core::limits::PATH_BYTES_MAX;
+use sys::directory::Names;
 use sys::fd::{create_in, open_in};
 
 /// How deep directories may nest; each level holds two descriptors and some stack.
@@ -28,14 +29,9 @@ fn copy_directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: usize) -> Res
     if depth == DEPTH_MAX {
         return Err(Errno::NAMETOOLONG);
     }
-    let mut memory = [MaybeUninit::uninit(); 2048];
-    let mut entries = RawDir::new(from, &mut memory);
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name != c"." && name != c".." {
-            copy_entry(from, to, name, depth)?;
-        }
+    let mut names = Names::of(from);
+    while let Some(name) = names.next()? {
+        copy_entry(from, to, name, depth)?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@
 pub mod arch;
 pub mod bpf;
 mod call;
+pub mod directory;
 pub mod exec;
 pub mod fd;
 pub mod file;

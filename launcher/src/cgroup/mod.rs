@@ -11,6 +11,7 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
+use sys::directory::Names;
 use sys::fd::open_in;
 use sys::signal::SIGKILL;
 use sys::{OwnedFd, TakeOnce};
@@ -310,15 +311,11 @@ fn pause_ms(milliseconds: u32) {
 const DEPTH_MAX: usize = 16;
 
 fn each_child(directory: BorrowedFd<'_>, each: &mut dyn FnMut(&CStr)) {
-    let mut memory = [core::mem::MaybeUninit::uninit(); 2048];
     // Somebody may have read it to its end before.
     let _ = rustix::fs::seek(directory, rustix::fs::SeekFrom::Start(0));
-    let mut entries = rustix::fs::RawDir::new(directory, &mut memory);
-    while let Some(Ok(entry)) = entries.next() {
-        let name = entry.file_name();
-        if entry.file_type() == rustix::fs::FileType::Directory && name != c"." && name != c".." {
-            each(name);
-        }
+    let mut names = Names::of(directory);
+    while let Ok(Some(name)) = names.next() {
+        each(name);
     }
 }
 

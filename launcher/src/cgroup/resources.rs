@@ -19,7 +19,7 @@ use super::{Hierarchies, Host, device_filter};
 use crate::container::write_all;
 use crate::error::{During, Error, Result, keep};
 use crate::path::Path;
-use crate::text::{Digits, Line, Pieces, cut, parse_number};
+use crate::text::{Digits, Line, Pieces, cut, parse_number, parts};
 
 /// Whether a cgroup gets its first limits or other ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -508,7 +508,7 @@ fn always() -> impl Iterator<Item = DeviceRule> + Clone {
             parse_number(text).map(|number| number as u32)
         }
     };
-    ALWAYS.split(',').map(move |mut row| {
+    parts(ALWAYS, b',').map(move |mut row| {
         let kind = cut(&mut row, b' ');
         let major = cut(&mut row, b':');
         let minor = cut(&mut row, b' ');

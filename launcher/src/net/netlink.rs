@@ -4,7 +4,7 @@
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, send};
 use sys::OwnedFd;
 
 type Result<T> = core::result::Result<T, Errno>;
@@ -84,7 +84,7 @@ impl Socket {
     /// Makes one.
     pub fn open() -> Result<Self> {
         // Without a protocol it is number 0, `NETLINK_ROUTE`.
-        socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None).map(|fd| Self(fd.into()))
+        sys::fd::socket(AddressFamily::NETLINK, SocketType::RAW).map(Self)
     }
 
     /// One that another process has made.
