@@ -94,6 +94,13 @@ impl StateRoot {
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+
+    /// Waits until every state directory that is there by now has been locked by who makes it. Where the file system has no
+    /// locks, nobody waits for anybody.
+    pub fn settle(&self) {
+        let _ = flock(&self.fd, FlockOperation::LockExclusive);
+        let _ = flock(&self.fd, FlockOperation::Unlock);
+    }
 }
 
 /// Makes the directories above `path`, which the host's administrator named.
@@ -163,10 +170,20 @@ impl Container {
     /// Waits for other commands on this container to end; `false` where one of them has deleted it.
     pub fn lock(&self) -> Result<bool> {
         flock(&self.directory, FlockOperation::LockExclusive).during("lock container")?;
-        Ok(fstat(&self.directory).is_ok_and(|stat| stat.st_nlink > 0))
+        Ok(self.exists())
     }
 
-    /// Whether another command holds the lock.
+    /// Whether it has not been deleted since it was opened.
+    pub fn exists(&self) -> bool {
+        fstat(&self.directory).is_ok_and(|stat| stat.st_nlink > 0)
+    }
+
+    /// Whether create has written the state.
+    pub fn has_state(&self) -> bool {
+        statat(&self.directory, STATE_FILE, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Whether another command holds the lock. Not to be asked by who holds it, and would lose it.
     pub fn is_busy(&self) -> bool {
         match flock(&self.directory, FlockOperation::NonBlockingLockShared) {
             Ok(()) => {
@@ -278,16 +295,31 @@ const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OF
 /// # Errors
 /// `container with given ID already exists`.
 pub fn make(root: &StateRoot, id: &'static CStr) -> Result<OwnedFd> {
-    match mkdirat(root.as_fd(), id, Mode::RWXU) {
-        Ok(()) => {}
-        Err(Errno::EXIST) => return Err(Error::said("container with given ID already exists")),
-        Err(errno) => return Err(Error::new("create state directory", errno)),
+    // A directory without a lock is what a killed create leaves. Who sees this one before it is locked waits for the root's
+    // lock (`StateRoot::settle`) before he believes that.
+    let _ = flock(&root.fd, FlockOperation::LockShared);
+    loop {
+        match mkdirat(root.as_fd(), id, Mode::RWXU) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Err(Error::said("container with given ID already exists")),
+            Err(errno) => return Err(Error::new("create state directory", errno)),
+        }
+        undo::note_container(root.as_fd(), id);
+        match open_in(root.as_fd(), id, DIRECTORY_FLAGS) {
+            Ok(directory) => {
+                // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
+                flock(&directory, FlockOperation::LockExclusive).during("lock container")?;
+                if fstat(&directory).during("stat state directory")?.st_nlink > 0 {
+                    let _ = flock(&root.fd, FlockOperation::Unlock);
+                    return Ok(directory);
+                }
+            }
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(Error::new("open state directory", errno)),
+        }
+        // A delete came before the lock. What has the name now, if anything, is somebody else's.
+        undo::forget_all();
     }
-    undo::note_container(root.as_fd(), id);
-    let directory = open_in(root.as_fd(), id, DIRECTORY_FLAGS).during("open state directory")?;
-    // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
-    flock(&directory, FlockOperation::LockExclusive).during("lock container")?;
-    Ok(directory)
 }
 
 /// Room for one state.json.

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, chdir, fchdir, umask, waitpid};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
-use spec_core::linux::NamespaceKind;
+use spec_core::linux::{NamespaceKind, Pair};
 use spec_core::mounts::{MS_RDONLY, Mount};
 use spec_core::state::{StateView, Status, write_state};
 use sys::OwnedFd;
@@ -35,7 +35,7 @@ use crate::time::Rfc3339;
 use crate::undo::Hooks;
 use crate::{
     cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program, net,
-    notify_socket, report, resctrl, sealed, state, undo,
+    notify_socket, policy, report, resctrl, sealed, state, undo,
 };
 
 /// What of `create` and `run` differs.
@@ -107,13 +107,15 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let rootfs_path = config::rootfs_path(spec, bundle);
     let rootfs = open(rootfs_path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY)
         .during_with("root.path: open #", rootfs_path.as_str())?;
+    policy::read(invocation, spec)?;
     let seccomp = Profile::compile(spec)?;
     let console_socket = open_console_socket(invocation, spec, purpose)?;
     let pidfd_socket = match invocation.value(Opt::PidfdSocket) {
         Some(path) => Some(console::connect_socket(path)?),
         None => None,
     };
-    let init = if invocation.has(Opt::Init) {
+    let by_annotation = |pair: &Pair<'static>| pair.key.as_str() == "io.roci.init" && pair.value.as_str() == "true";
+    let init = if invocation.has(Opt::Init) || spec.list(spec.annotations).iter().any(by_annotation) {
         Some(init_program::open(&proc, arguments)?)
     } else {
         None

@@ -32,7 +32,7 @@ pub fn delete(invocation: &Invocation) -> Result<()> {
     let proc = Proc::open()?;
     let mut state = State::new();
     let damage = if force { Damage::IsNoState } else { Damage::IsError };
-    let status = state::look(&container, state::STATE.take(), &mut state, &proc, damage)?;
+    let status = state::look(&container, None, state::STATE.take(), &mut state, &proc, damage)?;
     match status {
         Status::Stopped | Status::Creating => {}
         // Its program has never run, so there is nothing to lose (as runc).

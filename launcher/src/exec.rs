@@ -33,7 +33,7 @@ use crate::stage::spawn_staged;
 use crate::state::{self, Access, Found};
 use crate::sync::{Kind, Socket, pair, send_fd, tell_over};
 use crate::text::{Digits, parse_number, split_once};
-use crate::{config, credentials, labels, placement, report, run, sealed, undo};
+use crate::{config, credentials, labels, placement, policy, report, run, sealed, undo};
 
 /// `exec`; the exit status is the program's.
 pub fn exec(invocation: &Invocation) -> Result<u8> {
@@ -98,7 +98,10 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
     let inheritance = Inheritance {
         spec,
         proc: &proc,
-        seccomp: Profile::compile(spec)?,
+        seccomp: {
+            policy::read(invocation, spec)?;
+            Profile::compile(spec)?
+        },
         target,
         console_socket,
         handover: Handover {

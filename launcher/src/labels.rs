@@ -9,17 +9,23 @@ use spec_core::process::Process;
 
 use crate::error::{Error, Result, keep};
 use crate::path::Path;
+use crate::policy::{Feature, is_off, is_preferred};
 use crate::proc::Proc;
 
 /// Has the kernel change the labels at the next exec.
 pub fn set_for_exec(proc: &Proc, process: &Process<'static>) -> Result<()> {
-    if let Some(profile) = process.apparmor_profile.filter(|profile| !profile.is_empty()) {
+    let is_meant = |label: &Text<'static>| !label.is_empty();
+    let profile = process.apparmor_profile.filter(is_meant);
+    if let Some(profile) = profile.filter(|_| !is_off(Feature::Apparmor)) {
         // A module that is not the first of several has a directory of its own (Linux 5.8).
         let files = ["apparmor/exec", "exec"];
-        set(proc, profile, &files, "exec ").map_err(|errno| refused("process.apparmorProfile", "APPARMOR", errno))?;
+        let result = set(proc, profile, &files, "exec ");
+        judge(Feature::Apparmor, "process.apparmorProfile", "APPARMOR", result)?;
     }
-    if let Some(label) = process.selinux_label.filter(|label| !label.is_empty()) {
-        set(proc, label, &["exec"], "").map_err(|errno| refused("process.selinuxLabel", "SELINUX", errno))?;
+    let label = process.selinux_label.filter(is_meant);
+    if let Some(label) = label.filter(|_| !is_off(Feature::Selinux)) {
+        let result = set(proc, label, &["exec"], "");
+        judge(Feature::Selinux, "process.selinuxLabel", "SELINUX", result)?;
     }
     Ok(())
 }
@@ -38,12 +44,14 @@ fn set(proc: &Proc, label: Text<'static>, files: &[&str], command: &str) -> core
 }
 
 /// Without the module the kernel has no such file, or one that takes no label.
-fn refused(field: &str, module: &str, errno: Errno) -> Error {
-    match errno {
-        Errno::NOENT | Errno::INVAL => Error::said(keep(
+fn judge(feature: Feature, field: &str, module: &str, result: core::result::Result<(), Errno>) -> Result<()> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(Errno::NOENT | Errno::INVAL) if is_preferred(feature) => Ok(()),
+        Err(Errno::NOENT | Errno::INVAL) => Err(Error::said(keep(
             "#: the kernel does not have the label, or not the module: it needs CONFIG_SECURITY_#, switched on",
             &[field, module],
-        )),
-        errno => Error::new_with("#: set label", field, errno),
+        ))),
+        Err(errno) => Err(Error::new_with("#: set label", field, errno)),
     }
 }

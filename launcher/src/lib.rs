@@ -45,6 +45,7 @@ pub mod namespaces;
 pub mod net;
 pub mod notify_socket;
 pub mod placement;
+pub mod policy;
 pub mod program;
 pub mod resctrl;
 pub mod root;

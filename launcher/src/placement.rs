@@ -5,6 +5,7 @@ use spec_core::Text;
 use spec_core::linux::MemoryPolicy;
 
 use crate::error::{Error, Result, keep};
+use crate::policy::{Feature, is_off, is_preferred};
 use crate::text::{parse_number, parts, split_once};
 
 /// Processors or memory nodes that a list can name: twice what the largest kernel is built for (`NR_CPUS`, `MAX_NUMNODES`).
@@ -24,14 +25,18 @@ pub fn set_affinity(pid: i32, field: &'static str, list: Option<Text<'static>>) 
 
 /// `memoryPolicy`, which what this process becomes inherits.
 pub fn set_memory_policy(policy: &MemoryPolicy<'static>) -> Result<()> {
+    if is_off(Feature::MemoryPolicy) {
+        return Ok(());
+    }
     let nodes = policy.nodes.unwrap_or(Text::EMPTY);
     // A bit more than there are: the kernel takes one off the number.
     let result =
         parse(nodes.as_str()).and_then(|places| sys::process::set_memory_policy(policy.mode | policy.flags, &places));
-    result.map_err(|errno| match errno {
-        Errno::NOSYS => Error::said("linux.memoryPolicy: the kernel needs CONFIG_NUMA"),
-        errno => refused("linux.memoryPolicy", nodes, errno),
-    })
+    match result {
+        Err(Errno::NOSYS) if is_preferred(Feature::MemoryPolicy) => Ok(()),
+        Err(Errno::NOSYS) => Err(Error::said("linux.memoryPolicy: the kernel needs CONFIG_NUMA")),
+        result => result.map_err(|errno| refused("linux.memoryPolicy", nodes, errno)),
+    }
 }
 
 fn refused(field: &'static str, list: Text<'static>, errno: Errno) -> Error {

@@ -12,6 +12,7 @@ use sys::fd::open_in;
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
 use crate::path::Path;
+use crate::policy::{Feature, is_off, is_preferred};
 use crate::text::Digits;
 
 /// `RDTGROUP_SUPER_MAGIC` of `linux/magic.h`.
@@ -30,10 +31,13 @@ fn top() -> core::result::Result<OwnedFd, Errno> {
 
 /// Puts the process into the class that the configuration asks for, which is made where it is missing.
 pub fn apply(spec: &Spec<'static>, id: &'static CStr, pid: i32) -> Result<()> {
-    let Some(rdt) = &spec.linux.intel_rdt else {
+    let Some(rdt) = spec.linux.intel_rdt.as_ref().filter(|_| !is_off(Feature::IntelRdt)) else {
         return Ok(());
     };
     let Ok(top) = top() else {
+        if is_preferred(Feature::IntelRdt) {
+            return Ok(());
+        }
         return Err(Error::said(
             "linux.intelRdt: no resctrl at /sys/fs/resctrl: the kernel needs CONFIG_X86_CPU_RESCTRL",
         ));

@@ -12,12 +12,15 @@ use spec_core::Spec;
 use spec_core::seccomp::{Action, Filter, Machine, Scratch, compile};
 use spec_core::state::write_json_string;
 use sys::fd::open_process;
+use sys::probe::has_seccomp_filters;
 use sys::seccomp::{load_filter, load_filter_with_listener};
 use sys::{OwnedFd, TakeOnce};
 
 use crate::console::connect_socket;
 use crate::container::Document;
 use crate::error::{During, Error, Result, keep_shown};
+use crate::policy::{Feature, is_off, is_preferred};
+use crate::report;
 use crate::sync::{Kind, Socket};
 use crate::text::Pieces;
 
@@ -37,9 +40,13 @@ pub struct Profile {
 impl Profile {
     /// Compiles the configuration's profile; `None` where it has none.
     pub fn compile(spec: &Spec<'static>) -> Result<Option<Self>> {
-        let Some(seccomp) = &spec.linux.seccomp else {
+        let Some(seccomp) = spec.linux.seccomp.as_ref().filter(|_| !is_off(Feature::Seccomp)) else {
             return Ok(None);
         };
+        if is_preferred(Feature::Seccomp) && !has_seccomp_filters() {
+            report::warn("linux.seccomp is not used: the kernel needs CONFIG_SECCOMP_FILTER", "");
+            return Ok(None);
+        }
         let mut notifies = false;
         for rule in spec.list(seccomp.rules) {
             if rule.action == Action::Notify {

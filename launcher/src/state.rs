@@ -61,7 +61,12 @@ pub fn find(invocation: &Invocation, access: Access, state: &mut State<'static>)
     }
     .ok_or_else(missing)?;
     let proc = Proc::open()?;
-    let status = look(&container, STATE.take(), state, &proc, Damage::IsError)?;
+    let unlocked = (access == Access::Shared).then_some(&root);
+    let status = look(&container, unlocked, STATE.take(), state, &proc, Damage::IsError)?;
+    // Deleted meanwhile, or a create that has failed.
+    if state.pid == 0 && !container.exists() {
+        return Err(missing());
+    }
     Ok(Found {
         root,
         container,
@@ -82,13 +87,22 @@ pub fn state(invocation: &Invocation) -> Result<()> {
 }
 
 /// Reads the state and finds the status. Where create has not written a state yet, it is at work, or was killed.
+/// `unlocked` is the root where the caller does not hold the lock: who does knows that nobody is at work.
 pub fn look<'a>(
     container: &Container,
+    unlocked: Option<&StateRoot>,
     memory: &'a mut StateMemory,
     state: &mut State<'a>,
     proc: &Proc,
     damage: Damage,
 ) -> Result<Status> {
+    // Asked before the state is read: a create that is over by now has written it.
+    let is_at_work = unlocked.is_some_and(|root| {
+        !container.has_state() && {
+            root.settle();
+            container.is_busy()
+        }
+    });
     if container.read_state(memory, state, damage)? {
         let status = container.status(state, proc);
         if status == Status::Running
@@ -100,11 +114,7 @@ pub fn look<'a>(
         }
         return Ok(status);
     }
-    Ok(if container.is_busy() {
-        Status::Creating
-    } else {
-        Status::Stopped
-    })
+    Ok(if is_at_work { Status::Creating } else { Status::Stopped })
 }
 
 /// The state as it is printed: a stopped container has no process, and one without state.json at least an id.
@@ -194,7 +204,17 @@ impl Listing {
         };
         let container = Container { directory, id: c"" };
         let mut state = State::new();
-        let status = look(&container, memory, &mut state, &self.proc, Damage::IsNoState)?;
+        let status = look(
+            &container,
+            Some(root),
+            memory,
+            &mut state,
+            &self.proc,
+            Damage::IsNoState,
+        )?;
+        if state.pid == 0 && !container.exists() {
+            return Ok(());
+        }
         let mut view = shown(&state, &container, status);
         view.id = id;
         match self.format {

@@ -15,6 +15,7 @@ use crate::cli::{Invocation, Opt, as_text};
 use crate::config;
 use crate::container::Document;
 use crate::error::{During, Error, Result, keep, keep_shown};
+use crate::policy;
 use crate::state::{self, Access, Found};
 use crate::text::{Pieces, cut, parse_number};
 
@@ -54,6 +55,7 @@ pub fn update(invocation: &Invocation) -> Result<()> {
         return Err(Error::said("the container has no cgroup"));
     };
     let resources = spec.linux.resources;
+    policy::read(invocation, spec)?;
     let made = Cell::new(Hierarchies::NONE);
     apply(host, cgroup.as_c_str(), &made, spec, &resources, Purpose::Update)?;
     host.gather(cgroup.as_c_str(), made.get())

@@ -450,8 +450,9 @@ impl<'a> Target<'a> for Spec<'a> {
     }
 }
 
-/// The annotations below `io.roci.` that have a meaning.
-pub const KNOWN_ANNOTATIONS: &[&str] = &["io.roci.init"];
+/// The annotations below `io.roci.` that have a meaning. What stands behind the dot at the end of the last, the launcher
+/// knows.
+pub const KNOWN_ANNOTATIONS: [&str; 2] = ["io.roci.init", "io.roci.policy."];
 
 /// What is wrong with the name of an annotation.
 pub(crate) fn check_annotation(key: &str) -> Option<&'static str> {
@@ -459,7 +460,8 @@ pub(crate) fn check_annotation(key: &str) -> Option<&'static str> {
         return Some("the name must not be empty");
     }
     // Most likely a slip of the keyboard in something that was meant to take effect.
-    (key.starts_with("io.roci.") && !KNOWN_ANNOTATIONS.contains(&key)).then_some("unknown annotation")
+    let [init, policy] = KNOWN_ANNOTATIONS;
+    (key.starts_with("io.roci.") && key != init && !key.starts_with(policy)).then_some("unknown annotation")
 }
 
 /// What is wrong with `ociVersion`, which may be any version of the first generation. Newer ones add members that may be

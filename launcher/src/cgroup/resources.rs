@@ -19,6 +19,8 @@ use super::{Hierarchies, Host, device_filter};
 use crate::container::write_all;
 use crate::error::{During, Error, Result, keep};
 use crate::path::Path;
+use crate::policy::{Feature, is_off, is_preferred};
+use crate::report;
 use crate::text::{Digits, Line, Pieces, cut, parse_number, parts};
 
 /// Whether a cgroup gets its first limits or other ones.
@@ -49,8 +51,11 @@ pub fn apply(
         path,
         made: Some(made),
     };
-    if purpose == Purpose::Create {
+    if purpose == Purpose::Create && !is_off(Feature::Devices) {
         apply_devices(&cgroup, spec, resources)?;
+    }
+    if is_off(Feature::Limits) {
+        return Ok(());
     }
     apply_memory(&cgroup, resources)?;
     apply_cpu(&cgroup, resources, purpose)?;
@@ -270,7 +275,7 @@ impl Cgroup<'_> {
             .and_then(|file| write_all(file.as_fd(), value.as_bytes()))
         {
             Ok(()) => Ok(()),
-            Err(errno) => Err(self.error(controller, file, errno)),
+            Err(errno) => self.refused(controller, file, errno),
         }
     }
 
@@ -280,12 +285,12 @@ impl Cgroup<'_> {
             Ok(()) => Ok(()),
             Err(errno) => {
                 let (controller, name) = file.names(self.host);
-                Err(self.error(controller, name, errno))
+                self.refused(controller, name, errno)
             }
         }
     }
 
-    fn error(&self, controller: &str, file: &str, errno: Errno) -> Error {
+    fn refused(&self, controller: &str, file: &str, errno: Errno) -> Result<()> {
         if matches!(errno, Errno::NODEV | Errno::NOENT) {
             let mut rest = KERNEL_OPTIONS;
             let option = loop {
@@ -294,12 +299,21 @@ impl Cgroup<'_> {
                     break option;
                 }
             };
-            return Error::said(keep(
+            let feature = if controller == "devices" {
+                Feature::Devices
+            } else {
+                Feature::Limits
+            };
+            if is_preferred(feature) {
+                report::warn(keep("linux.resources: # is not there: CONFIG_#", &[file, option]), "");
+                return Ok(());
+            }
+            return Err(Error::said(keep(
                 "linux.resources: the host has no cgroup controller # with #: the kernel needs CONFIG_#",
                 &[controller, file, option],
-            ));
+            )));
         }
-        Error::new_with("linux.resources: write #", file, errno)
+        Err(Error::new_with("linux.resources: write #", file, errno))
     }
 }
 
@@ -462,7 +476,7 @@ fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resource
             device_filter::attach(directory.as_fd(), rules, always())
         };
         return match if forbids { attach() } else { Ok(()) } {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) if !makes_nodes => Ok(()),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) if !makes_nodes || is_preferred(Feature::Devices) => Ok(()),
             Err(errno @ (Errno::INVAL | Errno::NOSYS)) => Err(Error::new(
                 "linux.resources.devices: the kernel needs CONFIG_CGROUP_BPF: attach program",
                 errno,
@@ -477,7 +491,7 @@ fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resource
             File::DevicesDeny
         };
         match device_rule(rule).text().and_then(|text| cgroup.try_set(file, text)) {
-            Err(Errno::NODEV) if !forbids || !makes_nodes => return Ok(()),
+            Err(Errno::NODEV) if !forbids || !makes_nodes || is_preferred(Feature::Devices) => return Ok(()),
             result => cgroup.check(file, result)?,
         }
     }

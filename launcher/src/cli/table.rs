@@ -168,6 +168,8 @@ pub enum Opt {
     NoNewKeyring,
     /// `--init`
     Init,
+    /// `--policy`
+    Policy,
     /// `--no-pivot`
     NoPivot,
     /// `--no-subreaper`
@@ -260,6 +262,7 @@ CRX;;pidfd-socket;SOCKET
 CRX;;preserve-fds;N
 CR;;no-new-keyring;
 CR;;init;
+CRXU;;policy;FEATURE=POLICY
 CR;;no-pivot;
 RX;;no-subreaper;
 RX;d;detach;

@@ -1,12 +1,17 @@
 //! Many at once: nothing is lost, nothing is made twice.
 
-use tests::{Test, eventually};
+use serde_json::json;
+use tests::{Invocation, Outcome, Test, eventually};
 
 tests::cases![
     of_two_creates_of_one_id_exactly_one_wins,
     of_two_starts_exactly_one_wins,
     twenty_containers_at_once,
     state_during_create_is_an_error_or_the_truth,
+    a_create_that_ends_while_state_looks_was_not_killed,
+    a_create_that_fails_while_state_looks_leaves_no_container,
+    a_create_that_has_no_lock_yet_was_not_killed,
+    a_delete_before_create_has_the_lock_does_not_harm_it,
     delete_and_kill_at_once_do_no_harm,
     containers_with_parents_in_common_come_and_go,
 ];
@@ -88,6 +93,55 @@ fn state_during_create_is_an_error_or_the_truth(t: &Test) {
         seen.is_sorted_by(|first, second| first != "created" || second == "created"),
         "{seen:?}"
     );
+    assert_eq!(c.status(), "created");
+}
+
+/// The call with each of its locks taken late, so that what may happen just before happens.
+fn with_late_locks(t: &Test, call: Invocation) -> Invocation {
+    if !t.is_roci() {
+        t.skip("it is about roci's lock");
+    }
+    t.needs("strace", "strace");
+    call.under("strace", &["-o", "/dev/null", "-e", "inject=flock:delay_enter=700000"])
+}
+
+/// What `state` says that begins while create waits for a hook, and ends after the hook has ended with `code`.
+fn state_while_create_ends(t: &Test, code: i32) -> Outcome {
+    let mut c = t.server();
+    let reached = t.path("reached");
+    let script = format!("touch {}; sleep 0.4; exit {code}", reached.display());
+    c.config["hooks"] = json!({"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]});
+    let creation = c.creation(&[]).spawn();
+    eventually("create is at work", || reached.exists());
+    let state = with_late_locks(t, t.call(&["state", &c.id])).run();
+    assert_eq!(creation.wait().status.success(), code == 0);
+    state
+}
+
+fn a_create_that_ends_while_state_looks_was_not_killed(t: &Test) {
+    let state = state_while_create_ends(t, 0).ok();
+    assert_eq!(state.json()["status"], "created", "{state}");
+}
+
+fn a_create_that_fails_while_state_looks_leaves_no_container(t: &Test) {
+    state_while_create_ends(t, 1).fails().says("does not exist");
+}
+
+fn a_create_that_has_no_lock_yet_was_not_killed(t: &Test) {
+    let c = t.server();
+    let creation = with_late_locks(t, c.creation(&[])).spawn();
+    eventually("create is at work", || t.runtime.root.join(&c.id).exists());
+    let status = c.status();
+    assert!(["creating", "created"].contains(&status.as_str()), "{status}");
+    creation.wait().ok();
+}
+
+fn a_delete_before_create_has_the_lock_does_not_harm_it(t: &Test) {
+    let c = t.server();
+    let creation = with_late_locks(t, c.creation(&[])).spawn();
+    eventually("create is at work", || t.runtime.root.join(&c.id).exists());
+    c.delete_force().ok();
+    creation.wait().ok();
     assert_eq!(c.status(), "created");
 }
 

@@ -1,0 +1,106 @@
+//! What to do where the host lacks something that the configuration asks for: `--policy FEATURE=POLICY`, or an annotation
+//! `io.roci.policy.FEATURE`, which the option overrides.
+
+use spec_core::Spec;
+use sys::Register;
+
+use crate::cli::{Invocation, Opt, as_text};
+use crate::error::{Error, Result, keep};
+use crate::text::split_once;
+
+/// What has a policy, in the order of [`NAMES`].
+#[derive(Clone, Copy)]
+pub enum Feature {
+    /// The seccomp profile.
+    Seccomp,
+    /// The AppArmor profile.
+    Apparmor,
+    /// The SELinux label.
+    Selinux,
+    /// Limits of cgroups.
+    Limits,
+    /// Rules for devices.
+    Devices,
+    /// `memoryPolicy`.
+    MemoryPolicy,
+    /// `intelRdt`.
+    IntelRdt,
+}
+
+/// The names in options and annotations.
+const NAMES: [&str; 7] = [
+    "seccomp",
+    "apparmor",
+    "selinux",
+    "limits",
+    "devices",
+    "memoryPolicy",
+    "intelRdt",
+];
+
+/// What is to be done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Without it there is no container.
+    Require,
+    /// It is used where it is there.
+    Prefer,
+    /// It is not used.
+    Off,
+}
+
+/// What the names begin with in annotations.
+const PREFIX: &str = "io.roci.policy.";
+
+static POLICIES: Register<[Policy; NAMES.len()]> = Register::new([Policy::Require; NAMES.len()]);
+
+/// Reads the policies of a container that is to be made.
+pub fn read(invocation: &Invocation, spec: &Spec<'static>) -> Result<()> {
+    for pair in spec.list(spec.annotations) {
+        if let Some(name) = pair.key.as_str().strip_prefix(PREFIX) {
+            set(name, pair.value.as_str(), "annotations")?;
+        }
+    }
+    for word in invocation.values(Opt::Policy) {
+        let (name, policy) = split_once(as_text(word)?, b'=');
+        set(name, policy.unwrap_or_default(), "--policy")?;
+    }
+    Ok(())
+}
+
+fn set(name: &str, policy: &str, place: &str) -> Result<()> {
+    let policy = match policy {
+        "require" => Some(Policy::Require),
+        "prefer" => Some(Policy::Prefer),
+        "off" => Some(Policy::Off),
+        _ => None,
+    };
+    let feature = NAMES.iter().position(|known| *known == name);
+    let mut policies = POLICIES.get();
+    match (feature.and_then(|feature| policies.get_mut(feature)), policy) {
+        (Some(place), Some(policy)) => *place = policy,
+        (None, _) => return Err(Error::said(keep("#: no such feature: #", &[place, name]))),
+        _ => {
+            return Err(Error::said(keep(
+                "#: #: neither require, prefer nor off",
+                &[place, name],
+            )));
+        }
+    }
+    POLICIES.set(policies);
+    Ok(())
+}
+
+/// Whether the feature is not to be used.
+pub fn is_off(feature: Feature) -> bool {
+    of(feature) == Policy::Off
+}
+
+/// Whether the container may do without it.
+pub fn is_preferred(feature: Feature) -> bool {
+    of(feature) == Policy::Prefer
+}
+
+fn of(feature: Feature) -> Policy {
+    POLICIES.get().get(feature as usize).copied().unwrap_or(Policy::Require)
+}
