@@ -86,6 +86,7 @@ fn make_parent_private() -> Result<()> {
 }
 
 /// Makes the root file system `/`, and lets go of everything else.
+#[inline(never)]
 pub fn enter(spec: &Spec<'static>, root: &Root, proc: &Proc) -> Result<()> {
     fchdir(root.as_fd()).during("enter root")?;
     if spec.linux.namespace(NamespaceKind::Mount).is_none() {
