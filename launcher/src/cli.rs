@@ -10,7 +10,7 @@ use heapless::Vec;
 use sys::{Arguments, TakeOnce};
 
 use crate::error::{Error, Result, keep};
-use crate::text::{Digits, cut, parse_number};
+use crate::text::{Digits, cut, parse_number, utf8};
 
 mod table;
 
@@ -278,8 +278,7 @@ fn check_words(invocation: &Invocation) -> Result<()> {
         let surplus = invocation
             .positional
             .get(most)
-            .and_then(|word| word.to_str().ok())
-            .unwrap_or("?");
+            .map_or("?", |word| utf8(word.to_bytes()));
         return Err(Error::usage(keep("#: one word too many: #", &[name, surplus]), ""));
     }
     if invocation.command == Command::Exec

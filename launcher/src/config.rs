@@ -13,7 +13,7 @@ use sys::{OwnedFd, TakeOnce};
 use crate::container::{CONFIG_FILE, Container, read_document, read_own, write_all};
 use crate::error::{During, Error, Result, keep, keep_shown};
 use crate::path::{Path, without_slashes};
-use crate::text::Digits;
+use crate::text::{Digits, utf8};
 
 static DOCUMENT: TakeOnce<[u8; CONFIG_BYTES_MAX]> = TakeOnce::new([0; CONFIG_BYTES_MAX]);
 static TEXTS: TakeOnce<[u8; TEXT_BYTES_MAX]> = TakeOnce::new([0; TEXT_BYTES_MAX]);
@@ -65,7 +65,7 @@ fn try_parse(document: &'static [u8]) -> core::result::Result<Config, spec_core:
 
 /// Reads the process object of `exec --process` in place of the configuration's own.
 pub fn load_process(spec: &mut Spec<'static>, path: &CStr) -> Result<()> {
-    let name = path.to_str().unwrap_or("?");
+    let name = utf8(path.to_bytes());
     let file = open(path, OFlags::RDONLY).during_with("open #", name)?;
     let document = read_document(file.as_fd(), PROCESS_DOCUMENT.take()).during_with("read #", name)?;
     let document = document.ok_or_else(|| too_long(name))?;

@@ -21,6 +21,7 @@ use crate::error::{During, Error, Result};
 use crate::mounts::bind_fd;
 use crate::path::{Path, split_last, without_slashes};
 use crate::root::{Links, Root};
+use crate::text::utf8;
 
 /// `DEVPTS_SUPER_MAGIC` of `linux/magic.h`.
 const DEVPTS_MAGIC: u64 = 0x1cd1;
@@ -102,7 +103,7 @@ fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> core::result::
 /// Connects to a socket that waits for a descriptor (`--console-socket`, `--pidfd-socket`).
 pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
     let socket = socket(AddressFamily::UNIX, SocketType::STREAM).during("make socket")?;
-    let text = path.to_str().unwrap_or("?");
+    let text = utf8(path.to_bytes());
     let connect_to = |name: &CStr| sys::socket::connect(socket.as_fd(), name);
     if path.count_bytes() < ADDRESS_BYTES {
         connect_to(path).during_with("connect to #", text)?;

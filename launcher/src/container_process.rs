@@ -24,7 +24,7 @@ use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
 use crate::seccomp::Profile;
 use crate::sync::{Kind, Socket, send_fd, tell_over, tell_through};
-use crate::text::{has, parse_number};
+use crate::text::{has, parse_number, utf8};
 use crate::{credentials, devices, hooks, labels, namespaces, net, notify_socket, placement, rootfs, state};
 
 /// Everything that the process inherits from `create` or `run`.
@@ -320,7 +320,7 @@ fn hook_state<'m>(
     let mut link = [core::mem::MaybeUninit::uninit(); 16];
     let pid = rustix::fs::readlinkat_raw(inherited.proc.as_fd(), c"self", &mut link)
         .ok()
-        .and_then(|(name, _)| parse_number(core::str::from_utf8(name).ok()?))
+        .and_then(|(name, _)| parse_number(utf8(name)))
         .unwrap_or(0) as i32;
     let mut document = Document::new(memory);
     state::write_for_hook(

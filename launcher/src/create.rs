@@ -30,7 +30,7 @@ use crate::program::Handover;
 use crate::seccomp::{Profile, send_listener};
 use crate::stage::spawn_staged;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
-use crate::text::Digits;
+use crate::text::{Digits, utf8};
 use crate::time::Rfc3339;
 use crate::undo::Hooks;
 use crate::{
@@ -228,11 +228,11 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         id: id_text,
         pid,
         start_time: start.ticks,
-        bundle: bundle.to_str().unwrap_or_default(),
+        bundle: utf8(bundle.to_bytes()),
         rootfs: rootfs_path.as_str(),
         created: created.text().unwrap_or_default(),
         owner: owner(),
-        cgroup: cgroup.as_ref().and_then(|cgroup| cgroup.path().to_str().ok()),
+        cgroup: cgroup.as_ref().map(|cgroup| utf8(cgroup.path().to_bytes())),
         annotations: spec.list(spec.annotations),
     };
     config::format_into(&mut document, |out| write_state(out, &view))?;
@@ -500,6 +500,5 @@ fn owner() -> &'static str {
 
 /// Decimal, without a newline, complete when it appears: conmon and containerd read it as soon as create has ended.
 pub fn write_pid_file(path: &CStr, pid: i32) -> Result<()> {
-    write_beside(path, Digits::signed(pid.into()).as_bytes())
-        .during_with("write pid file #", path.to_str().unwrap_or("?"))
+    write_beside(path, Digits::signed(pid.into()).as_bytes()).during_with("write pid file #", utf8(path.to_bytes()))
 }

@@ -8,7 +8,7 @@ use sys::fd::open_in;
 
 use crate::error::{During, Error, Result};
 use crate::proc::Proc;
-use crate::text::parse_number;
+use crate::text::{parse_number, utf8};
 
 /// How many processes of one container are followed where no cgroup names them.
 const DESCENDANTS_MAX: usize = 1024;
@@ -22,7 +22,7 @@ pub fn command_line<'m>(proc: &Proc, pid: i32, memory: &'m mut [u8; 256]) -> &'m
             *byte = b' ';
         }
     }
-    core::str::from_utf8(line.trim_ascii_end()).unwrap_or("?")
+    utf8(line.trim_ascii_end())
 }
 
 /// Calls `each` with all that descend from `ancestor`.
@@ -35,7 +35,7 @@ pub fn for_each(proc: &Proc, ancestor: i32, each: &mut dyn FnMut(i32)) -> Result
     for _ in 0..2 {
         let mut names = Names::of(directory.as_fd());
         while let Some(name) = names.next().during("read /proc")? {
-            let Some(pid) = name.to_str().ok().and_then(parse_number) else {
+            let Some(pid) = parse_number(utf8(name.to_bytes())) else {
                 continue;
             };
             let pid = pid as i32;

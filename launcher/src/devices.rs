@@ -19,7 +19,7 @@ use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::bind_fd;
 use crate::path::Path;
 use crate::root::{Links, Root};
-use crate::text::{has, without_slashes};
+use crate::text::{has, utf8, without_slashes};
 
 /// The default devices of config-linux.md, all of them readable and writable for everyone.
 const DEFAULT_DEVICES: [(&CStr, &CStr, u32, u32); 6] = [
@@ -62,7 +62,7 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
             owner: None,
             host_path,
         };
-        within("device", NO_INDEX, host_path.to_str().unwrap_or_default(), || {
+        within("device", NO_INDEX, utf8(host_path.to_bytes()), || {
             make_device(dev.as_fd(), name, &device, by_bind)
         })?;
     }

@@ -74,8 +74,13 @@ static SITE: Register<Site> = Register::new(Site {
 pub fn within<T>(list: &'static str, index: usize, name: &'static str, act: impl FnOnce() -> T) -> T {
     set_site(list, index, name);
     let value = act();
-    set_site("", 0, "");
+    leave_site();
     value
+}
+
+#[inline(never)]
+fn leave_site() {
+    set_site("", 0, "");
 }
 
 #[inline(never)]

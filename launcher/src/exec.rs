@@ -32,7 +32,7 @@ use crate::seccomp::{Profile, send_listener};
 use crate::stage::spawn_staged;
 use crate::state::{self, Access, Found};
 use crate::sync::{Kind, Socket, pair, send_fd, tell_over};
-use crate::text::{Digits, parse_number, split_once};
+use crate::text::{Digits, parse_number, split_once, utf8};
 use crate::{config, credentials, labels, placement, policy, report, run, sealed, undo};
 
 /// `exec`; the exit status is the program's.
@@ -209,7 +209,7 @@ struct Inheritance<'a> {
 fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
     let mut kinds = 0;
     for kind in NamespaceKind::ALL {
-        let name = kind.proc_name().to_str().unwrap_or_default();
+        let name = utf8(kind.proc_name().to_bytes());
         let identity = |who: &str| -> core::result::Result<(u64, u64), Errno> {
             let path = Path::of(&[who.as_bytes(), b"/ns/", name.as_bytes()]);
             let stat = rustix::fs::statat(proc.as_fd(), path.as_c_str(), rustix::fs::AtFlags::empty())?;
@@ -261,7 +261,7 @@ fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
     let mut fds = heapless::Vec::<(NamespaceKind, OwnedFd), 8>::new();
     // All are opened before the first is entered, and the user namespace comes first, which gives the rights to the rest.
     for kind in NamespaceKind::ALL.into_iter().filter(|kind| kinds & *kind as u32 != 0) {
-        let name = kind.proc_name().to_str().unwrap_or_default();
+        let name = utf8(kind.proc_name().to_bytes());
         let path = Path::of(&[Digits::signed((*pid).into()).as_bytes(), b"/ns/", name.as_bytes()]);
         let fd = open_in(inheritance.proc.as_fd(), path.as_c_str(), OFlags::RDONLY);
         let _ = fds.push((kind, fd.during("open namespace")?));

@@ -25,7 +25,7 @@ use crate::container::{Document, write_all};
 use crate::errno::words;
 use crate::error::{Error, Result, keep, within};
 use crate::report;
-use crate::text::Digits;
+use crate::text::{Digits, utf8};
 
 /// Room for an argument or environment list of any configuration.
 pub type Strings = StringList<'static, { TEXTS_MAX + 8 }>;
@@ -117,7 +117,7 @@ fn run_one(
             other => break other.map_err(reason("wait for hook"))?.map(|(_, status)| status),
         }
     };
-    let said = core::str::from_utf8(&tail).unwrap_or("").trim_ascii_end();
+    let said = utf8(tail.trim_ascii_end());
     let colon = if said.is_empty() { "" } else { ": " };
     let number = |number: i64| Digits::signed(number);
     Err(match status {

@@ -19,7 +19,7 @@ use crate::error::{During, Error, Result};
 use crate::hooks::{ARGUMENTS, ENVIRONMENT};
 use crate::path::Path;
 use crate::proc::Proc;
-use crate::text::{Digits, Pieces};
+use crate::text::{Digits, Pieces, utf8};
 
 /// 340 lines of three numbers of up to ten digits.
 const MAP_BYTES_MAX: usize = 340 * 33;
@@ -57,7 +57,7 @@ fn is_own_alone(mappings: &[IdMapping], own: u32) -> bool {
 
 /// Runs one of the two programs. What it has to say goes into the error.
 fn run(program: &'static CStr, pid: i32, mappings: &[IdMapping]) -> Result<()> {
-    let name = program.to_str().unwrap_or_default();
+    let name = utf8(program.to_bytes());
     let (output, output_end) = pipe().during("make pipe")?;
     let child = match spawn(&SpawnOptions::default()).during("clone for id mapping")? {
         Spawned::Child => execute(program, pid, mappings, output_end.as_fd()),
@@ -84,7 +84,7 @@ fn run(program: &'static CStr, pid: i32, mappings: &[IdMapping]) -> Result<()> {
             let mut memory = [0; 256];
             let n = rustix::io::read(&output, &mut memory).unwrap_or(0);
             let said = memory.get(..n).unwrap_or_default().trim_ascii();
-            let said = core::str::from_utf8(said).unwrap_or_default();
+            let said = utf8(said);
             Err(Error::says("set id mapping: #", said))
         }
     }

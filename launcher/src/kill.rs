@@ -10,7 +10,7 @@ use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{Error, Result};
 use crate::proc::Proc;
 use crate::state::{self, Access, Found};
-use crate::text::{cut, parse_number};
+use crate::text::{cut, parse_number, utf8};
 
 const SIGTERM: u8 = 15;
 
@@ -89,7 +89,7 @@ fn parse_signal(text: &str) -> Option<u8> {
     let upper = memory.get_mut(..text.len())?;
     sys::copy(upper, text.as_bytes());
     upper.make_ascii_uppercase();
-    let upper = core::str::from_utf8(upper).unwrap_or_default();
+    let upper = utf8(upper);
     let name = upper.strip_prefix("SIG").unwrap_or(upper);
     let mut rest = NAMES;
     let mut number = 1;

@@ -98,10 +98,7 @@ fn run_command(arguments: sys::Arguments) -> Result<u8> {
     let invocation = cli::parse(arguments)?;
     let id = match invocation.command {
         Command::Help => "",
-        _ => invocation
-            .positional(0)
-            .and_then(|word| word.to_str().ok())
-            .unwrap_or(""),
+        _ => invocation.positional(0).map_or("", |word| text::utf8(word.to_bytes())),
     };
     CALLED.set(Called {
         command: Some(invocation.command),
@@ -242,7 +239,7 @@ fn inherited_fds(invocation: &Invocation) -> Result<InheritedFds> {
         invocation
             .arguments()
             .variable(name)
-            .and_then(|value| u32::try_from(text::parse_number(value.to_str().ok()?)?).ok())
+            .and_then(|value| u32::try_from(text::parse_number(text::utf8(value.to_bytes()))?).ok())
     };
     let mine = variable("LISTEN_PID").is_some_and(|pid| pid == rustix::process::getpid().as_raw_nonzero().get() as u32);
     let listen = if mine { variable("LISTEN_FDS").unwrap_or(0) } else { 0 };

@@ -16,7 +16,7 @@ use sys::fd::{open, open_in, open_resolved};
 
 use crate::error::{During, Error, Result};
 use crate::path::Path;
-use crate::text::{cut, parse_number};
+use crate::text::{cut, parse_number, utf8};
 
 /// `PROC_SUPER_MAGIC` of `linux/magic.h`.
 pub const PROC_MAGIC: u64 = 0x9fa0;
@@ -134,7 +134,7 @@ pub struct Process<'m> {
 fn parse_stat(stat: &[u8]) -> Option<Process<'_>> {
     let open = stat.iter().position(|&byte| byte == b'(')?;
     let close = stat.iter().rposition(|&byte| byte == b')')?;
-    let mut rest = core::str::from_utf8(stat.get(close + 2..)?).ok()?;
+    let mut rest = utf8(stat.get(close + 2..)?);
     let state = *cut(&mut rest, b' ').as_bytes().first()?;
     let parent = parse_number(cut(&mut rest, b' '))? as i32;
     for _ in 5..22 {

@@ -21,7 +21,7 @@ use crate::hooks::{ARGUMENTS, ENVIRONMENT, Strings};
 use crate::notify_socket;
 use crate::path::Path;
 use crate::proc::Proc;
-use crate::text::{has, parse_number, parts};
+use crate::text::{has, parse_number, parts, utf8};
 
 /// What is searched when the environment has no PATH, as `execvp` has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -138,7 +138,7 @@ pub fn become_program(
         Some(init) => execve_fd(init.as_fd(), arguments, environment),
         None => execve(path, arguments, environment),
     };
-    let name = path.to_str().unwrap_or("?");
+    let name = utf8(path.to_bytes());
     Err(Error::said(keep("exec: \"#\": #", &[name, errno::text(errno)])))
 }
 
@@ -184,12 +184,7 @@ fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<
     let directory = open_in(proc, c"self/fd", flags).during("list descriptors")?;
     let mut names = Names::of(directory.as_fd());
     while let Some(name) = names.next().during("list descriptors")? {
-        let Some(fd) = name
-            .to_str()
-            .ok()
-            .and_then(parse_number)
-            .and_then(|fd| u32::try_from(fd).ok())
-        else {
+        let Some(fd) = parse_number(utf8(name.to_bytes())).and_then(|fd| u32::try_from(fd).ok()) else {
             continue;
         };
         let is_kept = kept.iter().flatten().any(|kept| kept.as_raw_fd() as u32 == fd);
@@ -222,7 +217,7 @@ fn home_of(uid: u32) -> &'static CStr {
 /// The sixth field of the line whose third is `uid` (passwd(5)).
 fn home_in(passwd: &[u8], uid: u32) -> Option<&str> {
     passwd.split(|&byte| byte == b'\n').find_map(|line| {
-        let mut fields = parts(core::str::from_utf8(line).ok()?, b':').skip(2);
+        let mut fields = parts(utf8(line), b':').skip(2);
         let found = parse_number(fields.next()?)? == u64::from(uid);
         fields.nth(2).filter(|home| found && !home.is_empty())
     })

@@ -8,7 +8,7 @@ use sys::fd::create_in;
 use sys::{Register, Truncating};
 
 use crate::error::During;
-use crate::text::Pieces;
+use crate::text::{Pieces, utf8};
 use crate::time::Rfc3339;
 
 /// Where lines go, beside stderr.
@@ -33,7 +33,7 @@ pub fn set_places(log: Option<&CStr>, json: bool, verbose: bool) -> crate::error
         Some(path) => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
             let file = create_in(rustix::fs::CWD, path, flags, Mode::from_raw_mode(0o644))
-                .during_with("open log #", path.to_str().unwrap_or("?"))?;
+                .during_with("open log #", utf8(path.to_bytes()))?;
             rustix::fd::IntoRawFd::into_raw_fd(file)
         }
         None => -1,

@@ -18,6 +18,7 @@ use crate::container::{Container, Document, FIFO_FILE};
 use crate::error::{During, Error, Result};
 use crate::proc::Proc;
 use crate::state::{self, Access, Found};
+use crate::text::utf8;
 use crate::{config, hooks, report, undo};
 
 /// `start`: steps 6 to 9 of the lifecycle.
@@ -88,10 +89,10 @@ fn open_gate(container: &Container, pid: i32, proc: &Proc) -> Result<()> {
             Err(errno) => return Err(Error::new("read exec.fifo", errno)),
         }
     }
-    match core::str::from_utf8(memory.get(..len).unwrap_or_default()) {
-        Ok("0") => Ok(()),
+    match utf8(memory.get(..len).unwrap_or_default()) {
+        "0" => Ok(()),
         // An index would bring the kilobytes that say how an index into a text can be wrong.
-        Ok(text) if text.len() > 1 => Err(Error::said(text.get(1..).unwrap_or_default())),
+        text if text.len() > 1 => Err(Error::said(text.get(1..).unwrap_or_default())),
         _ => Err(Error::said("the container process died before it was started")),
     }
 }

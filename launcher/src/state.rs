@@ -18,7 +18,7 @@ use crate::container::{Container, Damage, MISSING, StateMemory, StateRoot};
 use crate::error::{During, Error, Result};
 use crate::output::Output;
 use crate::proc::Proc;
-use crate::text::{Digits, Pieces};
+use crate::text::{Digits, Pieces, utf8};
 
 /// Room for the state that a command looks at.
 pub static STATE: TakeOnce<StateMemory> = TakeOnce::new(StateMemory::new());
@@ -121,7 +121,7 @@ pub fn look<'a>(
 fn shown<'v>(state: &'v State<'v>, container: &Container, status: Status) -> StateView<'v> {
     let mut view = state.view();
     if view.id.is_empty() {
-        view.id = container.id.to_str().unwrap_or_default();
+        view.id = utf8(container.id.to_bytes());
         view.oci_version = crate::SPEC_VERSION;
     }
     if matches!(status, Status::Stopped | Status::Creating) {
@@ -141,10 +141,10 @@ pub fn write_for_hook(
 ) -> Result<()> {
     let view = StateView {
         oci_version: spec.oci_version.map_or(crate::SPEC_VERSION, |version| version.as_str()),
-        id: id.to_str().unwrap_or_default(),
+        id: utf8(id.to_bytes()),
         pid,
         start_time: 0,
-        bundle: bundle.to_str().unwrap_or_default(),
+        bundle: utf8(bundle.to_bytes()),
         rootfs: "",
         created: "",
         owner: "",
@@ -311,13 +311,10 @@ fn write_process(out: &mut Output, proc: &Proc, pid: i32) {
     };
     out.column(Digits::signed(pid.into()).as_str(), 8);
     out.column(Digits::signed(process.parent.into()).as_str(), 8);
-    out.column(core::str::from_utf8(&[process.start.state]).unwrap_or("?"), 6);
+    out.column(utf8(&[process.start.state]), 6);
     let mut memory = [0; 256];
     match crate::descendants::command_line(proc, pid, &mut memory) {
-        "" => out
-            .str("[")
-            .str(core::str::from_utf8(process.name).unwrap_or("?"))
-            .str("]\n"),
+        "" => out.str("[").str(utf8(process.name)).str("]\n"),
         line => out.str(line).str("\n"),
     };
 }

@@ -36,6 +36,7 @@ use sys::process::{exit, inherited_fd};
 
 use crate::container::write_all;
 use crate::error::{Error, Failure, set_ending};
+use crate::text::utf8;
 use crate::undo;
 
 /// One message.
@@ -73,7 +74,7 @@ pub struct Message<'a> {
 impl Message<'_> {
     /// The error that the process sent becomes this one's.
     pub fn error(&self) -> Error {
-        Error::said(core::str::from_utf8(self.payload).unwrap_or("it failed"))
+        Error::said(utf8(self.payload))
     }
 }
 

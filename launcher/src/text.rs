@@ -52,7 +52,7 @@ impl Digits {
 
     /// The digits as text.
     pub fn as_str(&self) -> &str {
-        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
+        utf8(self.as_bytes())
     }
 }
 
@@ -103,7 +103,7 @@ impl Line {
     /// `E2BIG` where that is more than there is room for.
     pub fn text(&self) -> Result<&str, Errno> {
         let bytes = self.bytes.get(..self.len).ok_or(Errno::TOOBIG)?;
-        Ok(core::str::from_utf8(bytes).unwrap_or_default())
+        Ok(utf8(bytes))
     }
 }
 
@@ -123,6 +123,12 @@ impl fmt::Write for Line {
         self.len = end;
         Ok(())
     }
+}
+
+/// `bytes` as text; a question mark where they are none.
+#[inline(never)]
+pub fn utf8(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).unwrap_or("?")
 }
 
 /// Cuts the text before the next `mark` off `rest`, and the mark with it. Tables that are one text are read with it: their

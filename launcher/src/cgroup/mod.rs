@@ -20,7 +20,7 @@ use crate::container::write_all;
 use crate::error::{During, Error, Result};
 use crate::path::{Path, components};
 use crate::proc::Proc;
-use crate::text::{Digits, cut};
+use crate::text::{Digits, cut, utf8};
 use crate::undo;
 
 mod device_filter;
@@ -54,7 +54,7 @@ impl Host {
         let file = proc.open_file(c"self/cgroup", OFlags::RDONLY).ok()?;
         let memory = TEXT.take();
         let n = rustix::io::read(&file, &mut *memory).ok()?;
-        let text = core::str::from_utf8(memory.get(..n)?).ok()?;
+        let text = utf8(memory.get(..n)?);
         let host = Self { top, is_v2, text };
         host.lines().next().is_some().then_some(host)
     }
@@ -134,7 +134,7 @@ impl Host {
     /// A cgroup whose last process has just died may be busy for a moment; whatever still runs in it is killed.
     pub fn remove(&self, path: &CStr, hierarchies: Hierarchies) -> Result<()> {
         self.try_remove(path, hierarchies)
-            .during_with("remove cgroup #", path.to_str().unwrap_or("?"))
+            .during_with("remove cgroup #", utf8(path.to_bytes()))
     }
 
     /// The same, for who has another error to tell.
@@ -491,7 +491,7 @@ impl NewCgroup {
 
 /// The error of a cgroup that cannot be made.
 pub fn make_error(path: &CStr, errno: Errno) -> Error {
-    Error::new_with("make cgroup #", path.to_str().unwrap_or("?"), errno)
+    Error::new_with("make cgroup #", utf8(path.to_bytes()), errno)
 }
 
 /// Makes a directory below `top`, with those above it.

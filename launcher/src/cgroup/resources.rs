@@ -21,7 +21,7 @@ use crate::error::{During, Error, Result, keep};
 use crate::path::Path;
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::report;
-use crate::text::{Digits, Line, Pieces, cut, parse_number, parts};
+use crate::text::{Digits, Line, Pieces, cut, parse_number, parts, utf8};
 
 /// Whether a cgroup gets its first limits or other ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -162,7 +162,7 @@ pub fn read<'m>(host: &Host, path: &CStr, controller: &str, file: &str, memory: 
         .and_then(|file| rustix::io::read(&file, &mut *memory))
         .unwrap_or(0);
     let bytes = memory.get(..n).unwrap_or_default();
-    core::str::from_utf8(bytes.trim_ascii()).unwrap_or_default()
+    utf8(bytes.trim_ascii())
 }
 
 /// Opens a file of the cgroup.
