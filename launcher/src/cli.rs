@@ -9,8 +9,8 @@ use core::ffi::CStr;
 use heapless::Vec;
 use sys::{Arguments, TakeOnce};
 
-use crate::error::{Error, Result};
-use crate::text::{cut, parse_number};
+use crate::error::{Error, Result, keep};
+use crate::text::{Digits, cut, parse_number, utf8};
 
 mod table;
 
@@ -101,8 +101,7 @@ pub fn command_name(command: Command) -> &'static str {
 /// An argument as text.
 #[inline(never)]
 pub fn as_text(word: &'static CStr) -> Result<&'static str> {
-    word.to_str()
-        .map_err(|_| Error::usage(format_args!("an argument is not UTF-8")))
+    word.to_str().map_err(|_| Error::usage("an argument is not UTF-8", ""))
 }
 
 /// Parses a number written in decimal, the whole of `word`.
@@ -111,7 +110,7 @@ pub fn number(word: &'static CStr, what: &str) -> Result<u32> {
     let text = as_text(word)?;
     match parse_number(text).map(u32::try_from) {
         Some(Ok(number)) => Ok(number),
-        _ => Err(Error::usage(format_args!("{what}: not a number: {text}"))),
+        _ => Err(Error::usage(keep("#: not a number: #", &[what, text]), "")),
     }
 }
 
@@ -142,7 +141,7 @@ pub fn parse(arguments: Arguments) -> Result<Invocation> {
             command = Some(find_command(text)?);
         } else {
             if invocation.positional.push(word).is_err() {
-                return Err(Error::usage(format_args!("one word too many: {text}")));
+                return Err(Error::usage("one word too many: #", text));
             }
             if command == Some(Command::Exec) {
                 // What follows the id is the program's, options and all.
@@ -159,7 +158,7 @@ pub fn parse(arguments: Arguments) -> Result<Invocation> {
         // runc's short form of --version.
         None if invocation.has(Opt::Verbose) && !invocation.has(Opt::Help) => Command::Version,
         None if arguments.len() > 1 && !invocation.has(Opt::Help) => {
-            return Err(Error::usage(format_args!("no command: see roci --help")));
+            return Err(Error::usage("no command: see roci --help", ""));
         }
         None => Command::Help,
         Some(Command::Help) => {
@@ -188,7 +187,7 @@ fn find_command(name: &str) -> Result<Command> {
         None if name == "checkpoint" || name == "restore" => Err(Error::said(
             "checkpoint and restore are not supported: roci does not use CRIU",
         )),
-        None => Err(Error::usage(format_args!("no such command: {name}: see roci --help"))),
+        None => Err(Error::usage("no such command: #: see roci --help", name)),
     }
 }
 
@@ -196,6 +195,7 @@ fn find_command(name: &str) -> Result<Command> {
 const IS_ROOTLESS: [&CStr; 3] = [c"auto", c"true", c"false"];
 
 /// Takes the option `word`, and says how many further arguments (0 or 1) it took as its value.
+#[inline(never)]
 fn take_option(
     invocation: &mut Invocation,
     command: Option<Command>,
@@ -223,7 +223,7 @@ fn take_option(
             && (row.commands.is_empty() || row.commands.bytes().any(|own| Some(own) == letter))
     });
     let Some(row) = row.last() else {
-        return Err(Error::usage(format_args!("unknown option: {text}")));
+        return Err(Error::usage("unknown option: #", text));
     };
     let long = row.long;
     let (value, taken) = match (row.value.is_empty(), attached) {
@@ -236,7 +236,7 @@ fn take_option(
         (true, None | Some("true" | "auto")) => (c"", 0),
         (true, Some("false")) => return Ok(0),
         (true, Some(value)) => {
-            return Err(Error::usage(format_args!("--{long}: takes no value, got {value}")));
+            return Err(Error::usage(keep("--#: takes no value, got #", &[long, value]), ""));
         }
         // The attached value ends where the argument ends, so its NUL is there.
         (false, Some(value)) => {
@@ -246,11 +246,14 @@ fn take_option(
         }
         (false, None) => match next {
             Some(next) => (next, 1),
-            None => return Err(Error::usage(format_args!("--{long}: needs a value"))),
+            None => return Err(Error::usage("--#: needs a value", long)),
         },
     };
     if invocation.options.push((row.place, value)).is_err() {
-        return Err(Error::usage(format_args!("more than {OPTIONS_MAX} options")));
+        return Err(Error::usage(
+            "more than # options",
+            Digits::of(OPTIONS_MAX as u64).as_str(),
+        ));
     }
     Ok(taken)
 }
@@ -266,23 +269,23 @@ fn check_words(invocation: &Invocation) -> Result<()> {
     };
     let name = command_name(invocation.command);
     if given < least {
-        return Err(Error::usage(format_args!(
-            "{name}: needs a container id: see roci {name} --help"
-        )));
+        return Err(Error::usage(
+            keep("#: needs a container id: see roci # --help", &[name, name]),
+            "",
+        ));
     }
     if given > most {
         let surplus = invocation
             .positional
             .get(most)
-            .and_then(|word| word.to_str().ok())
-            .unwrap_or("?");
-        return Err(Error::usage(format_args!("{name}: one word too many: {surplus}")));
+            .map_or("?", |word| utf8(word.to_bytes()));
+        return Err(Error::usage(keep("#: one word too many: #", &[name, surplus]), ""));
     }
     if invocation.command == Command::Exec
         && !invocation.has(Opt::Process)
         && invocation.program_at >= invocation.arguments.len()
     {
-        return Err(Error::usage(format_args!("exec: needs a program to run, or --process")));
+        return Err(Error::usage("exec: needs a program to run, or --process", ""));
     }
     Ok(())
 }

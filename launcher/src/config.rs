@@ -3,15 +3,17 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{Mode, OFlags};
 use spec_core::Spec;
 use spec_core::limits::{CONFIG_BYTES_MAX, PATH_BYTES_MAX, TEXT_BYTES_MAX};
-use sys::TakeOnce;
+use sys::fd::{create_in, open, open_in};
+use sys::{OwnedFd, TakeOnce};
 
 use crate::container::{CONFIG_FILE, Container, read_document, read_own, write_all};
-use crate::error::{During, Error, Result};
-use crate::path::Path;
+use crate::error::{During, Error, Result, keep, keep_shown};
+use crate::path::{Path, without_slashes};
+use crate::text::{Digits, utf8};
 
 static DOCUMENT: TakeOnce<[u8; CONFIG_BYTES_MAX]> = TakeOnce::new([0; CONFIG_BYTES_MAX]);
 static TEXTS: TakeOnce<[u8; TEXT_BYTES_MAX]> = TakeOnce::new([0; TEXT_BYTES_MAX]);
@@ -30,39 +32,29 @@ pub struct Config {
 /// Reads and checks the config.json of the bundle. A program reads one.
 pub fn load(bundle: &CStr) -> Result<Config> {
     let path = Path::of(&[bundle.to_bytes(), b"/config.json"]);
-    let file = openat(CWD, path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .during_with(format_args!("open {}", path.as_str()))?;
+    let file = open(path.as_c_str(), OFlags::RDONLY).during_with("open #", path.as_str())?;
     parse(&file)
 }
 
 /// Reads the copy that create made. The bundle's own file may have changed since, which must have no effect.
 pub fn load_copy(container: &Container) -> Result<Config> {
-    let file = openat(
-        &container.directory,
-        CONFIG_FILE,
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .during("open the copy of config.json")?;
+    let file =
+        open_in(container.directory.as_fd(), CONFIG_FILE, OFlags::RDONLY).during("open the copy of config.json")?;
     parse(&file)
 }
 
 /// The same for who can do without.
 pub fn try_load_copy(container: &Container) -> Option<Config> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = openat(&container.directory, CONFIG_FILE, flags, Mode::empty()).ok()?;
+    let flags = OFlags::RDONLY;
+    let file = open_in(container.directory.as_fd(), CONFIG_FILE, flags).ok()?;
     let document = read_own(file.as_fd(), DOCUMENT.take()).ok()??;
     try_parse(document).ok()
 }
 
 fn parse(file: &OwnedFd) -> Result<Config> {
     let document = read_own(file.as_fd(), DOCUMENT.take()).during("read config.json")?;
-    let document = document.ok_or_else(|| {
-        Error::says(format_args!(
-            "config.json: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"
-        ))
-    })?;
-    try_parse(document).map_err(|error| Error::says(format_args!("config.json:{error}")))
+    let document = document.ok_or_else(|| too_long("config.json"))?;
+    try_parse(document).map_err(|error| Error::says("config.json:#", keep_shown(&error)))
 }
 
 fn try_parse(document: &'static [u8]) -> core::result::Result<Config, spec_core::Error<'static>> {
@@ -73,17 +65,17 @@ fn try_parse(document: &'static [u8]) -> core::result::Result<Config, spec_core:
 
 /// Reads the process object of `exec --process` in place of the configuration's own.
 pub fn load_process(spec: &mut Spec<'static>, path: &CStr) -> Result<()> {
-    let name = path.to_str().unwrap_or("?");
-    let file =
-        openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).during_with(format_args!("open {name}"))?;
-    let document = read_document(file.as_fd(), PROCESS_DOCUMENT.take()).during_with(format_args!("read {name}"))?;
-    let document = document.ok_or_else(|| {
-        Error::says(format_args!(
-            "{name}: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"
-        ))
-    })?;
+    let name = utf8(path.to_bytes());
+    let file = open(path, OFlags::RDONLY).during_with("open #", name)?;
+    let document = read_document(file.as_fd(), PROCESS_DOCUMENT.take()).during_with("read #", name)?;
+    let document = document.ok_or_else(|| too_long(name))?;
     spec_core::parse_process(document, PROCESS_TEXTS.take(), spec)
-        .map_err(|error| Error::says(format_args!("{name}:{error}")))
+        .map_err(|error| Error::said(keep("#:#", &[name, keep_shown(&error)])))
+}
+
+fn too_long(name: &str) -> Error {
+    let max = Digits::of(CONFIG_BYTES_MAX as u64);
+    Error::said(keep("#: more than # bytes (CONFIG_BYTES_MAX)", &[name, max.as_str()]))
 }
 
 /// The configuration of a program that reads none.
@@ -94,19 +86,15 @@ pub fn new_spec() -> &'static mut Spec<'static> {
 /// Reads the resources object of `update --resources`.
 pub fn parse_resources(file: BorrowedFd<'_>, spec: &mut Spec<'static>) -> Result<()> {
     let document = read_document(file, DOCUMENT.take()).during("read resources")?;
-    let document = document.ok_or_else(|| {
-        Error::says(format_args!(
-            "resources: more than {CONFIG_BYTES_MAX} bytes (CONFIG_BYTES_MAX)"
-        ))
-    })?;
+    let document = document.ok_or_else(|| too_long("resources"))?;
     spec_core::parse_resources(document, TEXTS.take(), spec)
-        .map_err(|error| Error::says(format_args!("resources:{error}")))
+        .map_err(|error| Error::says("resources:#", keep_shown(&error)))
 }
 
 /// Keeps the document for exec, start and delete.
 pub fn write_copy(container: &Container, document: &[u8]) -> Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = openat(&container.directory, CONFIG_FILE, flags, Mode::RUSR | Mode::WUSR)
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let file = create_in(container.directory.as_fd(), CONFIG_FILE, flags, Mode::RUSR | Mode::WUSR)
         .during("create the copy of config.json")?;
     write_all(file.as_fd(), document).during("write the copy of config.json")
 }
@@ -131,8 +119,10 @@ pub fn absolute(path: &CStr) -> Result<Path> {
 
 /// The path without slashes at its end, unless it is all slash.
 fn trim(path: &[u8]) -> &[u8] {
-    let end = path.iter().rposition(|&byte| byte != b'/').map_or(1, |last| last + 1);
-    &path[..end.min(path.len())]
+    match without_slashes(path) {
+        b"" => path.get(..1).unwrap_or_default(),
+        path => path,
+    }
 }
 
 /// The absolute path of the root file system.

@@ -3,13 +3,15 @@
 use core::ffi::CStr;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstat, fstatfs};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+use rustix::net::{AddressFamily, SocketType};
+use rustix::pty::unlockpt;
 use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 use spec_core::process::ConsoleSize;
+use sys::OwnedFd;
+use sys::fd::{open, open_terminal_of, socket};
 use sys::file::replace_standard_stream;
 use sys::process::inherited_fd;
 use sys::terminal::Modes;
@@ -17,8 +19,9 @@ use sys::terminal::Modes;
 use crate::devices::make_target;
 use crate::error::{During, Error, Result};
 use crate::mounts::bind_fd;
-use crate::path::Path;
+use crate::path::{Path, split_last, without_slashes};
 use crate::root::{Links, Root};
+use crate::text::utf8;
 
 /// `DEVPTS_SUPER_MAGIC` of `linux/magic.h`.
 const DEVPTS_MAGIC: u64 = 0x1cd1;
@@ -49,8 +52,7 @@ impl Console {
             return Err(Error::said("/dev/pts/ptmx is not a terminal multiplexer"));
         }
         unlockpt(&master).during("unlock terminal")?;
-        let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
-            .during("open terminal")?;
+        let slave = open_terminal_of(master.as_fd()).during("open terminal")?;
         if let Some(size) = size {
             set_size(master.as_fd(), size.height, size.width).during("set terminal size")?;
         }
@@ -59,11 +61,7 @@ impl Console {
 
     /// The same in the root that this process is in already (`exec`).
     pub fn make_here(size: Option<ConsoleSize>) -> Result<Self> {
-        let slash = rustix::fs::open(
-            c"/",
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        );
+        let slash = open(c"/", OFlags::PATH | OFlags::DIRECTORY);
         Self::make(&Root::new(slash.during("open /")?), size)
     }
 
@@ -104,24 +102,21 @@ fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> core::result::
 
 /// Connects to a socket that waits for a descriptor (`--console-socket`, `--pidfd-socket`).
 pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
-    let socket =
-        socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).during("make socket")?;
-    let text = path.to_str().unwrap_or("?");
+    let socket = socket(AddressFamily::UNIX, SocketType::STREAM).during("make socket")?;
+    let text = utf8(path.to_bytes());
     let connect_to = |name: &CStr| sys::socket::connect(socket.as_fd(), name);
     if path.count_bytes() < ADDRESS_BYTES {
-        connect_to(path).during_with(format_args!("connect to {text}"))?;
+        connect_to(path).during_with("connect to #", text)?;
         return Ok(socket);
     }
     // A longer path is reached through a descriptor of its directory.
-    let bytes = path.to_bytes();
-    let slash = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-    let parent = Path::of(&[&bytes[..slash]]);
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(parent.as_c_str(), flags, rustix::fs::Mode::empty())
-        .during_with(format_args!("open {}", parent.as_str()))?;
+    let (directory, name) = split_last(path.to_bytes());
+    let parent = Path::of(&[without_slashes(directory)]);
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let directory = open(parent.as_c_str(), flags).during_with("open #", parent.as_str())?;
     let directory_path = crate::mounts::fd_path(directory.as_fd());
-    let short = Path::of(&[directory_path.as_str().as_bytes(), &bytes[slash..]]);
-    connect_to(short.as_c_str()).during_with(format_args!("connect to {text}"))?;
+    let short = Path::of(&[directory_path.as_bytes(), b"/", name]);
+    connect_to(short.as_c_str()).during_with("connect to #", text)?;
     Ok(socket)
 }
 
@@ -201,7 +196,7 @@ impl Pipe {
     }
 
     fn drain(&mut self, to: BorrowedFd<'_>) {
-        match rustix::io::write(to, &self.memory[self.start..self.end]) {
+        match rustix::io::write(to, self.memory.get(self.start..self.end).unwrap_or_default()) {
             Ok(n) => self.start += n,
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(_) => {

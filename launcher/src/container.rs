@@ -6,19 +6,20 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, statat, unlinkat,
-};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use spec_core::limits::{PATH_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
+use sys::OwnedFd;
+use sys::fd::{create_in, open, open_in};
 use sys::file::leave_open;
 
 use crate::cli::{Invocation, Opt, as_text};
-use crate::error::{During, Error, Result};
-use crate::path::Path;
+use crate::error::{During, Error, Result, keep_shown};
+use crate::path::{Path, components, split_last};
 use crate::proc::Proc;
+use crate::text::Digits;
 use crate::undo;
 
 /// The names in a state directory.
@@ -41,7 +42,7 @@ impl StateRoot {
     /// read-only (a router before its mounts), `/tmp/roci-<uid>`, which must be ours alone.
     pub fn open(invocation: &Invocation, make: bool) -> Result<Option<Self>> {
         if let Some(path) = invocation.value(Opt::Root) {
-            return Self::open_at(path, make).during_with(format_args!("open state root {}", as_text(path)?));
+            return Self::open_at(path, make).during_with("open state root #", as_text(path)?);
         }
         let uid = rustix::process::geteuid();
         let runtime_directory = invocation
@@ -52,7 +53,7 @@ impl StateRoot {
             && (!uid.is_root() || in_user_namespace())
         {
             let path = Path::of(&[directory.to_bytes(), b"/roci"]);
-            return Self::open_at(path.as_c_str(), make).during_with(format_args!("open state root {}", path.as_str()));
+            return Self::open_at(path.as_c_str(), make).during_with("open state root #", path.as_str());
         }
         match Self::open_at(c"/run/roci", make) {
             Ok(Some(root)) => return Ok(Some(root)),
@@ -61,25 +62,22 @@ impl StateRoot {
         }
         let path = Path::numbered("/tmp/roci-", uid.as_raw());
         let Some(root) = Self::open_at(path.as_c_str(), make)
-            .during_with(format_args!("open state root {} (/run is not usable)", path.as_str()))?
+            .during_with("open state root # (/run is not usable)", path.as_str())?
         else {
             return Ok(None);
         };
         // Anyone can make a directory in /tmp before us.
         let stat = fstat(&root.fd).during("stat state root")?;
         if stat.st_uid != uid.as_raw() || stat.st_mode & 0o077 != 0 {
-            return Err(Error::says(format_args!(
-                "state root {} belongs to somebody else",
-                path.as_str()
-            )));
+            return Err(Error::says("state root # belongs to somebody else", path.as_str()));
         }
         Ok(Some(root))
     }
 
     fn open_at(path: &CStr, make: bool) -> core::result::Result<Option<Self>, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         loop {
-            match openat(CWD, path, flags, Mode::empty()) {
+            match open(path, flags) {
                 Ok(fd) => return Ok(Some(Self { fd })),
                 Err(Errno::NOENT) if make => match mkdirat(CWD, path, Mode::RWXU) {
                     Ok(()) | Err(Errno::EXIST) => {}
@@ -108,12 +106,10 @@ impl StateRoot {
 /// Makes the directories above `path`, which the host's administrator named.
 fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
     let bytes = path.to_bytes();
-    for (index, _) in bytes
-        .iter()
-        .enumerate()
-        .filter(|&(index, &byte)| byte == b'/' && index > 0)
-    {
-        match mkdirat(CWD, Path::of(&[&bytes[..index]]).as_c_str(), Mode::from_raw_mode(0o755)) {
+    let mut below = components(bytes);
+    while below.next().is_some() && !below.rest.is_empty() {
+        let until = bytes.get(..bytes.len() - below.rest.len()).unwrap_or_default();
+        match mkdirat(CWD, Path::of(&[until]).as_c_str(), Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ISDIR) => {}
             Err(errno) => return Err(errno),
         }
@@ -124,22 +120,17 @@ fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
 /// Whether root here is not the host's root, as for podman without root.
 fn in_user_namespace() -> bool {
     let mut memory = [0; 64];
-    let Ok(file) = rustix::fs::open(c"/proc/self/uid_map", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
+    let Ok(file) = open(c"/proc/self/uid_map", OFlags::RDONLY) else {
         return false;
     };
     let n = rustix::io::read(&file, &mut memory).unwrap_or(0);
     // The first namespace maps all ids to themselves in one line.
-    let mut words = memory[..n]
-        .split(|byte| byte.is_ascii_whitespace())
-        .filter(|word| !word.is_empty());
-    let whole = [words.next(), words.next(), words.next()];
+    let map = memory.get(..n).unwrap_or_default();
+    let mut words = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     n > 0
-        && whole
-            != [
-                Some(b"0".as_slice()),
-                Some(b"0".as_slice()),
-                Some(b"4294967295".as_slice()),
-            ]
+        && ![&b"0"[..], b"0", b"4294967295"]
+            .into_iter()
+            .all(|whole| words.next() == Some(whole))
 }
 
 /// A container's state directory, open.
@@ -155,13 +146,13 @@ impl Container {
     pub fn id_of(invocation: &Invocation) -> Result<(&'static CStr, &'static str)> {
         let word = invocation.positional(0).unwrap_or_default();
         let text = as_text(word)?;
-        spec_core::state::check_id(text).map_err(|error| Error::says(format_args!("{error}")))?;
+        spec_core::state::check_id(text).map_err(|error| Error::said(keep_shown(&error)))?;
         Ok((word, text))
     }
 
     /// Opens the directory of the container `id`, where there is one.
     pub fn look_for(root: &StateRoot, id: &'static CStr) -> Result<Option<Self>> {
-        match openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()) {
+        match open_in(root.as_fd(), id, DIRECTORY_FLAGS) {
             Ok(directory) => Ok(Some(Self { directory, id })),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(Error::new("open state directory", errno)),
@@ -205,21 +196,17 @@ impl Container {
 
     /// Reads state.json into `memory`; `false` where create has not come that far.
     pub fn read_state<'a>(&self, memory: &'a mut StateMemory, state: &mut State<'a>, damage: Damage) -> Result<bool> {
-        let file = match openat(
-            &self.directory,
-            STATE_FILE,
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) {
+        let file = match open_in(self.directory.as_fd(), STATE_FILE, OFlags::RDONLY) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(false),
             Err(errno) => return Err(Error::new("open state.json", errno)),
         };
         let json = read_own(file.as_fd(), &mut memory.document).during("read state.json")?;
         let Some(json) = json else {
-            return Err(Error::says(format_args!(
-                "state.json: more than {STATE_BYTES_MAX} bytes (STATE_BYTES_MAX)"
-            )));
+            return Err(Error::says(
+                "state.json: more than # bytes (STATE_BYTES_MAX)",
+                Digits::of(STATE_BYTES_MAX as u64).as_str(),
+            ));
         };
         match spec_core::state::parse_state(json, &mut memory.texts, state) {
             Ok(()) => Ok(true),
@@ -227,15 +214,15 @@ impl Container {
                 *state = State::new();
                 Ok(false)
             }
-            Err(error) => Err(Error::says(format_args!("state.json:{error}"))),
+            Err(error) => Err(Error::says("state.json:#", keep_shown(&error))),
         }
     }
 
     /// Replaces state.json, so that a reader sees the old or the new one, whole.
     pub fn write_state(&self, text: &[u8]) -> Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let file =
-            openat(&self.directory, STATE_FILE_NEW, flags, Mode::RUSR | Mode::WUSR).during("create state.json")?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+        let file = create_in(self.directory.as_fd(), STATE_FILE_NEW, flags, Mode::RUSR | Mode::WUSR)
+            .during("create state.json")?;
         write_all(file.as_fd(), text).during("write state.json")?;
         renameat(&self.directory, STATE_FILE_NEW, &self.directory, STATE_FILE).during("rename state.json")
     }
@@ -267,7 +254,7 @@ impl Container {
 
 /// Removes the state directory `id` with its files.
 pub fn remove(root: BorrowedFd<'_>, id: &CStr) -> core::result::Result<(), Errno> {
-    let directory = openat(root, id, DIRECTORY_FLAGS, Mode::empty())?;
+    let directory = open_in(root, id, DIRECTORY_FLAGS)?;
     remove_open(root, directory.as_fd(), id)
 }
 
@@ -301,10 +288,7 @@ pub enum Damage {
     IsNoState,
 }
 
-const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW);
 
 /// Makes the state directory `id` and locks it.
 ///
@@ -321,7 +305,7 @@ pub fn make(root: &StateRoot, id: &'static CStr) -> Result<OwnedFd> {
             Err(errno) => return Err(Error::new("create state directory", errno)),
         }
         undo::note_container(root.as_fd(), id);
-        match openat(root.as_fd(), id, DIRECTORY_FLAGS, Mode::empty()) {
+        match open_in(root.as_fd(), id, DIRECTORY_FLAGS) {
             Ok(directory) => {
                 // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
                 flock(&directory, FlockOperation::LockExclusive).during("lock container")?;
@@ -364,13 +348,11 @@ impl Default for StateMemory {
 pub fn read_document<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::result::Result<Option<&'a [u8]>, Errno> {
     let mut len = 0;
     loop {
-        let n = rustix::io::read(file, &mut memory[len..])?;
+        // Nothing is read either where there is no more room.
+        let n = rustix::io::read(file, memory.get_mut(len..).unwrap_or_default())?;
         len += n;
         if n == 0 {
-            return Ok(Some(&memory[..len]));
-        }
-        if len == memory.len() {
-            return Ok(None);
+            return Ok(read_part(memory, len));
         }
     }
 }
@@ -379,14 +361,19 @@ pub fn read_document<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::re
 /// asked for.
 pub fn read_own<'a>(file: BorrowedFd<'_>, memory: &'a mut [u8]) -> core::result::Result<Option<&'a [u8]>, Errno> {
     let n = rustix::io::read(file, &mut *memory)?;
-    Ok((n < memory.len()).then(|| &memory[..n]))
+    Ok(read_part(memory, n))
+}
+
+/// The `len` bytes that were read, unless there may be more.
+fn read_part(memory: &[u8], len: usize) -> Option<&[u8]> {
+    memory.get(..len).filter(|part| part.len() < memory.len())
 }
 
 /// Writes all of `bytes`.
 pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> core::result::Result<(), Errno> {
     while !bytes.is_empty() {
         match rustix::io::write(file, bytes) {
-            Ok(n) => bytes = &bytes[n..],
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
@@ -408,22 +395,21 @@ impl<'a> Document<'a> {
 
     /// What was written, for as long as the memory lives.
     pub fn into_bytes(self) -> &'a [u8] {
-        &self.memory[..self.len]
+        self.memory.get(..self.len).unwrap_or_default()
     }
 
     /// What was written.
+    #[inline(never)]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.memory[..self.len]
+        self.memory.get(..self.len).unwrap_or_default()
     }
 }
 
 impl Write for Document<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let end = self.len + text.len();
-        self.memory
-            .get_mut(self.len..end)
-            .ok_or(core::fmt::Error)?
-            .copy_from_slice(text.as_bytes());
+        let place = self.memory.get_mut(self.len..end).ok_or(core::fmt::Error)?;
+        sys::copy(place, text.as_bytes());
         self.len = end;
         Ok(())
     }
@@ -431,14 +417,10 @@ impl Write for Document<'_> {
 
 /// Makes `path` (a file of the caller's) hold `text`, by writing beside it and renaming.
 pub fn write_beside(path: &CStr, text: &[u8]) -> core::result::Result<(), Errno> {
-    let bytes = path.to_bytes();
-    let start = bytes
-        .iter()
-        .rposition(|&byte| byte == b'/')
-        .map_or(0, |slash| slash + 1);
-    let new = Path::of(&[&bytes[..start], b".", &bytes[start..]]);
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-    let file = openat(CWD, new.as_c_str(), flags, Mode::from_raw_mode(0o644))?;
+    let (directory, name) = split_last(path.to_bytes());
+    let new = Path::of(&[directory, b".", name]);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+    let file = create_in(CWD, new.as_c_str(), flags, Mode::from_raw_mode(0o644))?;
     write_all(file.as_fd(), text)?;
     renameat(CWD, new.as_c_str(), CWD, path)
 }

@@ -3,14 +3,15 @@
 use core::convert::Infallible;
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::net::{AddressFamily, SocketType, socket};
+use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{chdir, setsid, umask};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
 use spec_core::linux::NamespaceKind;
 use spec_core::state::Status;
+use sys::OwnedFd;
 use sys::file::{close_one, leave_open};
 
 use crate::cgroup::NewCgroup;
@@ -23,7 +24,7 @@ use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
 use crate::seccomp::Profile;
 use crate::sync::{Kind, Socket, send_fd, tell_over, tell_through};
-use crate::text::parse_number;
+use crate::text::{has, parse_number, utf8};
 use crate::{credentials, devices, hooks, labels, namespaces, net, notify_socket, placement, rootfs, state};
 
 /// Everything that the process inherits from `create` or `run`.
@@ -253,7 +254,7 @@ fn set_names(spec: &Spec<'static>) -> Result<()> {
 
 fn bring_loopback_up() -> Result<()> {
     // A kernel without IPv4 has no loopback to bring up.
-    if let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, None) {
+    if let Ok(socket) = sys::fd::socket(AddressFamily::INET, SocketType::DGRAM) {
         sys::file::bring_loopback_up(socket.as_fd()).during("bring lo up")?;
         leave_open(socket);
     }
@@ -265,10 +266,8 @@ fn write_sysctls(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
         let name = sysctl.key.as_str();
         // Dots separate, as in sysctl(8), unless there are slashes: then dots are part of names (interfaces).
         let mut path = Path::of(&[b"sys/", name.as_bytes()]);
-        if !name.contains('/') {
-            for byte in path.bytes_mut().iter_mut().filter(|byte| **byte == b'.') {
-                *byte = b'/';
-            }
+        if !has(name, b'/') {
+            path.replace(b'.', b'/');
         }
         within("linux.sysctl", NO_INDEX, name, || {
             proc.write(path.as_c_str(), sysctl.value.as_str().as_bytes())
@@ -321,7 +320,7 @@ fn hook_state<'m>(
     let mut link = [core::mem::MaybeUninit::uninit(); 16];
     let pid = rustix::fs::readlinkat_raw(inherited.proc.as_fd(), c"self", &mut link)
         .ok()
-        .and_then(|(name, _)| parse_number(core::str::from_utf8(name).ok()?))
+        .and_then(|(name, _)| parse_number(utf8(name)))
         .unwrap_or(0) as i32;
     let mut document = Document::new(memory);
     state::write_for_hook(

@@ -1,18 +1,19 @@
 //! `create`, and the part of `run` that is the same. The numbers are the steps of the lifecycle in runtime.md.
 
 use core::ffi::CStr;
-use core::fmt::Write;
 use core::mem::ManuallyDrop;
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, mknodat, open, openat};
+use rustix::fd::AsFd;
+use rustix::fs::{FileType, Mode, OFlags, mknodat};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, WaitOptions, chdir, fchdir, pidfd_open, umask, waitpid};
+use rustix::process::{Pid, WaitOptions, chdir, fchdir, umask, waitpid};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
 use spec_core::linux::{NamespaceKind, Pair};
 use spec_core::mounts::{MS_RDONLY, Mount};
 use spec_core::state::{StateView, Status, write_state};
+use sys::OwnedFd;
+use sys::fd::{open, open_in, open_process};
 use sys::process::{SpawnOptions, Spawned, spawn};
 use sys::signal::SignalSet;
 
@@ -29,7 +30,7 @@ use crate::program::Handover;
 use crate::seccomp::{Profile, send_listener};
 use crate::stage::spawn_staged;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket, pair, send_fd};
-use crate::text::Digits;
+use crate::text::{Digits, utf8};
 use crate::time::Rfc3339;
 use crate::undo::Hooks;
 use crate::{
@@ -101,17 +102,11 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let config = config::load(bundle)?;
     let spec: &'static Spec<'static> = config.spec;
     if let Some(name) = spec.process.as_ref().and_then(|process| process.unknown_capability) {
-        report::warn(format_args!(
-            "process.capabilities: unknown capability {name} is ignored"
-        ));
+        report::warn("process.capabilities: unknown capability # is ignored", name.as_str());
     }
     let rootfs_path = config::rootfs_path(spec, bundle);
-    let rootfs = open(
-        rootfs_path.as_c_str(),
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .during_with(format_args!("root.path: open {}", rootfs_path.as_str()))?;
+    let rootfs = open(rootfs_path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY)
+        .during_with("root.path: open #", rootfs_path.as_str())?;
     policy::read(invocation, spec)?;
     let seccomp = Profile::compile(spec)?;
     let console_socket = open_console_socket(invocation, spec, purpose)?;
@@ -189,7 +184,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let (pid, socket) = spawn_container_process(&inheritance, socket, other_end, &mut trees, memory, &rootfs)?;
     undo::note_process(pid, true);
     drop(trees);
-    report::step(format_args!("container process {pid} made"));
+    report::step("container process # made", Digits::signed(pid.into()).as_str());
     if namespaces.new_user {
         prepare_user_namespace(spec, &proc, pid, cgroup.as_ref())?;
     }
@@ -215,7 +210,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         hooks::run(spec, "hooks.prestart", spec.hooks.prestart, state, own)?;
         hooks::run(spec, "hooks.createRuntime", spec.hooks.create_runtime, state, own)
     })?;
-    report::step(format_args!("container {id_text} made"));
+    report::step("container # made", id_text);
     // Not before, since one of them may leave little room for the descriptors of mounts.
     if namespaces.new_user
         && let Some(process) = &spec.process
@@ -226,19 +221,18 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let start = proc
         .process_start(pid)
         .ok_or_else(|| Error::said("the container process has vanished"))?;
-    let mut created = heapless::String::<32>::new();
-    let _ = write!(created, "{}", Rfc3339::now());
+    let created = Rfc3339::now().line();
     let mut document = Document::new(memory);
     let view = StateView {
         oci_version: spec.oci_version.map_or(crate::SPEC_VERSION, |version| version.as_str()),
         id: id_text,
         pid,
         start_time: start.ticks,
-        bundle: bundle.to_str().unwrap_or_default(),
+        bundle: utf8(bundle.to_bytes()),
         rootfs: rootfs_path.as_str(),
-        created: &created,
+        created: created.text().unwrap_or_default(),
         owner: owner(),
-        cgroup: cgroup.as_ref().and_then(|cgroup| cgroup.path().to_str().ok()),
+        cgroup: cgroup.as_ref().map(|cgroup| utf8(cgroup.path().to_bytes())),
         annotations: spec.list(spec.annotations),
     };
     config::format_into(&mut document, |out| write_state(out, &view))?;
@@ -249,7 +243,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     if let Some(socket) = &pidfd_socket {
         send_pidfd(socket, pid)?;
     }
-    report::step(format_args!("container {id_text} created"));
+    report::step("container # created", id_text);
     // These wait for the end of the line that they hold; what else is open closes with this process, at no cost.
     drop((inheritance.console_socket, pidfd_socket));
     core::mem::forget((inheritance.fifo, inheritance.handover.init, rootfs));
@@ -315,8 +309,7 @@ pub fn wait_until_ready(
 
 /// Sends a descriptor of the process to who waits for it at `socket`.
 pub fn send_pidfd(socket: &OwnedFd, pid: i32) -> Result<()> {
-    let pid = Pid::from_raw(pid).ok_or_else(|| Error::said("no process"))?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty()).during("--pidfd-socket needs Linux 5.3: open pidfd")?;
+    let pidfd = open_process(pid).during("--pidfd-socket needs Linux 5.3: open pidfd")?;
     send_fd(socket.as_fd(), b"pidfd", pidfd.as_fd()).during("send pidfd")
 }
 
@@ -360,7 +353,7 @@ fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static C
         // Who is not the host's root may have no cgroup to give, and asked for none.
         Err(errno) if spec.linux.cgroups_path.is_none() && !resources::asks_for_limits(&spec.linux.resources) => {
             undo::note_cgroup(None);
-            report::step(format_args!("no cgroup: {}", errno::Words(errno)));
+            report::step("no cgroup: #", errno::words(errno));
             Ok(None)
         }
         Err(errno) => Err(cgroup::make_error(id, errno)),
@@ -392,13 +385,7 @@ fn owner_of_cgroup(spec: &Spec<'static>) -> Option<u32> {
 fn make_fifo(container: &Container) -> Result<OwnedFd> {
     let mode = Mode::from_raw_mode(0o622);
     mknodat(&container.directory, FIFO_FILE, FileType::Fifo, mode, 0).during("make exec.fifo")?;
-    openat(
-        &container.directory,
-        FIFO_FILE,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .during("open exec.fifo")
+    open_in(container.directory.as_fd(), FIFO_FILE, OFlags::PATH | OFlags::NOFOLLOW).during("open exec.fifo")
 }
 
 /// Makes the process, directly or through a stage in between, and returns it with the socket to it.
@@ -413,7 +400,7 @@ fn spawn_container_process(
     let namespaces = inheritance.namespaces;
     // A root of a user namespace may not be allowed to walk to its file system; it inherits the place.
     let before = if namespaces.in_user_namespace {
-        let before = open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let before = open(c".", OFlags::PATH | OFlags::DIRECTORY);
         fchdir(rootfs)
             .or_else(|_| chdir(inheritance.rootfs))
             .during("enter root")?;
@@ -483,9 +470,7 @@ fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: O
         credentials::set_oom_score(proc, process, Some(pid))?;
     }
     if let Some(cgroup) = cgroup {
-        let mut text = heapless::String::<12>::new();
-        let _ = write!(text, "{pid}");
-        cgroup.join(text.as_bytes())?;
+        cgroup.join(Digits::signed(pid.into()).as_bytes())?;
     }
     Ok(())
 }
@@ -496,9 +481,10 @@ fn died(pid: i32) -> Error {
     undo::note_process(0, false);
     match status.and_then(|(_, status)| status.terminating_signal()) {
         Some(9) => Error::said("the container process was killed before it was ready (out of memory?)"),
-        Some(signal) => Error::says(format_args!(
-            "the container process died of signal {signal} before it was ready"
-        )),
+        Some(signal) => Error::says(
+            "the container process died of signal # before it was ready",
+            Digits::signed(signal.into()).as_str(),
+        ),
         None => Error::said("the container process ended before it was ready"),
     }
 }
@@ -508,13 +494,11 @@ fn owner() -> &'static str {
     if uid.is_root() {
         "root"
     } else {
-        keep(format_args!("{}", Digits::of(uid.as_raw().into()).as_str()))
+        keep("#", &[Digits::of(uid.as_raw().into()).as_str()])
     }
 }
 
 /// Decimal, without a newline, complete when it appears: conmon and containerd read it as soon as create has ended.
 pub fn write_pid_file(path: &CStr, pid: i32) -> Result<()> {
-    let mut text = heapless::String::<12>::new();
-    let _ = write!(text, "{pid}");
-    write_beside(path, text.as_bytes()).during_with(format_args!("write pid file {}", path.to_str().unwrap_or("?")))
+    write_beside(path, Digits::signed(pid.into()).as_bytes()).during_with("write pid file #", utf8(path.to_bytes()))
 }

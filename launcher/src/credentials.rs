@@ -15,6 +15,7 @@ use sys::process::SchedulerAttributes;
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::proc::Proc;
+use crate::text::Digits;
 
 /// Becomes root of the user namespace, so that files made from here on have an owner there.
 pub fn become_namespace_root() -> Result<()> {
@@ -47,7 +48,10 @@ pub fn take(spec: &Spec<'static>, process: &Process<'static>) -> Result<()> {
     }
     let gids = spec.list(user.additional_gids);
     let mut groups = heapless::Vec::<Gid, IDS_MAX>::new();
-    groups.extend(gids.iter().map(|&gid| Gid::from_raw(gid)));
+    for gid in gids {
+        // The configuration has no more.
+        let _ = groups.push(Gid::from_raw(*gid));
+    }
     match set_thread_groups(&groups) {
         Ok(()) => {}
         Err(Errno::PERM) if gids.is_empty() => {}
@@ -158,9 +162,6 @@ pub fn set_oom_score(proc: &Proc, process: &Process<'static>, pid: Option<i32>) 
     let Some(score) = process.oom_score_adj else {
         return Ok(());
     };
-    let mut memory = [0; 16];
-    let mut text = crate::container::Document::new(&mut memory);
-    let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{score}"));
     let path = match pid {
         Some(pid) => crate::path::Path::of_process(pid, "oom_score_adj"),
         None => crate::path::Path::of(&[b"self/oom_score_adj"]),
@@ -168,7 +169,7 @@ pub fn set_oom_score(proc: &Proc, process: &Process<'static>, pid: Option<i32>) 
     let file = proc
         .open_file(path.as_c_str(), OFlags::WRONLY)
         .during("set oom score")?;
-    rustix::io::write(&file, text.as_bytes())
+    rustix::io::write(&file, Digits::signed(score.into()).as_bytes())
         .map(drop)
         .during("set oom score")
 }

@@ -2,9 +2,9 @@
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::Timespec;
 use spec_core::state::{State, Status};
+use sys::fd::open_process;
 use sys::signal::SIGKILL;
 
 use crate::cgroup::Hierarchies;
@@ -43,10 +43,10 @@ pub fn delete(invocation: &Invocation) -> Result<()> {
             stop(&state, &proc)?;
         }
         Status::Running | Status::Paused => {
-            return Err(Error::says(format_args!(
-                "cannot delete container that is not stopped: it is still {}",
-                status.name()
-            )));
+            return Err(Error::says(
+                "cannot delete container that is not stopped: it is still #",
+                status.name(),
+            ));
         }
     }
     // Killed before the copy was made, or damaged: nothing else was made either, or state.json says what.
@@ -64,7 +64,7 @@ pub fn delete(invocation: &Invocation) -> Result<()> {
         host.remove(leftover.as_c_str(), Hierarchies::ALL)?;
     }
     destroy(invocation, root, container, &state, &proc)?;
-    report::step(format_args!("container {id_text} deleted"));
+    report::step("container # deleted", id_text);
     if let Some(config) = config {
         resctrl::remove(config.spec, id);
         hooks::run_poststop(config.spec, id, state.bundle.as_c_str(), invocation.arguments());
@@ -96,9 +96,7 @@ fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
         proc.process_start(state.pid)
             .is_some_and(|start| start.is_alive() && start.ticks == state.start_time)
     };
-    if let Some(pid) = Pid::from_raw(state.pid)
-        && let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
-    {
+    if let Ok(pidfd) = open_process(state.pid) {
         while alive() {
             if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&PATIENCE)) == Ok(0) {
                 return Err(Error::said("the container's first process does not die"));

@@ -2,12 +2,13 @@
 
 use heapless::Vec;
 use rustix::fd::AsFd;
-use rustix::fs::{OFlags, RawDir, SeekFrom, seek};
+use rustix::fs::{OFlags, SeekFrom, seek};
+use sys::directory::Names;
+use sys::fd::open_in;
 
 use crate::error::{During, Error, Result};
-use crate::path::open_in;
 use crate::proc::Proc;
-use crate::text::parse_number;
+use crate::text::{parse_number, utf8};
 
 /// How many processes of one container are followed where no cgroup names them.
 const DESCENDANTS_MAX: usize = 1024;
@@ -21,7 +22,7 @@ pub fn command_line<'m>(proc: &Proc, pid: i32, memory: &'m mut [u8; 256]) -> &'m
             *byte = b' ';
         }
     }
-    core::str::from_utf8(line.trim_ascii_end()).unwrap_or("?")
+    utf8(line.trim_ascii_end())
 }
 
 /// Calls `each` with all that descend from `ancestor`.
@@ -29,14 +30,12 @@ pub fn for_each(proc: &Proc, ancestor: i32, each: &mut dyn FnMut(i32)) -> Result
     let directory = open_in(proc.as_fd(), c".", OFlags::RDONLY | OFlags::DIRECTORY).during("open /proc")?;
     let mut family = Vec::<i32, DESCENDANTS_MAX>::new();
     let _ = family.push(ancestor);
-    let mut memory = [core::mem::MaybeUninit::uninit(); 4096];
     // Children mostly have higher numbers than their parents, and /proc lists by number, so one pass finds nearly all; a
     // second one finds those whose numbers wrapped around.
     for _ in 0..2 {
-        let mut entries = RawDir::new(directory.as_fd(), &mut memory);
-        while let Some(entry) = entries.next() {
-            let entry = entry.during("read /proc")?;
-            let Some(pid) = entry.file_name().to_str().ok().and_then(parse_number) else {
+        let mut names = Names::of(directory.as_fd());
+        while let Some(name) = names.next().during("read /proc")? {
+            let Some(pid) = parse_number(utf8(name.to_bytes())) else {
                 continue;
             };
             let pid = pid as i32;

@@ -2,14 +2,16 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, makedev, mknodat, open, openat, readlinkat_raw,
-    statat, symlinkat, unlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, makedev, mknodat, readlinkat_raw, statat, symlinkat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{Device, DeviceKind};
+use sys::OwnedFd;
+use sys::fd::{create_in, open, open_in};
 use sys::file::{leave_open, replace_standard_stream};
 use sys::process::inherited_fd;
 
@@ -17,7 +19,7 @@ use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::bind_fd;
 use crate::path::Path;
 use crate::root::{Links, Root};
-use crate::text::without_slashes;
+use crate::text::{has, utf8, without_slashes};
 
 /// The default devices of config-linux.md, all of them readable and writable for everyone.
 const DEFAULT_DEVICES: [(&CStr, &CStr, u32, u32); 6] = [
@@ -60,7 +62,7 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
             owner: None,
             host_path,
         };
-        within("device", NO_INDEX, host_path.to_str().unwrap_or_default(), || {
+        within("device", NO_INDEX, utf8(host_path.to_bytes()), || {
             make_device(dev.as_fd(), name, &device, by_bind)
         })?;
     }
@@ -105,6 +107,7 @@ struct Wanted<'a> {
     host_path: &'a CStr,
 }
 
+#[inline(never)]
 fn make_configured(root: &Root, dev: BorrowedFd<'_>, device: &Device<'static>, by_bind: bool) -> Result<()> {
     let wanted = Wanted {
         kind: match device.kind {
@@ -123,7 +126,7 @@ fn make_configured(root: &Root, dev: BorrowedFd<'_>, device: &Device<'static>, b
         .path
         .as_str()
         .strip_prefix("/dev/")
-        .filter(|name| !name.contains('/'))
+        .filter(|name| !has(name, b'/'))
     {
         let name = Path::of(&[name.as_bytes()]);
         return make_device(dev, name.as_c_str(), &wanted, by_bind);
@@ -174,12 +177,7 @@ fn check_existing(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -
 
 /// Mounts the host's node. It is opened, and looked at, before it is used.
 fn bind_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> Result<()> {
-    let source = open(
-        wanted.host_path,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .during("open the host's device")?;
+    let source = open(wanted.host_path, OFlags::PATH | OFlags::NOFOLLOW).during("open the host's device")?;
     let stat = rustix::fs::fstat(&source).during("stat the host's device")?;
     if FileType::from_raw_mode(stat.st_mode) != wanted.kind || stat.st_rdev != makedev(wanted.major, wanted.minor) {
         return Err(Error::said("the host has another device there"));
@@ -190,17 +188,12 @@ fn bind_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> R
 
 /// An empty file to mount on.
 pub fn make_target(directory: BorrowedFd<'_>, name: &CStr) -> core::result::Result<OwnedFd, Errno> {
-    let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-    match openat(directory, name, create, Mode::from_raw_mode(0o644)) {
+    let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY;
+    match create_in(directory, name, create, Mode::from_raw_mode(0o644)) {
         Ok(_) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
-    openat(
-        directory,
-        name,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    open_in(directory, name, OFlags::PATH | OFlags::NOFOLLOW)
 }
 
 /// Replaces each standard stream that is `/dev/null` by the container's own.
@@ -222,11 +215,7 @@ pub fn reopen_null_streams() -> Result<()> {
         }
         let own = match null.take() {
             Some(own) => own,
-            None => match open(
-                c"/dev/null",
-                OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            ) {
+            None => match open(c"/dev/null", OFlags::RDWR | OFlags::NOFOLLOW) {
                 Ok(own) if is_null(own.as_fd()) => own,
                 _ => return Ok(()),
             },

@@ -3,27 +3,17 @@
 //! The words are those of C libraries in lower case, as Go spells them: podman and Docker (which compares case) look for
 //! "permission denied", "operation not permitted" and "no such file or directory" to choose their exit status.
 
-use core::fmt;
-
 use rustix::io::Errno;
 
+use crate::error::keep;
 use crate::text::{Digits, cut};
 use crate::texts::Text;
 
-/// Prints an error number as `operation not permitted (EPERM)`.
-pub struct Words(pub Errno);
-
-impl fmt::Display for Words {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, text) = row(self.0);
-        if name.is_empty() {
-            f.write_str("error ")?;
-            return f.write_str(Digits::signed(self.0.raw_os_error().into()).as_str());
-        }
-        for piece in [text, " (", name, ")"] {
-            f.write_str(piece)?;
-        }
-        Ok(())
+/// The error number as `operation not permitted (EPERM)`.
+pub fn words(errno: Errno) -> &'static str {
+    match row(errno) {
+        ("", _) => keep("error #", &[Digits::signed(errno.raw_os_error().into()).as_str()]),
+        (name, text) => keep("# (#)", &[text, name]),
     }
 }
 
@@ -117,12 +107,11 @@ const NUMBERS: [Errno; 46] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::ToString;
 
     #[test]
     fn known_and_unknown_numbers() {
-        assert_eq!(Words(Errno::ACCESS).to_string(), "permission denied (EACCES)");
-        assert_eq!(Words(Errno::from_raw_os_error(4000)).to_string(), "error 4000");
+        assert_eq!(words(Errno::ACCESS), "permission denied (EACCES)");
+        assert_eq!(words(Errno::from_raw_os_error(4000)), "error 4000");
     }
 
     #[test]

@@ -6,7 +6,6 @@
 //! the process ends. So [`Error`] has no values, a `Result` is no larger than what it carries, `?` costs nothing, and a
 //! caller that can do without a thing decides on the kernel's [`Errno`], before it becomes an error.
 
-use core::ffi::CStr;
 use core::fmt::{self, Write};
 
 use rustix::io::Errno;
@@ -75,8 +74,13 @@ static SITE: Register<Site> = Register::new(Site {
 pub fn within<T>(list: &'static str, index: usize, name: &'static str, act: impl FnOnce() -> T) -> T {
     set_site(list, index, name);
     let value = act();
-    set_site("", 0, "");
+    leave_site();
     value
+}
+
+#[inline(never)]
+fn leave_site() {
+    set_site("", 0, "");
 }
 
 #[inline(never)]
@@ -87,14 +91,18 @@ fn set_site(list: &'static str, index: usize, name: &'static str) {
 /// The texts that are not known at compile time and live as long as the program. An operation makes a handful of them.
 static NOTES: sys::Notes<{ 4 * MESSAGE_BYTES_MAX }> = sys::Notes::new();
 
-/// Formats a text that lives as long as the program.
-pub fn keep(text: fmt::Arguments<'_>) -> &'static str {
-    NOTES.keep(text)
+/// A text that lives as long as the program: `pattern` with the words in the places of its `#`s.
+#[inline(never)]
+pub fn keep(pattern: &str, words: &[&str]) -> &'static str {
+    NOTES.keep(|text| text.fill(pattern, words))
 }
 
-/// The same with a NUL, for the kernel.
-pub fn keep_c_str(text: fmt::Arguments<'_>) -> Result<&'static CStr> {
-    CStr::from_bytes_until_nul(keep(format_args!("{text}\0")).as_bytes()).map_err(|_| Error::said("text is too long"))
+/// The same for what shows itself.
+#[inline(never)]
+pub fn keep_shown(what: &dyn fmt::Display) -> &'static str {
+    NOTES.keep(|text| {
+        let _ = write!(text, "{what}");
+    })
 }
 
 impl Error {
@@ -103,26 +111,27 @@ impl Error {
         fail(operation, errno)
     }
 
-    /// The same with a text made now.
-    pub fn new_with(operation: fmt::Arguments<'_>, errno: Errno) -> Self {
-        fail_with(operation, errno)
+    /// The same with `word` in the place of the `#` in `operation`.
+    pub fn new_with(operation: &str, word: &str, errno: Errno) -> Self {
+        fail_with(operation, word, errno)
     }
 
     /// The rule `text` was broken.
     #[cold]
-    pub fn said(text: &str) -> Self {
-        Self::says(format_args!("{text}"))
-    }
-
-    /// The same with a text made now.
-    #[cold]
     #[inline(never)]
-    pub fn says(text: fmt::Arguments<'_>) -> Self {
+    pub fn said(text: &str) -> Self {
         let mut memory = [0; MESSAGE_BYTES_MAX];
         let mut line = Truncating::new(&mut memory);
         write_site(&mut line);
-        let _ = line.write_fmt(text);
+        line.str(text);
         ENDING.get()(Failure::Operation(line.finish()))
+    }
+
+    /// The same with `word` in the place of the `#` in `text`.
+    #[cold]
+    #[inline(never)]
+    pub fn says(text: &str, word: &str) -> Self {
+        Self::said(keep(text, &[word]))
     }
 
     /// There is no error to do this with.
@@ -130,11 +139,11 @@ impl Error {
         match self.0 {}
     }
 
-    /// The command line is wrong.
+    /// The command line is wrong: `text`, with `word` in the place of its `#` if it has one.
     #[cold]
     #[inline(never)]
-    pub fn usage(text: fmt::Arguments<'_>) -> Self {
-        ENDING.get()(Failure::Usage(keep(text)))
+    pub fn usage(text: &str, word: &str) -> Self {
+        ENDING.get()(Failure::Usage(keep(text, &[word])))
     }
 }
 
@@ -144,7 +153,7 @@ fn fail(operation: &str, errno: Errno) -> ! {
     let mut memory = [0; MESSAGE_BYTES_MAX];
     let mut line = Truncating::new(&mut memory);
     write_site(&mut line);
-    let _ = write!(line.str(operation).str(": "), "{}", errno::Words(errno));
+    line.str(operation).str(": ").str(errno::words(errno));
     let hint = errno::hint(operation, errno);
     if !hint.is_empty() {
         line.str(" (").str(hint).str(")");
@@ -154,8 +163,8 @@ fn fail(operation: &str, errno: Errno) -> ! {
 
 #[cold]
 #[inline(never)]
-fn fail_with(operation: fmt::Arguments<'_>, errno: Errno) -> ! {
-    fail(keep(operation), errno)
+fn fail_with(operation: &str, word: &str, errno: Errno) -> ! {
+    fail(keep(operation, &[word]), errno)
 }
 
 fn write_site(line: &mut Truncating<'_>) {
@@ -174,8 +183,8 @@ fn write_site(line: &mut Truncating<'_>) {
 pub trait During<T> {
     /// Names what was being done.
     fn during(self, operation: &str) -> Result<T>;
-    /// Names what was being done, with a text that is made only if it failed.
-    fn during_with(self, operation: fmt::Arguments<'_>) -> Result<T>;
+    /// Names what was being done, with `word` in the place of the `#` in `operation`.
+    fn during_with(self, operation: &str, word: &str) -> Result<T>;
 }
 
 impl<T> During<T> for rustix::io::Result<T> {
@@ -186,10 +195,10 @@ impl<T> During<T> for rustix::io::Result<T> {
         }
     }
 
-    fn during_with(self, operation: fmt::Arguments<'_>) -> Result<T> {
+    fn during_with(self, operation: &str, word: &str) -> Result<T> {
         match self {
             Ok(value) => Ok(value),
-            Err(errno) => fail_with(operation, errno),
+            Err(errno) => fail_with(operation, word, errno),
         }
     }
 }

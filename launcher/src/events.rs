@@ -3,12 +3,13 @@
 use core::ffi::CStr;
 
 use heapless::Vec;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::OFlags;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::Timespec;
 use spec_core::state::{State, Status};
+use sys::OwnedFd;
+use sys::fd::open_process;
 
 use crate::cgroup::Host;
 use crate::cgroup::resources::{open_file, read};
@@ -65,7 +66,7 @@ fn interval_of(invocation: &Invocation) -> Result<Timespec> {
             tv_sec: (interval / 1000) as i64,
             tv_nsec: (interval % 1000 * 1_000_000) as _,
         }),
-        None => Err(Error::usage(format_args!("--interval: not a duration: {text}"))),
+        None => Err(Error::usage("--interval: not a duration: #", text)),
     }
 }
 
@@ -77,7 +78,7 @@ struct Cgroup<'a> {
 impl Cgroup<'_> {
     /// Prints statistics until the container ends, and every time that it ran out of memory.
     fn follow(&self, id: &str, state: &State<'_>, proc: &Proc, interval: Timespec) -> Result<()> {
-        let pidfd = Pid::from_raw(state.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let pidfd = open_process(state.pid).ok();
         let alarm = self.alarm();
         let mut deaths = self.deaths();
         loop {
@@ -117,7 +118,7 @@ impl Cgroup<'_> {
             let _ = rustix::io::read(&events, &mut [0; 256]);
             return Some((events, PollFlags::PRI));
         }
-        let counter = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok()?;
+        let counter = sys::fd::counter().ok()?;
         let control = open("memory.oom_control", OFlags::RDONLY)?;
         let mut line = Line::new();
         line.number(counter.as_raw_fd() as u64)

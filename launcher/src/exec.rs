@@ -6,16 +6,17 @@
 
 use core::convert::Infallible;
 use core::ffi::CStr;
-use core::fmt::Write;
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fd::AsFd;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags, pidfd_open, set_dumpable_behavior, setsid, umask};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
 use spec_core::linux::NamespaceKind;
 use spec_core::process::capability_number;
 use spec_core::state::{State, Status, Style, write_oci_state};
 use spec_core::{Spec, Text};
+use sys::OwnedFd;
+use sys::fd::{open_in, open_process};
 use sys::process::{SpawnOptions, spawn};
 use sys::signal::SignalSet;
 
@@ -23,7 +24,7 @@ use crate::cli::{Invocation, Opt, as_text, number};
 use crate::console::{self, Console};
 use crate::container::Document;
 use crate::create::{Request, send_pidfd, wait_until_ready, write_pid_file};
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, Result, keep};
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
@@ -31,7 +32,7 @@ use crate::seccomp::{Profile, send_listener};
 use crate::stage::spawn_staged;
 use crate::state::{self, Access, Found};
 use crate::sync::{Kind, Socket, pair, send_fd, tell_over};
-use crate::text::{Digits, parse_number, split_once};
+use crate::text::{Digits, parse_number, split_once, utf8};
 use crate::{config, credentials, labels, placement, policy, report, run, sealed, undo};
 
 /// `exec`; the exit status is the program's.
@@ -47,10 +48,7 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
         ..
     } = state::find(invocation, Access::Shared, &mut state)?;
     if !matches!(status, Status::Running | Status::Created) {
-        return Err(Error::says(format_args!(
-            "cannot exec in a {} container",
-            status.name()
-        )));
+        return Err(Error::says("cannot exec in a # container", status.name()));
     }
     let config::Config { spec, .. } = config::load_copy(&container)?;
     describe_process(invocation, spec)?;
@@ -79,8 +77,7 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
     };
 
     // From here on the container's first process is named by a descriptor, and compared once more after that was opened.
-    let pid = Pid::from_raw(state.pid).ok_or_else(|| Error::said("container not running"))?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty());
+    let pidfd = open_process(state.pid);
     if proc
         .process_start(state.pid)
         .is_none_or(|start| start.ticks != state.start_time)
@@ -133,7 +130,8 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
     let master = prepare(invocation, &state, &proc, spec, child, &socket, pidfd_socket.as_ref())?;
     run::let_go(socket, &master)?;
     undo::forget_all();
-    report::step(format_args!("process {child} runs in container {id_text}"));
+    let number = Digits::signed(child.into());
+    report::step(keep("process # runs in container #", &[number.as_str(), id_text]), "");
     if detach {
         return Ok(0);
     }
@@ -211,24 +209,19 @@ struct Inheritance<'a> {
 fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
     let mut kinds = 0;
     for kind in NamespaceKind::ALL {
-        let name = kind.proc_name().to_str().unwrap_or_default();
+        let name = utf8(kind.proc_name().to_bytes());
         let identity = |who: &str| -> core::result::Result<(u64, u64), Errno> {
             let path = Path::of(&[who.as_bytes(), b"/ns/", name.as_bytes()]);
             let stat = rustix::fs::statat(proc.as_fd(), path.as_c_str(), rustix::fs::AtFlags::empty())?;
             Ok((stat.st_dev, stat.st_ino))
         };
-        let mut text = heapless::String::<12>::new();
-        let _ = write!(text, "{pid}");
-        match (identity("self"), identity(&text)) {
+        match (identity("self"), identity(Digits::signed(pid.into()).as_str())) {
             (Ok(own), Ok(other)) if own == other => {}
             (Ok(_), Ok(_)) => kinds |= kind as u32,
             // The kernel has no such namespaces.
             (Err(Errno::NOENT), _) => {}
             (_, Err(errno)) | (Err(errno), _) => {
-                return Err(Error::new_with(
-                    format_args!("look at the container's {name} namespace"),
-                    errno,
-                ));
+                return Err(Error::new_with("look at the container's # namespace", name, errno));
             }
         }
     }
@@ -243,8 +236,8 @@ fn enter_namespaces(inheritance: &Inheritance<'_>) -> Result<()> {
     let shares_mounts = kinds & NamespaceKind::Mount as u32 == 0;
     let root = if shares_mounts {
         let path = Path::of_process(*pid, "root");
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Some(openat(inheritance.proc.as_fd(), path.as_c_str(), flags, Mode::empty()).during("open root")?)
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        Some(open_in(inheritance.proc.as_fd(), path.as_c_str(), flags).during("open root")?)
     } else {
         None
     };
@@ -268,18 +261,13 @@ fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
     let mut fds = heapless::Vec::<(NamespaceKind, OwnedFd), 8>::new();
     // All are opened before the first is entered, and the user namespace comes first, which gives the rights to the rest.
     for kind in NamespaceKind::ALL.into_iter().filter(|kind| kinds & *kind as u32 != 0) {
-        let name = kind.proc_name().to_str().unwrap_or_default();
+        let name = utf8(kind.proc_name().to_bytes());
         let path = Path::of(&[Digits::signed((*pid).into()).as_bytes(), b"/ns/", name.as_bytes()]);
-        let fd = openat(
-            inheritance.proc.as_fd(),
-            path.as_c_str(),
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        );
+        let fd = open_in(inheritance.proc.as_fd(), path.as_c_str(), OFlags::RDONLY);
         let _ = fds.push((kind, fd.during("open namespace")?));
     }
     for (kind, fd) in &fds {
-        sys::namespace::enter(fd.as_fd(), *kind as u32).during_with(format_args!("join {} namespace", kind.name()))?;
+        sys::namespace::enter(fd.as_fd(), *kind as u32).during_with("join # namespace", kind.name())?;
     }
     Ok(())
 }
@@ -356,22 +344,18 @@ fn describe_process(invocation: &Invocation, spec: &mut Spec<'static>) -> Result
     };
     if let Some(cwd) = invocation.value(Opt::Cwd) {
         if !cwd.to_bytes().starts_with(b"/") {
-            return Err(Error::usage(format_args!(
-                "--cwd: not an absolute path: {}",
-                as_text(cwd)?
-            )));
+            return Err(Error::usage("--cwd: not an absolute path: #", as_text(cwd)?));
         }
         process.cwd = text_of(cwd).ok_or_else(|| too_many(()))?;
     }
     if let Some(user) = invocation.value(Opt::User) {
         let text = as_text(user)?;
         (process.user.uid, process.user.gid) =
-            parse_user(text).ok_or_else(|| Error::usage(format_args!("--user: not UID[:GID] in numbers: {text}")))?;
+            parse_user(text).ok_or_else(|| Error::usage("--user: not UID[:GID] in numbers: #", text))?;
     }
     for cap in invocation.values(Opt::Cap) {
         let name = as_text(cap)?;
-        let number =
-            capability_number(name).ok_or_else(|| Error::usage(format_args!("--cap: unknown capability: {name}")))?;
+        let number = capability_number(name).ok_or_else(|| Error::usage("--cap: unknown capability: #", name))?;
         // Not inheritable: that would survive the exec of any program with file capabilities (CVE-2022-29162).
         let caps = &mut process.capabilities;
         for set in [&mut caps.bounding, &mut caps.effective, &mut caps.permitted] {

@@ -4,26 +4,28 @@ use core::ffi::CStr;
 
 use heapless::Vec;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use rustix::fd::AsFd;
+use rustix::fs::{MemfdFlags, SeekFrom, seek};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use rustix::time::Timespec;
 use spec_core::hooks::Hook;
 use spec_core::limits::{STATE_BYTES_MAX, TEXTS_MAX};
 use spec_core::state::Status;
 use spec_core::{List, Spec};
+use sys::OwnedFd;
 use sys::exec::{StringList, execve, execve_with_own_environment};
+use sys::fd::{memory_file, pipe};
 use sys::file::replace_standard_stream;
 use sys::process::{Child, SpawnOptions, Spawned, exit, spawn, write_stderr};
 use sys::signal::{SignalSet, set_blocked};
 use sys::{Arguments, TakeOnce};
 
 use crate::container::{Document, write_all};
-use crate::errno::Words;
+use crate::errno::words;
 use crate::error::{Error, Result, keep, within};
 use crate::report;
+use crate::text::{Digits, utf8};
 
 /// Room for an argument or environment list of any configuration.
 pub type Strings = StringList<'static, { TEXTS_MAX + 8 }>;
@@ -75,7 +77,11 @@ pub fn run_poststop(spec: &Spec<'static>, id: &CStr, bundle: &CStr, own: Argumen
     let _ = crate::state::write_for_hook(&mut document, spec, id, bundle, 0, Status::Stopped);
     for (index, hook) in spec.list(spec.hooks.poststop).iter().enumerate() {
         if let Err(text) = run_one(spec, hook, document.as_bytes(), DefaultEnvironment::Own(own)) {
-            report::warn(format_args!("hooks.poststop[{index}] {}: {text}", hook.path));
+            let index = Digits::of(index as u64);
+            report::warn(
+                keep("hooks.poststop[#] #: #", &[index.as_str(), hook.path.as_str(), text]),
+                "",
+            );
         }
     }
 }
@@ -84,7 +90,7 @@ pub fn run_poststop(spec: &Spec<'static>, id: &CStr, bundle: &CStr, own: Argumen
 type Reason = &'static str;
 
 fn reason(operation: &'static str) -> impl FnOnce(Errno) -> Reason {
-    move |errno| keep(format_args!("{operation}: {}", Words(errno)))
+    move |errno| keep("#: #", &[operation, words(errno)])
 }
 
 fn run_one(
@@ -94,7 +100,7 @@ fn run_one(
     environment: DefaultEnvironment,
 ) -> core::result::Result<(), Reason> {
     let stdin = state_file(state).map_err(reason("write state for hook"))?;
-    let (output, output_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(reason("make pipe"))?;
+    let (output, output_end) = pipe().map_err(reason("make pipe"))?;
     let child = match spawn(&SpawnOptions::default()).map_err(reason("clone for hook"))? {
         Spawned::Child => execute(spec, hook, &stdin, &output_end, environment),
         Spawned::Parent(child) => child,
@@ -111,17 +117,21 @@ fn run_one(
             other => break other.map_err(reason("wait for hook"))?.map(|(_, status)| status),
         }
     };
-    let said = core::str::from_utf8(&tail).unwrap_or("").trim_ascii_end();
+    let said = utf8(tail.trim_ascii_end());
     let colon = if said.is_empty() { "" } else { ": " };
+    let number = |number: i64| Digits::signed(number);
     Err(match status {
-        _ if !in_time => keep(format_args!(
-            "timed out after {} s",
-            u64::from(hook.timeout.unwrap_or(0))
-        )),
+        _ if !in_time => keep(
+            "timed out after # s",
+            &[number(hook.timeout.unwrap_or(0).into()).as_str()],
+        ),
         Some(status) => match (status.exit_status(), status.terminating_signal()) {
             (Some(0), _) => return Ok(()),
-            (_, Some(signal)) => keep(format_args!("killed by signal {signal}{colon}{said}")),
-            (code, None) => keep(format_args!("exit status {}{colon}{said}", code.unwrap_or(-1))),
+            (_, Some(signal)) => keep("killed by signal ###", &[number(signal.into()).as_str(), colon, said]),
+            (code, None) => keep(
+                "exit status ###",
+                &[number(code.unwrap_or(-1).into()).as_str(), colon, said],
+            ),
         },
         None => "vanished",
     })
@@ -129,7 +139,7 @@ fn run_one(
 
 /// The state as a file and not through a pipe: a hook that does not read it can neither block us nor send us SIGPIPE.
 fn state_file(state: &[u8]) -> core::result::Result<OwnedFd, Errno> {
-    let file = memfd_create(c"state", MemfdFlags::CLOEXEC)?;
+    let file = memory_file(c"state", MemfdFlags::empty())?;
     write_all(file.as_fd(), state)?;
     seek(&file, SeekFrom::Start(0))?;
     Ok(file)
@@ -221,7 +231,7 @@ fn wait_for_end(child: &Child, output: &OwnedFd, timeout: Option<u32>, tail: &mu
         });
         // It fails for a signal, and then there is nothing to see yet, or for want of memory.
         let _ = poll(&mut fds, timeout.as_ref());
-        let ended = child.pidfd.is_some() && fds[0].revents().contains(PollFlags::IN);
+        let ended = child.pidfd.is_some() && fds.first().is_some_and(|fd| fd.revents().contains(PollFlags::IN));
         if output_open {
             output_open = drain(output, tail);
         }
@@ -241,9 +251,9 @@ fn drain(output: &OwnedFd, tail: &mut Vec<u8, OUTPUT_BYTES>) -> bool {
                 let surplus = (tail.len() + n).saturating_sub(OUTPUT_BYTES);
                 let dropped = surplus.min(tail.len());
                 let kept = tail.len() - dropped;
-                tail.copy_within(dropped.., 0);
+                tail.rotate_left(dropped);
                 tail.truncate(kept);
-                let _ = tail.extend_from_slice(&chunk[..n]);
+                let _ = tail.extend_from_slice(chunk.get(..n).unwrap_or_default());
             }
             Err(Errno::INTR) => {}
             Err(_) => return true,

@@ -2,13 +2,14 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, getegid, geteuid, waitpid};
 use spec_core::linux::IdMapping;
+use sys::OwnedFd;
 use sys::exec::execve;
+use sys::fd::{open_in, pipe};
 use sys::file::replace_standard_stream;
 use sys::process::{SpawnOptions, Spawned, exit, spawn};
 use sys::signal::{SignalSet, set_blocked};
@@ -18,7 +19,7 @@ use crate::error::{During, Error, Result};
 use crate::hooks::{ARGUMENTS, ENVIRONMENT};
 use crate::path::Path;
 use crate::proc::Proc;
-use crate::text::{Digits, Pieces};
+use crate::text::{Digits, Pieces, utf8};
 
 /// 340 lines of three numbers of up to ten digits.
 const MAP_BYTES_MAX: usize = 340 * 33;
@@ -56,8 +57,8 @@ fn is_own_alone(mappings: &[IdMapping], own: u32) -> bool {
 
 /// Runs one of the two programs. What it has to say goes into the error.
 fn run(program: &'static CStr, pid: i32, mappings: &[IdMapping]) -> Result<()> {
-    let name = program.to_str().unwrap_or_default();
-    let (output, output_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).during("make pipe")?;
+    let name = utf8(program.to_bytes());
+    let (output, output_end) = pipe().during("make pipe")?;
     let child = match spawn(&SpawnOptions::default()).during("clone for id mapping")? {
         Spawned::Child => execute(program, pid, mappings, output_end.as_fd()),
         Spawned::Parent(child) => child,
@@ -74,16 +75,17 @@ fn run(program: &'static CStr, pid: i32, mappings: &[IdMapping]) -> Result<()> {
     };
     match status {
         Some(0) => Ok(()),
-        Some(NOT_FOUND) => Err(Error::says(format_args!(
-            "set id mapping: for more than one's own id {name} is needed, which is not there"
-        ))),
+        Some(NOT_FOUND) => Err(Error::says(
+            "set id mapping: for more than one's own id # is needed, which is not there",
+            name,
+        )),
         _ => {
             // A line or two, which the pipe has held.
             let mut memory = [0; 256];
             let n = rustix::io::read(&output, &mut memory).unwrap_or(0);
             let said = memory.get(..n).unwrap_or_default().trim_ascii();
-            let said = core::str::from_utf8(said).unwrap_or_default();
-            Err(Error::says(format_args!("set id mapping: {said}")))
+            let said = utf8(said);
+            Err(Error::says("set id mapping: #", said))
         }
     }
 }
@@ -155,13 +157,7 @@ pub fn make_user_namespace(uids: &[IdMapping], gids: &[IdMapping], proc: &Proc) 
     let result = write_maps(proc, child.pid, uids, gids).and_then(|()| {
         let path = Path::of_process(child.pid, "ns/user");
         // A namespace file is a magic link, of a process that is ours alone.
-        rustix::fs::openat(
-            proc.as_fd(),
-            path.as_c_str(),
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        )
-        .during("open user namespace")
+        open_in(proc.as_fd(), path.as_c_str(), OFlags::RDONLY).during("open user namespace")
     });
     let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
     let _ = waitpid(rustix::process::Pid::from_raw(child.pid), WaitOptions::empty());

@@ -3,10 +3,10 @@
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
-use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat_raw};
+use rustix::fs::{OFlags, readlinkat_raw};
 use spec_core::limits::PATH_BYTES_MAX;
 use sys::Arguments;
+use sys::OwnedFd;
 
 use crate::error::{During, Error, Result};
 use crate::path::Path;
@@ -25,13 +25,13 @@ pub fn open(proc: &Proc, arguments: Arguments) -> Result<OwnedFd> {
             continue;
         };
         let beside = Path::of(&[&path[..slash], b"/roci-init"]);
-        match openat(CWD, beside.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        match sys::fd::open(beside.as_c_str(), OFlags::RDONLY) {
             Ok(file) => return sealed::seal(file),
             Err(errno) => refused = Some((beside, errno)),
         }
     }
     Err(match refused {
-        Some((path, errno)) => Error::new_with(format_args!("--init: open {}", path.as_str()), errno),
+        Some((path, errno)) => Error::new_with("--init: open #", path.as_str(), errno),
         None => Error::said("--init: roci-init is not beside roci"),
     })
 }

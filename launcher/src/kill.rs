@@ -2,15 +2,15 @@
 
 use rustix::fd::AsFd;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use spec_core::state::{State, Status};
+use sys::fd::open_process;
 use sys::signal::SIGKILL;
 
 use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{Error, Result};
 use crate::proc::Proc;
 use crate::state::{self, Access, Found};
-use crate::text::{cut, parse_number};
+use crate::text::{cut, parse_number, utf8};
 
 const SIGTERM: u8 = 15;
 
@@ -19,7 +19,7 @@ pub fn kill(invocation: &Invocation) -> Result<()> {
     let signal = match invocation.positional(1) {
         Some(word) => {
             let text = as_text(word)?;
-            parse_signal(text).ok_or_else(|| Error::says(format_args!("unknown signal \"{text}\"")))?
+            parse_signal(text).ok_or_else(|| Error::says("unknown signal \"#\"", text))?
         }
         None => SIGTERM,
     };
@@ -49,10 +49,10 @@ pub fn try_send(state: &State<'_>, proc: &Proc, signal: u8) -> core::result::Res
         proc.process_start(state.pid)
             .is_some_and(|start| start.ticks == state.start_time)
     };
-    match Pid::from_raw(state.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+    match open_process(state.pid) {
         // The descriptor names one process for good; whether it is the right one is asked after it was opened.
-        Some(Ok(pidfd)) if same() => sys::signal::send_to(pidfd.as_fd(), signal),
-        Some(Err(errno)) if errno != Errno::SRCH && same() => sys::signal::send(state.pid, signal),
+        Ok(pidfd) if same() => sys::signal::send_to(pidfd.as_fd(), signal),
+        Err(errno) if errno != Errno::SRCH && same() => sys::signal::send(state.pid, signal),
         _ => Err(Errno::SRCH),
     }
 }
@@ -87,9 +87,9 @@ fn parse_signal(text: &str) -> Option<u8> {
     }
     let mut memory = [0; 16];
     let upper = memory.get_mut(..text.len())?;
-    upper.copy_from_slice(text.as_bytes());
+    sys::copy(upper, text.as_bytes());
     upper.make_ascii_uppercase();
-    let upper = core::str::from_utf8(upper).unwrap_or_default();
+    let upper = utf8(upper);
     let name = upper.strip_prefix("SIG").unwrap_or(upper);
     let mut rest = NAMES;
     let mut number = 1;

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use spec_core::Text;
 use spec_core::process::Process;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, keep};
 use crate::path::Path;
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::proc::Proc;
@@ -48,9 +48,10 @@ fn judge(feature: Feature, field: &str, module: &str, result: core::result::Resu
     match result {
         Ok(()) => Ok(()),
         Err(Errno::NOENT | Errno::INVAL) if is_preferred(feature) => Ok(()),
-        Err(Errno::NOENT | Errno::INVAL) => Err(Error::says(format_args!(
-            "{field}: the kernel does not have the label, or not the module: it needs CONFIG_SECURITY_{module}, switched on"
+        Err(Errno::NOENT | Errno::INVAL) => Err(Error::said(keep(
+            "#: the kernel does not have the label, or not the module: it needs CONFIG_SECURITY_#, switched on",
+            &[field, module],
         ))),
-        Err(errno) => Err(Error::new_with(format_args!("{field}: set label"), errno)),
+        Err(errno) => Err(Error::new_with("#: set label", field, errno)),
     }
 }

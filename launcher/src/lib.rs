@@ -67,13 +67,13 @@ pub mod text;
 pub mod texts;
 pub mod time;
 
-use core::fmt::Write;
-
 use cli::{Command, Invocation, Opt};
 use error::{During, Error, Failure, Result};
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::{Mode, OFlags};
+use rustix::fd::AsFd;
+use rustix::fs::OFlags;
 use sys::Register;
+use text::Pieces;
 
 /// The version of the specification that is implemented.
 pub const SPEC_VERSION: &str = "1.3.0";
@@ -98,10 +98,7 @@ fn run_command(arguments: sys::Arguments) -> Result<u8> {
     let invocation = cli::parse(arguments)?;
     let id = match invocation.command {
         Command::Help => "",
-        _ => invocation
-            .positional(0)
-            .and_then(|word| word.to_str().ok())
-            .unwrap_or(""),
+        _ => invocation.positional(0).map_or("", |word| text::utf8(word.to_bytes())),
     };
     CALLED.set(Called {
         command: Some(invocation.command),
@@ -122,7 +119,7 @@ fn end(failure: Failure<'_>) -> ! {
     let text = match FIRST.get() {
         Some(first) => first,
         None => {
-            let text = error::keep(format_args!("{text}"));
+            let text = error::keep(text, &[]);
             FIRST.set(Some(text));
             undo::undo_all(text);
             text
@@ -140,6 +137,7 @@ fn end(failure: Failure<'_>) -> ! {
 
 /// Opens `/dev/null` for each standard stream that the caller has closed: the next descriptor that is opened would take its
 /// number, and with it its place in the container.
+#[inline(never)]
 fn open_standard_streams() -> Result<()> {
     let streams = [0, 1, 2].map(sys::process::inherited_fd);
     let mut fds = streams.map(|stream| PollFd::from_borrowed_fd(stream, PollFlags::empty()));
@@ -149,7 +147,8 @@ fn open_standard_streams() -> Result<()> {
     let closed = fds.iter().filter(|fd| fd.revents().contains(PollFlags::NVAL)).count();
     for _ in 0..closed {
         // The lowest number that is free is the next of them.
-        let null = rustix::fs::open(c"/dev/null", OFlags::RDWR, Mode::empty()).during("open /dev/null")?;
+        let null = sys::fd::open(c"/dev/null", OFlags::RDWR).during("open /dev/null")?;
+        sys::file::keep_on_exec(null.as_fd()).during("keep /dev/null")?;
         core::mem::forget(null);
     }
     Ok(())
@@ -160,9 +159,7 @@ fn open_log(invocation: &Invocation) -> Result<()> {
         None | Some("text") => false,
         Some("json") => true,
         Some(other) => {
-            return Err(Error::usage(format_args!(
-                "--log-format: neither text nor json: {other}"
-            )));
+            return Err(Error::usage("--log-format: neither text nor json: #", other));
         }
     };
     if invocation.has(Opt::SystemdCgroup) {
@@ -198,7 +195,17 @@ fn dispatch(invocation: &Invocation) -> Result<u8> {
             let mut out = output::Output::new();
             let version = env!("CARGO_PKG_VERSION");
             // containerd and Docker read these three lines by their first words.
-            let _ = write!(out, "roci version {version}\ncommit: {version}\nspec: {SPEC_VERSION}\n");
+            for piece in [
+                "roci version ",
+                version,
+                "\ncommit: ",
+                version,
+                "\nspec: ",
+                SPEC_VERSION,
+                "\n",
+            ] {
+                out.str(piece);
+            }
             out.finish()?;
         }
     }
@@ -210,9 +217,10 @@ fn cgroup_host(invocation: &Invocation, proc: &proc::Proc) -> Result<Option<&'st
     match invocation.text(Opt::CgroupManager)? {
         None | Some("cgroupfs") => Ok(cgroup::host(proc)),
         Some("disabled") => Ok(None),
-        Some(other) => Err(Error::usage(format_args!(
-            "--cgroup-manager: neither cgroupfs nor disabled: {other}"
-        ))),
+        Some(other) => Err(Error::usage(
+            "--cgroup-manager: neither cgroupfs nor disabled: #",
+            other,
+        )),
     }
 }
 
@@ -231,7 +239,7 @@ fn inherited_fds(invocation: &Invocation) -> Result<InheritedFds> {
         invocation
             .arguments()
             .variable(name)
-            .and_then(|value| u32::try_from(text::parse_number(value.to_str().ok()?)?).ok())
+            .and_then(|value| u32::try_from(text::parse_number(text::utf8(value.to_bytes()))?).ok())
     };
     let mine = variable("LISTEN_PID").is_some_and(|pid| pid == rustix::process::getpid().as_raw_nonzero().get() as u32);
     let listen = if mine { variable("LISTEN_FDS").unwrap_or(0) } else { 0 };
@@ -241,9 +249,10 @@ fn inherited_fds(invocation: &Invocation) -> Result<InheritedFds> {
     let preserve = listen.saturating_add(asked).min(1 << 20);
     for fd in 3..3 + preserve as i32 {
         if rustix::io::fcntl_getfd(sys::process::inherited_fd(fd)).is_err() {
-            return Err(Error::usage(format_args!(
-                "--preserve-fds: descriptor {fd} is not open"
-            )));
+            return Err(Error::usage(
+                "--preserve-fds: descriptor # is not open",
+                text::Digits::signed(fd.into()).as_str(),
+            ));
         }
     }
     Ok(InheritedFds { preserve, listen })

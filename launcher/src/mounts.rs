@@ -2,16 +2,18 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, FileType, OFlags, fstat, fstatfs};
 use rustix::io::Errno;
-use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount};
 use rustix::process::fchdir;
 use spec_core::mounts::{
     Idmap, MS_BIND, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_NOSYMFOLLOW, MS_RDONLY, MS_REC,
     MS_RELATIME, MS_REMOUNT, MS_STRICTATIME, Mount,
 };
 use spec_core::{Spec, Text};
+use sys::OwnedFd;
+use sys::fd::open;
 use sys::file::{is_missing, leave_open};
 use sys::mount::{MountAttributes, mount as mount_call, set_attributes};
 
@@ -74,6 +76,7 @@ pub type Trees = heapless::Vec<(u16, OwnedFd), { spec_core::limits::MOUNTS_MAX }
 ///
 /// With a new user namespace that is every bind source, where the kernel can (5.2); where it cannot, the container process
 /// tries by path. An id-mapped mount needs the rights of the file system's owner in any case.
+#[inline(never)]
 pub fn open_trees(spec: &Spec<'static>, bundle: &CStr, proc: &Proc, new_user_namespace: bool) -> Result<Trees> {
     let mut trees = Trees::new();
     for (index, mount) in spec.mounts.iter().enumerate() {
@@ -136,6 +139,7 @@ pub fn mount_all(around: &Surroundings<'_>, trees: &mut Trees) -> Result<()> {
     Ok(())
 }
 
+#[inline(never)]
 fn mount_one(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>) -> Result<()> {
     if mount.is_bind() {
         return bind(around, mount, tree);
@@ -192,7 +196,7 @@ fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &s
         // A network namespace that belongs to somebody else's user namespace: sysfs cannot be mounted, but the one that
         // is there shows the same.
         ("sysfs", Err(Errno::PERM)) if around.in_user_namespace => {
-            let tree = open_tree(CWD, c"/sys", CLONE_TREE | OpenTreeFlags::AT_RECURSIVE).during("open /sys")?;
+            let tree = sys::fd::clone_tree(CWD, c"/sys", OpenTreeFlags::AT_RECURSIVE).during("open /sys")?;
             let attributes = attributes_of(plan.flags, 0);
             set_attributes(tree.as_fd(), true, &attributes).during("change /sys")?;
             let here = open_here()?;
@@ -211,19 +215,12 @@ fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &s
             let path = Path::of(&[kept.as_bytes()]);
             call(Some(path.as_c_str())).during("mount devpts")
         }
-        (_, Err(errno)) => Err(Error::new_with(format_args!("mount {kind}"), errno)),
+        (_, Err(errno)) => Err(Error::new_with("mount #", kind, errno)),
     }
 }
 
-const CLONE_TREE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags::OPEN_TREE_CLOEXEC);
-
 fn open_here() -> Result<OwnedFd> {
-    rustix::fs::open(
-        c".",
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )
-    .during("open .")
+    open(c".", OFlags::PATH | OFlags::DIRECTORY).during("open .")
 }
 
 /// The source of a bind mount as a path of the host.
@@ -245,9 +242,9 @@ fn open_source(mount: &Mount<'static>, bundle: &CStr) -> Result<core::result::Re
         OpenTreeFlags::empty()
     };
     let path = source_path(mount, bundle);
-    Ok(match open_tree(CWD, path.as_c_str(), CLONE_TREE | recursive) {
+    Ok(match sys::fd::clone_tree(CWD, path.as_c_str(), recursive) {
         Err(errno) if !is_missing(errno) => {
-            return Err(Error::new_with(format_args!("open source {}", path.as_str()), errno));
+            return Err(Error::new_with("open source #", path.as_str(), errno));
         }
         tree => tree,
     })
@@ -294,8 +291,7 @@ fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>
     if !late {
         change_tree(mount, tree.as_fd())?;
     }
-    attach(tree.as_fd(), destination.as_fd())
-        .during_with(format_args!("bind {}", mount.source.map_or("", Text::as_str)))?;
+    attach(tree.as_fd(), destination.as_fd()).during_with("bind #", mount.source.map_or("", Text::as_str))?;
     if late {
         change_bind_by_path(mount, tree.as_fd())?;
     }
@@ -312,8 +308,7 @@ pub fn attach(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::result
 
 /// Attaches a copy of the mount at `source` (an `O_PATH` descriptor of this mount namespace) onto `destination`.
 pub fn bind_fd(source: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
-    let tree = open_tree(source, c"", CLONE_TREE | OpenTreeFlags::AT_EMPTY_PATH);
-    match tree {
+    match clone_tree(source, false) {
         Ok(tree) => {
             attach(tree.as_fd(), destination)?;
             leave_open(tree);
@@ -357,7 +352,7 @@ fn make_destination(around: &Surroundings<'_>, mount: &Mount<'static>, links: Li
         }
         other => other,
     };
-    let destination = destination.during_with(format_args!("open {}", mount.destination))?;
+    let destination = destination.during_with("open #", mount.destination.as_str())?;
     if followed || components(path.to_bytes()).any(|component| component == b"proc") {
         refuse_inside_proc(mount, destination.as_fd())?;
     }
@@ -383,9 +378,7 @@ fn refuse_inside_proc(mount: &Mount<'static>, destination: BorrowedFd<'_>) -> Re
     ];
     let path = without_slashes(mount.destination.as_str());
     if !HARMLESS.contains(&path) && fstatfs(destination).is_ok_and(|statfs| statfs.f_type as u64 == PROC_MAGIC) {
-        return Err(Error::says(format_args!(
-            "{path} cannot be mounted because it is inside /proc"
-        )));
+        return Err(Error::says("# cannot be mounted because it is inside /proc", path));
     }
     Ok(())
 }
@@ -452,18 +445,12 @@ fn change_tree(mount: &Mount<'static>, tree: BorrowedFd<'_>) -> Result<()> {
 /// Bind mounts on kernels before 5.2.
 fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()> {
     let source = source_path(mount, around.bundle);
-    let from = rustix::fs::open(
-        source.as_c_str(),
-        OFlags::PATH | OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )
-    .during_with(format_args!("open source {}", source.as_str()))?;
+    let from = open(source.as_c_str(), OFlags::PATH).during_with("open source #", source.as_str())?;
     let kind = FileType::from_raw_mode(fstat(&from).during("stat source")?.st_mode);
     let destination = open_destination(around, mount, kind)?;
     let (from, to) = (fd_path(from.as_fd()), fd_path(destination.as_fd()));
     let flags = MS_BIND | (mount.plan.flags & MS_REC);
-    mount_call(Some(from.as_c_str()), to.as_c_str(), None, flags, None)
-        .during_with(format_args!("bind {}", source.as_str()))?;
+    mount_call(Some(from.as_c_str()), to.as_c_str(), None, flags, None).during_with("bind #", source.as_str())?;
     let mounted = around
         .root
         .open(mount.destination.as_c_str(), OFlags::PATH, Links::Follow)
@@ -528,5 +515,5 @@ pub fn clone_tree(fd: BorrowedFd<'_>, recursive: bool) -> core::result::Result<O
     } else {
         OpenTreeFlags::empty()
     };
-    open_tree(fd, c"", CLONE_TREE | OpenTreeFlags::AT_EMPTY_PATH | recursive)
+    sys::fd::clone_tree(fd, c"", OpenTreeFlags::AT_EMPTY_PATH | recursive)
 }

@@ -6,17 +6,19 @@
 //! that is left.
 
 use heapless::Vec;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fd::AsFd;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::limits::NAMESPACES_MAX;
 use spec_core::linux::{NamespaceKind, TimeOffset};
+use sys::OwnedFd;
+use sys::fd::open;
 use sys::namespace::{enter, unshare};
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::proc::Proc;
-use crate::text::Pieces;
+use crate::text::{Line, Pieces};
 
 /// What is made and what is joined.
 pub struct Plan {
@@ -57,8 +59,7 @@ impl Plan {
                 continue;
             };
             let fd = within("linux.namespaces", index, kind.name(), || {
-                open(path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                    .during_with(format_args!("open {path}"))
+                open(path.as_c_str(), OFlags::RDONLY).during_with("open #", path.as_str())
             })?;
             // As many places as there are kinds.
             let _ = plan.joins.push((kind, fd));
@@ -88,15 +89,15 @@ impl Plan {
     /// Joins everything. A namespace may belong to the runtime's user namespace or to the one that is joined too: what is
     /// refused before the user namespace is entered is tried again after.
     pub fn join(&self) -> Result<()> {
-        let mut later = [false; NAMESPACES_MAX];
+        let mut later = 0_u32;
         let has_user = self.joins.iter().any(|(kind, _)| *kind == NamespaceKind::User);
-        for (index, (kind, fd)) in self.joins.iter().enumerate() {
+        for (kind, fd) in &self.joins {
             if *kind == NamespaceKind::User {
                 continue;
             }
             match enter(fd.as_fd(), *kind as u32) {
                 Ok(()) => {}
-                Err(Errno::PERM) if has_user => later[index] = true,
+                Err(Errno::PERM) if has_user => later |= *kind as u32,
                 Err(errno) => return Err(join_error(*kind, errno)),
             }
         }
@@ -108,8 +109,8 @@ impl Plan {
                 Err(errno) => return Err(join_error(*kind, errno)),
             }
         }
-        for (index, (kind, fd)) in self.joins.iter().enumerate() {
-            if later[index] {
+        for (kind, fd) in &self.joins {
+            if later & *kind as u32 != 0 {
                 enter(fd.as_fd(), *kind as u32).map_err(|errno| join_error(*kind, errno))?;
             }
         }
@@ -134,26 +135,20 @@ fn is_own_user_namespace(fd: &OwnedFd) -> bool {
 
 fn write_offsets(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
     let offsets = spec.linux.time_offsets;
-    for (site, offset) in [
-        ("linux.timeOffsets.monotonic", offsets.monotonic),
-        ("linux.timeOffsets.boottime", offsets.boottime),
-    ] {
-        let Some(TimeOffset { secs, nanosecs }) = offset else {
-            continue;
-        };
-        let clock = site.trim_start_matches("linux.timeOffsets.");
-        let mut memory = [0; 64];
-        let mut text = crate::container::Document::new(&mut memory);
-        text.str(clock)
-            .str(" ")
-            .signed(secs)
-            .str(" ")
-            .number(nanosecs.into())
-            .str("\n");
-        within(site, NO_INDEX, "", || {
-            proc.write(c"self/timens_offsets", text.as_bytes())
-                .during("write timens_offsets")
-        })?;
-    }
-    Ok(())
+    write_offset("linux.timeOffsets.monotonic", "monotonic ", offsets.monotonic, proc)?;
+    write_offset("linux.timeOffsets.boottime", "boottime ", offsets.boottime, proc)
+}
+
+#[inline(never)]
+fn write_offset(site: &'static str, clock: &str, offset: Option<TimeOffset>, proc: &Proc) -> Result<()> {
+    let Some(TimeOffset { secs, nanosecs }) = offset else {
+        return Ok(());
+    };
+    let mut line = Line::new();
+    line.str(clock).signed(secs).str(" ").number(nanosecs.into()).str("\n");
+    within(site, NO_INDEX, "", || {
+        line.text()
+            .and_then(|text| proc.write(c"self/timens_offsets", text.as_bytes()))
+            .during("write timens_offsets")
+    })
 }

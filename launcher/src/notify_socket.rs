@@ -5,10 +5,12 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::CWD;
-use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::mount::OpenTreeFlags;
 use spec_core::Spec;
+use sys::OwnedFd;
+use sys::fd::clone_tree;
 
 use crate::error::{During, Result};
 use crate::mounts::attach;
@@ -33,14 +35,10 @@ pub fn open(spec: &Spec<'static>, arguments: sys::Arguments) -> Option<OwnedFd> 
     {
         return None;
     }
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    match open_tree(CWD, path, flags) {
+    match clone_tree(CWD, path, OpenTreeFlags::empty()) {
         Ok(tree) => Some(tree),
         Err(errno) => {
-            report::warn(format_args!(
-                "NOTIFY_SOCKET is not passed on: {}",
-                crate::errno::text(errno)
-            ));
+            report::warn("NOTIFY_SOCKET is not passed on: #", crate::errno::text(errno));
             None
         }
     }

@@ -2,10 +2,12 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fd::BorrowedFd;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
+use sys::OwnedFd;
 use sys::ScratchString;
+use sys::fd::open_in;
 
 use crate::text::Digits;
 
@@ -30,9 +32,9 @@ impl Path {
         Self::of(&[start.as_bytes(), Digits::of(number.into()).as_bytes()])
     }
 
-    /// The bytes, to change single ones.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        self.0.bytes_mut()
+    /// Puts `new` into the place of every `old`; neither is a NUL.
+    pub fn replace(&mut self, old: u8, new: u8) {
+        self.0.replace(old, new);
     }
 
     /// For the kernel. A NUL inside ends the path there, which is what the kernel would see too.
@@ -62,16 +64,53 @@ impl Path {
     }
 }
 
-/// Opens what is at `path`, which exists, below `directory`; the descriptor is closed on exec.
-#[inline(never)]
-pub fn open_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    openat(directory, path, flags | OFlags::CLOEXEC, Mode::empty())
+/// The components of a path, without empty ones and without `.`.
+pub struct Components<'a> {
+    /// What has not been looked at.
+    pub rest: &'a [u8],
 }
 
-/// The components of a path, without empty ones and without `.`.
-pub fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|&byte| byte == b'/')
-        .filter(|component| !component.is_empty() && *component != b".")
+/// The components of `path`.
+pub fn components(path: &[u8]) -> Components<'_> {
+    Components { rest: path }
+}
+
+impl<'a> Iterator for Components<'a> {
+    type Item = &'a [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            while let [b'/', rest @ ..] = self.rest {
+                self.rest = rest;
+            }
+            let slash = self.rest.iter().position(|byte| *byte == b'/');
+            let (component, rest) = self.rest.split_at_checked(slash.unwrap_or(self.rest.len()))?;
+            self.rest = rest;
+            match component {
+                b"" => return None,
+                b"." => {}
+                _ => return Some(component),
+            }
+        }
+    }
+}
+
+/// The path without slashes at its end.
+#[inline(never)]
+pub fn without_slashes(mut path: &[u8]) -> &[u8] {
+    while let [shorter @ .., b'/'] = path {
+        path = shorter;
+    }
+    path
+}
+
+/// What of a path stands before its last slash, with that, and what stands behind it.
+#[inline(never)]
+pub fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
+    let slash = path.iter().rposition(|byte| *byte == b'/');
+    path.split_at_checked(slash.map_or(0, |slash| slash + 1))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -94,5 +133,14 @@ mod tests {
     fn components_skip_what_means_nothing() {
         let parts: std::vec::Vec<_> = components(b"//a/./b//../c/").collect();
         assert_eq!(parts, [b"a".as_slice(), b"b", b"..", b"c"]);
+        assert_eq!(components(b"/./").next(), None);
+    }
+
+    #[test]
+    fn the_last_component() {
+        assert_eq!(without_slashes(b"/a/b//"), b"/a/b");
+        assert_eq!(without_slashes(b"//"), b"");
+        assert_eq!(split_last(b"/a/b"), (&b"/a/"[..], &b"b"[..]));
+        assert_eq!(split_last(b"b"), (&b""[..], &b"b"[..]));
     }
 }

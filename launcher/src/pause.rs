@@ -19,8 +19,8 @@ pub fn set(invocation: &Invocation, frozen: bool) -> Result<()> {
     } = state::find(invocation, Access::Exclusive, &mut state)?;
     match (status, frozen) {
         (Status::Running | Status::Created, true) | (Status::Paused, false) => {}
-        (_, true) => return Err(Error::says(format_args!("cannot pause a {} container", status.name()))),
-        (_, false) => return Err(Error::says(format_args!("cannot resume a {} container", status.name()))),
+        (_, true) => return Err(Error::says("cannot pause a # container", status.name())),
+        (_, false) => return Err(Error::says("cannot resume a # container", status.name())),
     }
     let Some((cgroup, host)) = state.cgroup.zip(crate::cgroup_host(invocation, &proc)?) else {
         return Err(Error::said("the container has no cgroup"));

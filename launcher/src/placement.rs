@@ -4,7 +4,7 @@ use rustix::io::Errno;
 use spec_core::Text;
 use spec_core::linux::MemoryPolicy;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, keep};
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::text::{parse_number, parts, split_once};
 
@@ -40,7 +40,7 @@ pub fn set_memory_policy(policy: &MemoryPolicy<'static>) -> Result<()> {
 }
 
 fn refused(field: &'static str, list: Text<'static>, errno: Errno) -> Error {
-    Error::new_with(format_args!("{field}: set \"{list}\""), errno)
+    Error::new(keep("#: set \"#\"", &[field, list.as_str()]), errno)
 }
 
 /// `0-3,7`, as the kernel writes such lists (cpuset(7), List format).

@@ -5,7 +5,7 @@ use spec_core::Spec;
 use sys::Register;
 
 use crate::cli::{Invocation, Opt, as_text};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, keep};
 use crate::text::split_once;
 
 /// What has a policy, in the order of [`NAMES`].
@@ -79,10 +79,11 @@ fn set(name: &str, policy: &str, place: &str) -> Result<()> {
     let mut policies = POLICIES.get();
     match (feature.and_then(|feature| policies.get_mut(feature)), policy) {
         (Some(place), Some(policy)) => *place = policy,
-        (None, _) => return Err(Error::says(format_args!("{place}: no such feature: {name}"))),
+        (None, _) => return Err(Error::said(keep("#: no such feature: #", &[place, name]))),
         _ => {
-            return Err(Error::says(format_args!(
-                "{place}: {name}: neither require, prefer nor off"
+            return Err(Error::said(keep(
+                "#: #: neither require, prefer nor off",
+                &[place, name],
             )));
         }
     }

@@ -7,14 +7,16 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstatfs, openat, openat2};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{OFlags, ResolveFlags, fstatfs};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+use rustix::mount::MountAttrFlags;
+use sys::OwnedFd;
+use sys::fd::{open, open_in, open_resolved};
 
 use crate::error::{During, Error, Result};
 use crate::path::Path;
-use crate::text::{cut, parse_number};
+use crate::text::{cut, parse_number, utf8};
 
 /// `PROC_SUPER_MAGIC` of `linux/magic.h`.
 pub const PROC_MAGIC: u64 = 0x9fa0;
@@ -27,24 +29,14 @@ pub struct Proc {
 impl Proc {
     /// Opens `/proc`, or where that is not procfs (an initramfs before its mounts) a private one that nobody else sees.
     pub fn open() -> Result<Self> {
-        if let Ok(root) = openat(
-            CWD,
-            c"/proc",
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) && is_procfs(root.as_fd())
+        if let Ok(root) = open(c"/proc", OFlags::PATH | OFlags::DIRECTORY)
+            && is_procfs(root.as_fd())
         {
             return Ok(Self { root });
         }
-        let private = || {
-            let context = fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
-            fsconfig_create(&context)?;
-            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-                | MountAttrFlags::MOUNT_ATTR_NODEV
-                | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-            fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-        };
-        let root = private().during("open /proc, which is not mounted")?;
+        let attributes =
+            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let root = sys::fd::new_mount(c"proc", attributes).during("open /proc, which is not mounted")?;
         if is_procfs(root.as_fd()) {
             Ok(Self { root })
         } else {
@@ -55,11 +47,11 @@ impl Proc {
     /// Opens `path` beneath the root for reading or writing. Links are not followed, so `self` must not be the first
     /// component: see [`Proc::open_own`].
     pub fn open_file(&self, path: &CStr, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = flags | OFlags::NOFOLLOW;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
-        match openat2(&self.root, path, flags, Mode::empty(), resolve) {
+        match open_resolved(self.as_fd(), path, flags, resolve) {
             // Before 5.6 the verified root and NOFOLLOW on the last component are what there is.
-            Err(errno) if sys::file::is_missing(errno) => openat(&self.root, path, flags, Mode::empty()),
+            Err(errno) if sys::file::is_missing(errno) => open_in(self.root.as_fd(), path, flags),
             other => other,
         }
     }
@@ -79,7 +71,7 @@ impl Proc {
 
     /// The executable of this process.
     pub fn own_executable(&self) -> core::result::Result<OwnedFd, Errno> {
-        openat(&self.root, c"self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        open_in(self.root.as_fd(), c"self/exe", OFlags::RDONLY)
     }
 
     /// When `pid` started, in clock ticks after boot, and the letter of its state; `None` where there is no such process.
@@ -142,7 +134,7 @@ pub struct Process<'m> {
 fn parse_stat(stat: &[u8]) -> Option<Process<'_>> {
     let open = stat.iter().position(|&byte| byte == b'(')?;
     let close = stat.iter().rposition(|&byte| byte == b')')?;
-    let mut rest = core::str::from_utf8(stat.get(close + 2..)?).ok()?;
+    let mut rest = utf8(stat.get(close + 2..)?);
     let state = *cut(&mut rest, b' ').as_bytes().first()?;
     let parent = parse_number(cut(&mut rest, b' '))? as i32;
     for _ in 5..22 {

@@ -3,22 +3,25 @@
 use core::convert::Infallible;
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, open, statat};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fs::{Access, AtFlags, CWD, FileType, OFlags, accessat, statat};
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::process::Process;
+use sys::OwnedFd;
+use sys::directory::Names;
 use sys::exec::{execve, execve_fd};
+use sys::fd::{open, open_in};
 use sys::file::{close_one, close_range};
 use sys::signal::{SignalSet, set_blocked};
 
 use crate::errno;
-use crate::error::{During, Error, Result, keep_c_str};
+use crate::error::{During, Error, Result, keep};
 use crate::hooks::{ARGUMENTS, ENVIRONMENT, Strings};
 use crate::notify_socket;
 use crate::path::Path;
 use crate::proc::Proc;
-use crate::text::{parse_number, parts};
+use crate::text::{has, parse_number, parts, utf8};
 
 /// What is searched when the environment has no PATH, as `execvp` has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -29,14 +32,15 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// `create`. The wording is Go's: clients compare it.
 pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
     let name = spec.list(process.args).first().map_or("", |text| text.as_str());
-    if name.contains('/') {
+    if has(name, b'/') {
         let path = Path::of(&[name.as_bytes()]);
         return match check(path.as_c_str()) {
             Ok(()) => Ok(path),
-            Err(Errno::NOENT) => Err(Error::says(format_args!(
-                "exec: \"{name}\": stat {name}: no such file or directory"
+            Err(Errno::NOENT) => Err(Error::said(keep(
+                "exec: \"#\": stat #: no such file or directory",
+                &[name, name],
             ))),
-            Err(errno) => Err(Error::says(format_args!("exec: \"{name}\": {}", errno::text(errno)))),
+            Err(errno) => Err(Error::said(keep("exec: \"#\": #", &[name, errno::text(errno)]))),
         };
     }
     let mut refused = None;
@@ -55,10 +59,8 @@ pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
         }
     }
     match refused {
-        Some(errno) => Err(Error::says(format_args!("exec: \"{name}\": {}", errno::text(errno)))),
-        None => Err(Error::says(format_args!(
-            "exec: \"{name}\": executable file not found in $PATH"
-        ))),
+        Some(errno) => Err(Error::said(keep("exec: \"#\": #", &[name, errno::text(errno)]))),
+        None => Err(Error::says("exec: \"#\": executable file not found in $PATH", name)),
     }
 }
 
@@ -117,14 +119,11 @@ pub fn become_program(
     }
     let home;
     if !has_home {
-        home = home_of(process.user.uid)?;
+        home = home_of(process.user.uid);
         push(environment, home)?;
     }
     if handover.listen_fds > 0 {
-        push(
-            environment,
-            keep_c_str(format_args!("LISTEN_FDS={}", u64::from(handover.listen_fds)))?,
-        )?;
+        push(environment, Path::numbered("LISTEN_FDS=", handover.listen_fds).leak())?;
         push(environment, c"LISTEN_PID=1")?;
         if let Some(names) = handover.listen_names {
             push(environment, Path::of(&[b"LISTEN_FDNAMES=", names.to_bytes()]).leak())?;
@@ -139,8 +138,8 @@ pub fn become_program(
         Some(init) => execve_fd(init.as_fd(), arguments, environment),
         None => execve(path, arguments, environment),
     };
-    let name = path.to_str().unwrap_or("?");
-    Err(Error::says(format_args!("exec: \"{name}\": {}", errno::text(errno))))
+    let name = utf8(path.to_bytes());
+    Err(Error::said(keep("exec: \"#\": #", &[name, errno::text(errno)])))
 }
 
 fn push(list: &mut Strings, string: &'static CStr) -> Result<()> {
@@ -181,19 +180,11 @@ pub fn close_all_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: &Proc) -
 
 /// The same for kernels before 5.9: each descriptor that `/proc` lists.
 fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<'_>) -> Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::openat(proc, c"self/fd", flags, Mode::empty()).during("list descriptors")?;
-    let mut memory = [core::mem::MaybeUninit::uninit(); 2048];
-    let mut entries = rustix::fs::RawDir::new(directory.as_fd(), &mut memory);
-    while let Some(entry) = entries.next() {
-        let entry = entry.during("list descriptors")?;
-        let Some(fd) = entry
-            .file_name()
-            .to_str()
-            .ok()
-            .and_then(parse_number)
-            .and_then(|fd| u32::try_from(fd).ok())
-        else {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let directory = open_in(proc, c"self/fd", flags).during("list descriptors")?;
+    let mut names = Names::of(directory.as_fd());
+    while let Some(name) = names.next().during("list descriptors")? {
+        let Some(fd) = parse_number(utf8(name.to_bytes())).and_then(|fd| u32::try_from(fd).ok()) else {
             continue;
         };
         let is_kept = kept.iter().flatten().any(|kept| kept.as_raw_fd() as u32 == fd);
@@ -206,33 +197,27 @@ fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<
 
 /// `HOME=` of the user with `uid` in the container's /etc/passwd, or `/`: what runc and crun add where the configuration
 /// has none.
-fn home_of(uid: u32) -> Result<&'static CStr> {
+fn home_of(uid: u32) -> &'static CStr {
     let fallback = c"HOME=/";
-    let Ok(file) = open(
-        c"/etc/passwd",
-        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
-        Mode::empty(),
-    ) else {
-        return Ok(fallback);
+    let Ok(file) = open(c"/etc/passwd", OFlags::RDONLY | OFlags::NONBLOCK) else {
+        return fallback;
     };
     let mut memory = [0; 8192];
     let mut len = 0;
-    while let Ok(n) = rustix::io::read(&file, &mut memory[len..]) {
+    // Nothing is read either where there is no more room.
+    while let Ok(n @ 1..) = rustix::io::read(&file, memory.get_mut(len..).unwrap_or_default()) {
         len += n;
-        if n == 0 || len == memory.len() {
-            break;
-        }
     }
-    match home_in(&memory[..len], uid) {
-        Some(home) => keep_c_str(format_args!("HOME={home}")),
-        None => Ok(fallback),
+    match home_in(memory.get(..len).unwrap_or_default(), uid) {
+        Some(home) => Path::of(&[b"HOME=", home.as_bytes()]).leak(),
+        None => fallback,
     }
 }
 
 /// The sixth field of the line whose third is `uid` (passwd(5)).
 fn home_in(passwd: &[u8], uid: u32) -> Option<&str> {
     passwd.split(|&byte| byte == b'\n').find_map(|line| {
-        let mut fields = parts(core::str::from_utf8(line).ok()?, b':').skip(2);
+        let mut fields = parts(utf8(line), b':').skip(2);
         let found = parse_number(fields.next()?)? == u64::from(uid);
         fields.nth(2).filter(|home| found && !home.is_empty())
     })
@@ -245,13 +230,13 @@ pub fn enter_working_directory(process: &Process<'static>) -> Result<()> {
     match rustix::process::chdir(cwd.as_c_str()) {
         Ok(()) => {}
         Err(Errno::NOENT) => {
-            let slash = open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+            let slash = open(c"/", OFlags::PATH | OFlags::DIRECTORY);
             let root = crate::root::Root::new(slash.during("open /")?);
             let made = root.make_directories(cwd.as_c_str(), crate::root::Links::Follow);
-            let made = made.during_with(format_args!("make working directory {cwd}"))?;
-            rustix::process::fchdir(&made).during_with(format_args!("chdir to cwd {cwd}"))?;
+            let made = made.during_with("make working directory #", cwd.as_str())?;
+            rustix::process::fchdir(&made).during_with("chdir to cwd #", cwd.as_str())?;
         }
-        Err(errno) => return Err(Error::new_with(format_args!("chdir to cwd {cwd}"), errno)),
+        Err(errno) => return Err(Error::new_with("chdir to cwd #", cwd.as_str(), errno)),
     }
     let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
     let path = sys::file::current_directory(&mut memory).during("find working directory")?;
@@ -259,9 +244,10 @@ pub fn enter_working_directory(process: &Process<'static>) -> Result<()> {
     if path.to_bytes().starts_with(b"/") {
         return Ok(());
     }
-    Err(Error::says(format_args!(
-        "current working directory is outside of container mount namespace root: {cwd}"
-    )))
+    Err(Error::says(
+        "current working directory is outside of container mount namespace root: #",
+        cwd.as_str(),
+    ))
 }
 
 #[cfg(test)]

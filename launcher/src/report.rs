@@ -1,14 +1,14 @@
 //! The only printer: the error line on stderr and in the log, warnings, and the steps of `-v`.
 
 use core::ffi::CStr;
-use core::fmt::{self, Write};
 
 use rustix::fs::{Mode, OFlags};
 use spec_core::limits::MESSAGE_BYTES_MAX;
+use sys::fd::create_in;
 use sys::{Register, Truncating};
 
 use crate::error::During;
-use crate::text::Pieces;
+use crate::text::{Pieces, utf8};
 use crate::time::Rfc3339;
 
 /// Where lines go, beside stderr.
@@ -31,9 +31,9 @@ pub fn set_places(log: Option<&CStr>, json: bool, verbose: bool) -> crate::error
     let log = match log {
         // Appended, never truncated: containerd gives one file to all calls for a container and reads it whole.
         Some(path) => {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
-            let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644))
-                .during_with(format_args!("open log {}", path.to_str().unwrap_or("?")))?;
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
+            let file = create_in(rustix::fs::CWD, path, flags, Mode::from_raw_mode(0o644))
+                .during_with("open log #", utf8(path.to_bytes()))?;
             rustix::fd::IntoRawFd::into_raw_fd(file)
         }
         None => -1,
@@ -57,17 +57,16 @@ pub fn error(command: &str, id: &str, text: &str) {
     if log < 0 {
         return;
     }
+    let now = Rfc3339::now().line();
+    let now = now.text().unwrap_or_default();
     let mut memory = [0; 2 * MESSAGE_BYTES_MAX];
     let mut line = Truncating::new(&mut memory);
     if json {
         line.str("{\"level\":\"error\",\"msg\":");
         let _ = spec_core::state::write_json_string(&mut line, text);
-        line.str(",\"time\":\"");
-        let _ = Rfc3339::now().write(&mut line);
-        line.str("\"}\n");
+        line.str(",\"time\":\"").str(now).str("\"}\n");
     } else {
-        line.str("time=\"");
-        let _ = Rfc3339::now().write(&mut line);
+        line.str("time=\"").str(now);
         line.str("\" level=error msg=\"").str(text).str("\"\n");
     }
     // One write, so that lines of concurrent calls do not mix. A log that is full must not hide the error on stderr.
@@ -76,22 +75,25 @@ pub fn error(command: &str, id: &str, text: &str) {
 
 /// Something that the user should know and that does not stop the operation. It goes to stderr only: podman parses the log
 /// as one JSON object, so a failed call may write one line to it and a successful one none.
-pub fn warn(text: fmt::Arguments<'_>) {
-    say("roci: warning: ", text);
+///
+/// `word` takes the place of the `#` in `text`.
+pub fn warn(text: &str, word: &str) {
+    say("roci: warning: ", text, word);
 }
 
 /// A step that was done, for `-v`.
-pub fn step(text: fmt::Arguments<'_>) {
+#[inline(never)]
+pub fn step(text: &str, word: &str) {
     if PLACES.get().verbose {
-        say("", text);
+        say("", text, word);
     }
 }
 
 #[inline(never)]
-fn say(prefix: &str, text: fmt::Arguments<'_>) {
+fn say(prefix: &str, text: &str, word: &str) {
     let mut memory = [0; MESSAGE_BYTES_MAX];
     let mut line = Truncating::new(&mut memory);
-    let _ = line.str(prefix).write_fmt(text);
+    line.str(prefix).fill(text, &[word]);
     to_stderr(line.finish());
 }
 

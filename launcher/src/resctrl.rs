@@ -2,14 +2,16 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstatfs, mkdirat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
+use sys::OwnedFd;
+use sys::fd::open_in;
 
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
-use crate::path::{Path, open_in};
+use crate::path::Path;
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::text::Digits;
 

@@ -8,13 +8,15 @@
 use core::ffi::CStr;
 
 use heapless::Vec;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat_raw, statat};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, readlinkat_raw, statat};
 use rustix::io::Errno;
 use spec_core::limits::PATH_BYTES_MAX;
+use sys::OwnedFd;
+use sys::fd::{create_in, open_in, open_resolved};
 use sys::file::leave_open;
 
-use crate::path::{Path, components};
+use crate::path::{Path, components, split_last, without_slashes};
 
 type Result<T> = core::result::Result<T, Errno>;
 
@@ -59,13 +61,12 @@ impl Root {
 
     /// Opens `path` as if the root were `/`. With `O_PATH` a final link is followed unless `O_NOFOLLOW` is given.
     pub fn open(&self, path: &CStr, flags: OFlags, links: Links) -> Result<OwnedFd> {
-        let flags = flags | OFlags::CLOEXEC;
         let resolve = match links {
             Links::Follow => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
             Links::Refuse => ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
         };
         loop {
-            match openat2(&self.fd, path, flags, Mode::empty(), resolve) {
+            match open_resolved(self.as_fd(), path, flags, resolve) {
                 // A rename somewhere on the host made the kernel unsure whether `..` was safe (openat2(2), EAGAIN).
                 Err(Errno::AGAIN) => {}
                 Err(errno) if sys::file::is_missing(errno) => return self.walk(path, flags, links),
@@ -83,33 +84,29 @@ impl Root {
         }
         // Usually just the last one is missing, as in a fresh /dev.
         let whole = path.to_bytes();
-        let end = whole.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-        let start = whole[..end]
-            .iter()
-            .rposition(|&byte| byte == b'/')
-            .map_or(0, |slash| slash + 1);
-        let name = &whole[start..end];
-        if start > 1
+        let (above, name) = split_last(without_slashes(whole));
+        if above.len() > 1
             && name != b".."
-            && let Ok(parent) = self.open(Path::of(&[&whole[..start]]).as_c_str(), flags, links)
+            && let Ok(parent) = self.open(Path::of(&[above]).as_c_str(), flags, links)
         {
             let name = Path::of(&[name]);
             match mkdirat(&parent, name.as_c_str(), DIRECTORY_MODE) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
-            let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            return openat(&parent, name.as_c_str(), flags, Mode::empty());
+            let flags = flags | OFlags::NOFOLLOW;
+            return open_in(parent.as_fd(), name.as_c_str(), flags);
         }
         // From the first missing component on, each is made in the directory that was just opened and opened without
         // following, so that a link that appears in between is an error and not a way out.
-        let mut current = openat(&self.fd, c".", flags | OFlags::CLOEXEC, Mode::empty())?;
+        let mut current = open_in(self.fd.as_fd(), c".", flags)?;
         let mut made = false;
-        for component in components(whole) {
+        let mut below = components(whole);
+        while let Some(component) = below.next() {
             if !made {
-                // The path up to and with this component, which is a part of the whole.
-                let end = component.as_ptr_range().end.addr() - whole.as_ptr().addr();
-                match self.open(Path::of(&[&whole[..end]]).as_c_str(), flags, links) {
+                // The path up to and with this component.
+                let until = whole.get(..whole.len() - below.rest.len()).unwrap_or_default();
+                match self.open(Path::of(&[until]).as_c_str(), flags, links) {
                     Ok(next) => {
                         current = next;
                         continue;
@@ -126,12 +123,7 @@ impl Root {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
-            current = openat(
-                &current,
-                name.as_c_str(),
-                flags | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?;
+            current = open_in(current.as_fd(), name.as_c_str(), flags | OFlags::NOFOLLOW)?;
             made = true;
         }
         Ok(current)
@@ -144,40 +136,24 @@ impl Root {
             other => return other,
         }
         let (parent, name) = self.make_parent(path, links)?;
-        let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-        match openat(&parent, name.as_c_str(), create, Mode::from_raw_mode(0o644)) {
+        let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY;
+        match create_in(parent.as_fd(), name.as_c_str(), create, Mode::from_raw_mode(0o644)) {
             Ok(_) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno),
         }
-        openat(
-            &parent,
-            name.as_c_str(),
-            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
+        open_in(parent.as_fd(), name.as_c_str(), OFlags::PATH | OFlags::NOFOLLOW)
     }
 
     /// The directory that holds the last component of `path`, made where it is missing, and that component.
     pub fn make_parent(&self, path: &CStr, links: Links) -> Result<(OwnedFd, Path)> {
-        let bytes = path.to_bytes();
-        let end = bytes.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-        let start = bytes[..end]
-            .iter()
-            .rposition(|&byte| byte == b'/')
-            .map_or(0, |slash| slash + 1);
-        let name = &bytes[start..end];
+        let (above, name) = split_last(without_slashes(path.to_bytes()));
         if name.is_empty() || name == b"." || name == b".." {
             return Err(Errno::INVAL);
         }
-        let parent = if start <= 1 {
-            openat(
-                &self.fd,
-                c".",
-                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?
+        let parent = if above.len() <= 1 {
+            open_in(self.fd.as_fd(), c".", OFlags::PATH | OFlags::DIRECTORY)?
         } else {
-            self.make_directories(Path::of(&[&bytes[..start]]).as_c_str(), links)?
+            self.make_directories(Path::of(&[above]).as_c_str(), links)?
         };
         Ok((parent, Path::of(&[name])))
     }
@@ -186,28 +162,27 @@ impl Root {
     /// resolved by ourselves, `..` taken from a stack and never from the kernel.
     #[inline(never)]
     fn walk(&self, path: &CStr, flags: OFlags, links: Links) -> Result<OwnedFd> {
-        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         let mut above: Vec<OwnedFd, DEPTH_MAX> = Vec::new();
-        let mut current = openat(&self.fd, c".", directory, Mode::empty())?;
+        let mut current = open_in(self.fd.as_fd(), c".", directory)?;
         let mut rest = Path::of(&[path.to_bytes()]);
         let mut at = 0;
         let mut links_seen = 0;
         loop {
-            let bytes = rest.as_c_str().to_bytes();
-            let start = at + bytes[at..].iter().take_while(|&&byte| byte == b'/').count();
-            let end = start + bytes[start..].iter().take_while(|&&byte| byte != b'/').count();
-            let component = Path::of(&[&bytes[start..end]]);
-            let last = bytes[end..].iter().all(|&byte| byte == b'/');
+            let mut below = components(rest.as_bytes().get(at..).unwrap_or_default());
+            let Some(component) = below.next() else {
+                return open_in(current.as_fd(), c".", flags);
+            };
+            let last = without_slashes(below.rest).is_empty();
+            at = rest.as_bytes().len() - below.rest.len();
+            let component = Path::of(&[component]);
             let name = component.as_c_str();
-            at = end;
-            if name.is_empty() || name == c"." || name == c".." {
-                if name == c".."
-                    && let Some(parent) = above.pop()
-                {
+            if name == c".." {
+                if let Some(parent) = above.pop() {
                     current = parent;
                 }
                 if last {
-                    return openat(&current, c".", flags, Mode::empty());
+                    return open_in(current.as_fd(), c".", flags);
                 }
                 continue;
             }
@@ -221,17 +196,17 @@ impl Root {
                 let (target, _) = readlinkat_raw(&current, name, &mut memory)?;
                 if target.starts_with(b"/") {
                     above.clear();
-                    current = openat(&self.fd, c".", directory, Mode::empty())?;
+                    current = open_in(self.fd.as_fd(), c".", directory)?;
                 }
-                rest = Path::of(&[target, &bytes[end..]]);
+                rest = Path::of(&[target, below.rest]);
                 at = 0;
                 continue;
             }
             if last {
                 // The file may have become a link since; NOFOLLOW makes that an error (or, with O_PATH, the link).
-                return openat(&current, name, flags | OFlags::NOFOLLOW, Mode::empty());
+                return open_in(current.as_fd(), name, flags | OFlags::NOFOLLOW);
             }
-            let next = openat(&current, name, directory, Mode::empty())?;
+            let next = open_in(current.as_fd(), name, directory)?;
             above
                 .push(core::mem::replace(&mut current, next))
                 .map_err(|_| Errno::NAMETOOLONG)?;
@@ -242,7 +217,7 @@ impl Root {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{CWD, symlinkat};
+    use rustix::fs::symlinkat;
     use std::ffi::CString;
     use std::os::unix::ffi::OsStrExt;
 
@@ -252,7 +227,7 @@ mod tests {
         std::fs::create_dir_all(directory.join("a/b")).unwrap();
         std::fs::write(directory.join("a/file"), "inside").unwrap();
         let path = CString::new(directory.as_os_str().as_bytes()).unwrap();
-        let fd = openat(CWD, path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let fd = sys::fd::open(path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY).unwrap();
         for (target, link) in links {
             symlinkat(*target, &fd, *link).unwrap();
         }

@@ -2,14 +2,16 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fd::AsFd;
+use rustix::fs::{FileType, OFlags, fstat};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
 use spec_core::Spec;
 use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
+use sys::OwnedFd;
+use sys::fd::{open, open_in};
 use sys::file::{is_missing, leave_open};
 use sys::mount::mount as mount_call;
 
@@ -20,13 +22,13 @@ use crate::proc::Proc;
 use crate::root::{Links, Root};
 
 const MS_UNBINDABLE_REC: u32 = MS_UNBINDABLE | MS_REC;
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 
 /// Parts this mount namespace from the host's, and makes the root file system a mount, which `pivot_root` asks for.
 ///
 /// The working directory must be the root file system.
 pub fn prepare(spec: &Spec<'static>) -> Result<Root> {
-    let here = open(c".", DIRECTORY, Mode::empty()).during("open root")?;
+    let here = open(c".", DIRECTORY).during("open root")?;
     if spec.linux.namespace(NamespaceKind::Mount).is_none() {
         // The mounts are the host's; the root is only changed.
         return Ok(Root::new(here));
@@ -54,7 +56,7 @@ pub fn prepare(spec: &Spec<'static>) -> Result<Root> {
             let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
             let cwd = current_directory(&mut memory).during("find root")?;
             chdir(cwd).during("enter root")?;
-            Ok(Root::new(open(c".", DIRECTORY, Mode::empty()).during("open root")?))
+            Ok(Root::new(open(c".", DIRECTORY).during("open root")?))
         }
         Err(errno) => Err(Error::new("open root tree", errno)),
     }
@@ -84,6 +86,7 @@ fn make_parent_private() -> Result<()> {
 }
 
 /// Makes the root file system `/`, and lets go of everything else.
+#[inline(never)]
 pub fn enter(spec: &Spec<'static>, root: &Root, proc: &Proc) -> Result<()> {
     fchdir(root.as_fd()).during("enter root")?;
     if spec.linux.namespace(NamespaceKind::Mount).is_none() {
@@ -94,7 +97,7 @@ pub fn enter(spec: &Spec<'static>, root: &Root, proc: &Proc) -> Result<()> {
         .rootfs_propagation
         .is_some_and(|flags| flags & MS_SHARED != 0);
     let old = shared
-        .then(|| open(c"/", DIRECTORY, Mode::empty()))
+        .then(|| open(c"/", DIRECTORY))
         .transpose()
         .during("open old root")?;
     match pivot_root(c".", c".") {
@@ -131,7 +134,7 @@ fn root_is_ramdisk() -> bool {
 /// mount namespace, so that under the container there is only the bare ramdisk, which no path leads to.
 fn leave_ramdisk(root: &Root, proc: &Proc) -> Result<()> {
     let moved = clone_tree(root.as_fd(), true).during("copy container root")?;
-    let slash = open(c"/", DIRECTORY, Mode::empty()).during("open /")?;
+    let slash = open(c"/", DIRECTORY).during("open /")?;
     let bare = clone_tree(slash.as_fd(), false).during("copy ramdisk root")?;
     detach_everything(proc)?;
     attach(bare.as_fd(), slash.as_fd()).during("cover ramdisk root")?;
@@ -146,17 +149,11 @@ fn leave_ramdisk(root: &Root, proc: &Proc) -> Result<()> {
 fn detach_everything(proc: &Proc) -> Result<()> {
     let mut memory = [0; 16 * 1024];
     loop {
-        let file = rustix::fs::openat(
-            proc.as_fd(),
-            c"self/mountinfo",
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .during("open mountinfo")?;
+        let file = open_in(proc.as_fd(), c"self/mountinfo", OFlags::RDONLY).during("open mountinfo")?;
         let n = rustix::io::read(&file, &mut memory).during("read mountinfo")?;
         let mut detached = false;
         // The fifth word of a line is the mount point; what lies below a detached mount goes with it.
-        for line in memory[..n].split(|&byte| byte == b'\n') {
+        for line in memory.get(..n).unwrap_or_default().split(|&byte| byte == b'\n') {
             let Some(point) = line.split(|&byte| byte == b' ').nth(4) else {
                 continue;
             };
@@ -277,12 +274,7 @@ impl Masks {
 
 /// The host's `/dev/null`.
 fn open_null() -> Result<OwnedFd> {
-    let null = open(
-        c"/dev/null",
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .during("open /dev/null")?;
+    let null = open(c"/dev/null", OFlags::PATH | OFlags::NOFOLLOW).during("open /dev/null")?;
     let stat = fstat(&null).during("stat /dev/null")?;
     let is_null =
         FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == rustix::fs::makedev(1, 3);

@@ -1,7 +1,8 @@
 //! `run`: create, start, wait, delete in one process, with no gate in between.
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::AsFd;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+use sys::OwnedFd;
 use sys::signal::{SignalSet, read_signal_fd, wait_for};
 
 use crate::cli::{Invocation, Opt};

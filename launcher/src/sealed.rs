@@ -8,19 +8,21 @@
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    CWD, MemfdFlags, OFlags, SealFlags, StatFs, fcntl_add_seals, fcntl_get_seals, fstatfs, memfd_create,
-    readlinkat_raw, sendfile, statfs,
+    CWD, MemfdFlags, OFlags, SealFlags, StatFs, fcntl_add_seals, fcntl_get_seals, fstatfs, readlinkat_raw, sendfile,
+    statfs,
 };
 use spec_core::limits::PATH_BYTES_MAX;
+use sys::OwnedFd;
 use sys::exec::execve_fd_with_own_environment;
+use sys::fd::{memory_file, open_in};
 use sys::mount::set_attributes;
 
 use crate::error::{During, Error, Result};
 use crate::hooks::ARGUMENTS;
 use crate::mounts::{READ_ONLY, clone_tree};
-use crate::path::{Path, open_in};
+use crate::path::Path;
 
 use crate::proc::Proc;
 
@@ -104,7 +106,7 @@ fn protect(file: OwnedFd) -> Result<OwnedFd> {
         core::mem::forget(file);
         return Ok(tree);
     }
-    let copy = memfd_create(c"roci", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).during("make a copy of roci")?;
+    let copy = memory_file(c"roci", MemfdFlags::ALLOW_SEALING).during("make a copy of roci")?;
     while sendfile(&copy, &file, None, 1 << 20).during("copy roci")? > 0 {}
     fcntl_add_seals(
         &copy,

@@ -6,22 +6,23 @@
 
 use core::fmt::Write;
 
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use spec_core::Spec;
 use spec_core::seccomp::{Action, Filter, Machine, Scratch, compile};
 use spec_core::state::write_json_string;
-use sys::TakeOnce;
+use sys::fd::open_process;
 use sys::probe::has_seccomp_filters;
 use sys::seccomp::{load_filter, load_filter_with_listener};
+use sys::{OwnedFd, TakeOnce};
 
 use crate::console::connect_socket;
 use crate::container::Document;
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, Result, keep_shown};
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::report;
 use crate::sync::{Kind, Socket};
+use crate::text::Pieces;
 
 static FILTER: TakeOnce<Filter> = TakeOnce::new(Filter::new());
 static SCRATCH: TakeOnce<Scratch> = TakeOnce::new(Scratch::new());
@@ -43,9 +44,7 @@ impl Profile {
             return Ok(None);
         };
         if is_preferred(Feature::Seccomp) && !has_seccomp_filters() {
-            report::warn(format_args!(
-                "linux.seccomp is not used: the kernel needs CONFIG_SECCOMP_FILTER"
-            ));
+            report::warn("linux.seccomp is not used: the kernel needs CONFIG_SECCOMP_FILTER", "");
             return Ok(None);
         }
         let mut notifies = false;
@@ -62,7 +61,7 @@ impl Profile {
         }
         let filter = FILTER.take();
         compile(spec, seccomp, Machine::HOST, SCRATCH.take(), filter)
-            .map_err(|error| Error::says(format_args!("linux.seccomp: {error}")))?;
+            .map_err(|error| Error::says("linux.seccomp: #", keep_shown(&error)))?;
         Ok(Some(Self {
             filter,
             flags: seccomp.flags & !FILTER_FLAG_TSYNC,
@@ -112,14 +111,14 @@ pub fn send_listener(spec: &Spec<'static>, pid: i32, number: i32, state: &[u8]) 
     let socket = connect_socket(path.as_c_str())?;
     let mut memory = [0; 8192];
     let mut head = Document::new(&mut memory);
-    let version = crate::SPEC_VERSION;
     let metadata = seccomp.and_then(|seccomp| seccomp.listener_metadata);
-    let written = write!(
-        head,
-        "{{\"ociVersion\":\"{version}\",\"fds\":[\"seccompFd\"],\"pid\":{pid},\"metadata\":"
-    )
-    .and_then(|()| write_json_string(&mut head, metadata.map_or("", |metadata| metadata.as_str())))
-    .and_then(|()| head.write_str(",\"state\":"));
+    head.str("{\"ociVersion\":\"").str(crate::SPEC_VERSION);
+    head.str("\",\"fds\":[\"seccompFd\"],\"pid\":")
+        .signed(pid.into())
+        .str(",\"metadata\":");
+    // It is the only part without a bound that is far below the memory's.
+    let written = write_json_string(&mut head, metadata.map_or("", |metadata| metadata.as_str()))
+        .and_then(|()| head.write_str(",\"state\":"));
     if written.is_err() {
         return Err(Error::said("linux.seccomp.listenerMetadata: longer than roci sends"));
     }
@@ -128,6 +127,5 @@ pub fn send_listener(spec: &Spec<'static>, pid: i32, number: i32, state: &[u8]) 
 }
 
 fn take_from(pid: i32, number: i32) -> core::result::Result<OwnedFd, Errno> {
-    let pid = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
-    pidfd_getfd(pidfd_open(pid, PidfdFlags::empty())?, number, PidfdGetfdFlags::empty())
+    sys::fd::take_from(open_process(pid)?.as_fd(), number)
 }

@@ -1,9 +1,10 @@
 //! `spec`: a config.json to begin with.
 
 use rustix::fd::AsFd;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
+use sys::fd::create_in;
 
 use crate::cli::{Invocation, Opt};
 use crate::container::write_all;
@@ -16,14 +17,14 @@ use crate::texts::Text;
 pub fn spec(invocation: &Invocation) -> Result<()> {
     let bundle = invocation.value(Opt::Bundle).unwrap_or(c".");
     let path = Path::of(&[bundle.to_bytes(), b"/config.json"]);
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = match openat(CWD, path.as_c_str(), flags, Mode::from_raw_mode(0o644)) {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let file = match create_in(CWD, path.as_c_str(), flags, Mode::from_raw_mode(0o644)) {
         Ok(file) => file,
         Err(Errno::EXIST) => {
-            return Err(Error::says(format_args!("{} exists: remove it first", path.as_str())));
+            return Err(Error::says("# exists: remove it first", path.as_str()));
         }
         Err(errno) => {
-            return Err(Error::new_with(format_args!("create {}", path.as_str()), errno));
+            return Err(Error::new_with("create #", path.as_str(), errno));
         }
     };
     // It is what runc and crun write, so that what is said about those holds here.

@@ -3,20 +3,22 @@
 use core::ffi::CStr;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, fcntl_setfl, openat, unlinkat};
+use rustix::fd::AsFd;
+use rustix::fs::{AtFlags, OFlags, fcntl_setfl, unlinkat};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::Timespec;
 use spec_core::Spec;
 use spec_core::limits::{MESSAGE_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
+use sys::OwnedFd;
+use sys::fd::{open_in, open_process};
 
 use crate::cli::Invocation;
 use crate::container::{Container, Document, FIFO_FILE};
 use crate::error::{During, Error, Result};
 use crate::proc::Proc;
 use crate::state::{self, Access, Found};
+use crate::text::utf8;
 use crate::{config, hooks, report, undo};
 
 /// `start`: steps 6 to 9 of the lifecycle.
@@ -31,17 +33,17 @@ pub fn start(invocation: &Invocation) -> Result<()> {
         ..
     } = found;
     if status != Status::Created {
-        return Err(Error::says(format_args!(
-            "cannot start: container is not in created state: it is {}",
-            status.name()
-        )));
+        return Err(Error::says(
+            "cannot start: container is not in created state: it is #",
+            status.name(),
+        ));
     }
     // Should step 7 fail, the container is stopped, and only delete is left.
     undo::note_process(state.pid, false);
     undo::note_gate(container.directory.as_fd());
     open_gate(&container, state.pid, &proc)?;
     unlinkat(&container.directory, FIFO_FILE, AtFlags::empty()).during("remove exec.fifo")?;
-    report::step(format_args!("container {id} started"));
+    report::step("container # started", id);
     let config = config::load_copy(&container)?;
     let own = hooks::DefaultEnvironment::Own(invocation.arguments());
     let bundle = state.bundle.as_c_str();
@@ -70,9 +72,9 @@ pub fn run_poststart(
 /// Opens the fifo for reading, which lets the process open it for writing; takes its byte, and reads on until the process
 /// has become the program, which closes the fifo, or has sent the reason why it could not.
 fn open_gate(container: &Container, pid: i32, proc: &Proc) -> Result<()> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fifo = openat(&container.directory, FIFO_FILE, flags, Mode::empty()).during("open exec.fifo")?;
-    let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let fifo = open_in(container.directory.as_fd(), FIFO_FILE, flags).during("open exec.fifo")?;
+    let pidfd = open_process(pid).ok();
     let mut memory = [0; MESSAGE_BYTES_MAX];
     if !wait_for_byte(&fifo, pidfd.as_ref(), pid, proc)? {
         return Err(Error::said("the container process died before it was started"));
@@ -80,17 +82,17 @@ fn open_gate(container: &Container, pid: i32, proc: &Proc) -> Result<()> {
     fcntl_setfl(&fifo, OFlags::empty()).during("read exec.fifo")?;
     let mut len = 0;
     loop {
-        match rustix::io::read(&fifo, &mut memory[len..]) {
+        match rustix::io::read(&fifo, memory.get_mut(len..).unwrap_or_default()) {
             Ok(0) => break,
             Ok(n) => len += n,
             Err(Errno::INTR) => {}
             Err(errno) => return Err(Error::new("read exec.fifo", errno)),
         }
     }
-    match core::str::from_utf8(&memory[..len]) {
-        Ok("0") => Ok(()),
+    match utf8(memory.get(..len).unwrap_or_default()) {
+        "0" => Ok(()),
         // An index would bring the kilobytes that say how an index into a text can be wrong.
-        Ok(text) if text.len() > 1 => Err(Error::says(format_args!("{}", text.get(1..).unwrap_or_default()))),
+        text if text.len() > 1 => Err(Error::said(text.get(1..).unwrap_or_default())),
         _ => Err(Error::said("the container process died before it was started")),
     }
 }
@@ -112,14 +114,16 @@ fn wait_for_byte(fifo: &OwnedFd, pidfd: Option<&OwnedFd>, pid: i32, proc: &Proc)
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(Error::new("wait for the container process", errno)),
         }
-        if fds[0].revents().contains(PollFlags::IN) {
+        let of = |index| fds.get(index).map(PollFd::revents);
+        let fifo = of(0).unwrap_or(PollFlags::HUP);
+        if fifo.contains(PollFlags::IN) {
             return Ok(true);
         }
-        let dead = match fds.get(1) {
-            Some(pidfd) => pidfd.revents().contains(PollFlags::IN),
+        let dead = match of(1) {
+            Some(pidfd) => pidfd.contains(PollFlags::IN),
             None => !proc.process_start(pid).is_some_and(|start| start.is_alive()),
         };
-        if dead || fds[0].revents().contains(PollFlags::HUP) {
+        if dead || fifo.contains(PollFlags::HUP) {
             return Ok(false);
         }
     }

@@ -3,10 +3,12 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use rustix::fs::{OFlags, RawDir};
+use rustix::fs::OFlags;
 use spec_core::Spec;
 use spec_core::state::{State, StateView, Status, Style, write_oci_state};
 use sys::TakeOnce;
+use sys::directory::Names;
+use sys::fd::open_in;
 
 use crate::cgroup;
 use crate::cgroup::resources::is_frozen;
@@ -15,9 +17,8 @@ use crate::config::format_into;
 use crate::container::{Container, Damage, MISSING, StateMemory, StateRoot};
 use crate::error::{During, Error, Result};
 use crate::output::Output;
-use crate::path::open_in;
 use crate::proc::Proc;
-use crate::text::{Digits, Pieces};
+use crate::text::{Digits, Pieces, utf8};
 
 /// Room for the state that a command looks at.
 pub static STATE: TakeOnce<StateMemory> = TakeOnce::new(StateMemory::new());
@@ -120,7 +121,7 @@ pub fn look<'a>(
 fn shown<'v>(state: &'v State<'v>, container: &Container, status: Status) -> StateView<'v> {
     let mut view = state.view();
     if view.id.is_empty() {
-        view.id = container.id.to_str().unwrap_or_default();
+        view.id = utf8(container.id.to_bytes());
         view.oci_version = crate::SPEC_VERSION;
     }
     if matches!(status, Status::Stopped | Status::Creating) {
@@ -140,10 +141,10 @@ pub fn write_for_hook(
 ) -> Result<()> {
     let view = StateView {
         oci_version: spec.oci_version.map_or(crate::SPEC_VERSION, |version| version.as_str()),
-        id: id.to_str().unwrap_or_default(),
+        id: utf8(id.to_bytes()),
         pid,
         start_time: 0,
-        bundle: bundle.to_str().unwrap_or_default(),
+        bundle: utf8(bundle.to_bytes()),
         rootfs: "",
         created: "",
         owner: "",
@@ -170,11 +171,9 @@ pub fn list(invocation: &Invocation) -> Result<()> {
     }
     if let Some(root) = StateRoot::open(invocation, false)? {
         let memory = STATE.take();
-        let mut space = [core::mem::MaybeUninit::uninit(); 2048];
-        let mut entries = RawDir::new(root.as_fd(), &mut space);
-        while let Some(entry) = entries.next() {
-            let entry = entry.during("read state root")?;
-            listing.add(&root, entry.file_name(), memory)?;
+        let mut names = Names::of(root.as_fd());
+        while let Some(name) = names.next().during("read state root")? {
+            listing.add(&root, name, memory)?;
         }
     }
     if format == Format::Json {
@@ -260,7 +259,7 @@ impl Format {
         match invocation.text(Opt::Format)? {
             None | Some("table") => Ok(Self::Table),
             Some("json") => Ok(Self::Json),
-            Some(other) => Err(Error::usage(format_args!("--format: neither table nor json: {other}"))),
+            Some(other) => Err(Error::usage("--format: neither table nor json: #", other)),
         }
     }
 }
@@ -312,13 +311,10 @@ fn write_process(out: &mut Output, proc: &Proc, pid: i32) {
     };
     out.column(Digits::signed(pid.into()).as_str(), 8);
     out.column(Digits::signed(process.parent.into()).as_str(), 8);
-    out.column(core::str::from_utf8(&[process.start.state]).unwrap_or("?"), 6);
+    out.column(utf8(&[process.start.state]), 6);
     let mut memory = [0; 256];
     match crate::descendants::command_line(proc, pid, &mut memory) {
-        "" => out
-            .str("[")
-            .str(core::str::from_utf8(process.name).unwrap_or("?"))
-            .str("]\n"),
+        "" => out.str("[").str(utf8(process.name)).str("]\n"),
         line => out.str(line).str("\n"),
     };
 }

@@ -26,15 +26,17 @@
 //! reads the end of the socket and exits too, so a `kill -9` of roci leaves no half-made container process behind.
 //! Messages are datagrams: none is ever half.
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use rustix::net::{SendFlags, SocketType, send};
 use spec_core::limits::MESSAGE_BYTES_MAX;
+use sys::OwnedFd;
 use sys::Register;
 use sys::process::{exit, inherited_fd};
 
 use crate::container::write_all;
 use crate::error::{Error, Failure, set_ending};
+use crate::text::utf8;
 use crate::undo;
 
 /// One message.
@@ -72,7 +74,7 @@ pub struct Message<'a> {
 impl Message<'_> {
     /// The error that the process sent becomes this one's.
     pub fn error(&self) -> Error {
-        Error::said(core::str::from_utf8(self.payload).unwrap_or("it failed"))
+        Error::said(utf8(self.payload))
     }
 }
 
@@ -118,10 +120,10 @@ fn tell(failure: Failure<'_>) -> ! {
 }
 
 fn datagram<'m>(kind: Kind, payload: &[u8], memory: &'m mut [u8; MESSAGE_BYTES]) -> &'m [u8] {
-    let n = payload.len().min(MESSAGE_BYTES - 1);
-    memory[0] = kind as u8;
-    memory[1..=n].copy_from_slice(&payload[..n]);
-    &memory[..=n]
+    let [first, rest @ ..] = memory;
+    *first = kind as u8;
+    sys::copy(rest, payload);
+    memory.get(..=payload.len()).unwrap_or(memory)
 }
 
 /// Bytes of the longest message.
@@ -137,7 +139,7 @@ pub struct Socket {
 
 /// Makes both ends: roci's, and the process's.
 pub fn pair() -> Result<(Socket, Socket), Errno> {
-    let (a, b) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let (a, b) = sys::fd::socket_pair(SocketType::SEQPACKET)?;
     Ok((Socket { fd: a, is_plain: false }, Socket { fd: b, is_plain: true }))
 }
 

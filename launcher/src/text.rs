@@ -52,7 +52,7 @@ impl Digits {
 
     /// The digits as text.
     pub fn as_str(&self) -> &str {
-        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
+        utf8(self.as_bytes())
     }
 }
 
@@ -103,7 +103,7 @@ impl Line {
     /// `E2BIG` where that is more than there is room for.
     pub fn text(&self) -> Result<&str, Errno> {
         let bytes = self.bytes.get(..self.len).ok_or(Errno::TOOBIG)?;
-        Ok(core::str::from_utf8(bytes).unwrap_or_default())
+        Ok(utf8(bytes))
     }
 }
 
@@ -118,11 +118,17 @@ impl fmt::Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.len.saturating_add(text.len());
         if let Some(place) = self.bytes.get_mut(self.len..end) {
-            place.copy_from_slice(text.as_bytes());
+            sys::copy(place, text.as_bytes());
         }
         self.len = end;
         Ok(())
     }
+}
+
+/// `bytes` as text; a question mark where they are none.
+#[inline(never)]
+pub fn utf8(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).unwrap_or("?")
 }
 
 /// Cuts the text before the next `mark` off `rest`, and the mark with it. Tables that are one text are read with it: their
@@ -136,7 +142,7 @@ pub fn cut<'a>(rest: &mut &'a str, mark: u8) -> &'a str {
 }
 
 /// The parts of `text` between the `mark`s, as `str::split` has them.
-pub fn parts(text: &str, mark: u8) -> impl Iterator<Item = &str> {
+pub fn parts(text: &str, mark: u8) -> impl Iterator<Item = &str> + Clone {
     let mut rest = Some(text);
     core::iter::from_fn(move || {
         let (part, after) = split_once(rest?, mark);
@@ -151,6 +157,12 @@ pub fn split_once(text: &str, mark: u8) -> (&str, Option<&str>) {
     let mut rest = text;
     let first = cut(&mut rest, mark);
     (first, (first.len() < text.len()).then_some(rest))
+}
+
+/// Whether `mark` is in `text`.
+#[inline(never)]
+pub fn has(text: &str, mark: u8) -> bool {
+    text.bytes().any(|byte| byte == mark)
 }
 
 /// `path` without slashes at its end.

@@ -2,7 +2,7 @@
 
 use sys::{Register, TakeOnce};
 
-use crate::text::cut;
+use crate::text::{cut, utf8};
 
 include!(concat!(env!("OUT_DIR"), "/texts.rs"));
 
@@ -42,7 +42,7 @@ impl Text {
             for byte in PACKED {
                 unpack(byte, memory, &mut len);
             }
-            UNPACKED.set(core::str::from_utf8(memory).unwrap_or_default());
+            UNPACKED.set(utf8(memory));
         }
         let mut rest = UNPACKED.get();
         for _ in 0..self as u8 {

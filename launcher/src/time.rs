@@ -1,8 +1,6 @@
 //! The time of day as RFC 3339 writes it.
 
-use core::fmt;
-
-use crate::text::Digits;
+use crate::text::{Digits, Line, Pieces};
 
 /// A point in time, UTC, printed as `2026-11-22T05:12:00.123456789Z`.
 #[derive(Clone, Copy)]
@@ -20,18 +18,11 @@ impl Rfc3339 {
             nanoseconds: now.tv_nsec as u32,
         }
     }
-}
 
-impl fmt::Display for Rfc3339 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f)
-    }
-}
-
-impl Rfc3339 {
-    /// Writes the time.
+    /// The time in words.
     #[inline(never)]
-    pub fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+    pub fn line(self) -> Line {
+        let mut line = Line::new();
         let (year, month, day) = civil((self.seconds / 86_400) as u32);
         let second_of_day = (self.seconds % 86_400) as u32;
         let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
@@ -43,16 +34,14 @@ impl Rfc3339 {
             (minute, ":"),
             (second, "."),
         ] {
-            if number < 10 {
-                out.write_str("0")?;
-            }
-            out.write_str(Digits::of(number.into()).as_str())?;
-            out.write_str(end)?;
+            line.str(if number < 10 { "0" } else { "" })
+                .number(number.into())
+                .str(end);
         }
         // Nine digits, with zeros before them: those of a number that has one more before.
         let digits = Digits::of(1_000_000_000 + u64::from(self.nanoseconds));
-        out.write_str(digits.as_str().get(1..).unwrap_or_default())?;
-        out.write_str("Z")
+        line.str(digits.as_str().get(1..).unwrap_or_default()).str("Z");
+        line
     }
 }
 
@@ -78,7 +67,6 @@ fn civil(days: u32) -> (u32, u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::ToString;
 
     #[test]
     fn known_days() {
@@ -95,6 +83,6 @@ mod tests {
             seconds: 1_000_000_000,
             nanoseconds: 42,
         };
-        assert_eq!(time.to_string(), "2001-09-09T01:46:40.000000042Z");
+        assert_eq!(time.line().text(), Ok("2001-09-09T01:46:40.000000042Z"));
     }
 }

@@ -5,11 +5,13 @@ use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, RawDir, RawMode, Timespec, Timestamps, Uid, chmodat, chownat, makedev,
-    mkdirat, mknodat, openat, readlinkat_raw, sendfile, statat, symlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, RawMode, Timespec, Timestamps, Uid, chmodat, chownat, makedev, mkdirat,
+    mknodat, readlinkat_raw, sendfile, statat, symlinkat, utimensat,
 };
 use rustix::io::{Errno, Result};
 use spec_core::limits::PATH_BYTES_MAX;
+use sys::directory::Names;
+use sys::fd::{create_in, open_in};
 
 /// How deep directories may nest; each level holds two descriptors and some stack.
 const DEPTH_MAX: usize = 64;
@@ -18,12 +20,7 @@ const DEPTH_MAX: usize = 64;
 pub fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
     copy_directory(from, to, 0)?;
     let stat = rustix::fs::fstat(from)?;
-    let to = openat(
-        to,
-        c".",
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let to = open_in(to, c".", OFlags::RDONLY | OFlags::DIRECTORY)?;
     rustix::fs::fchown(&to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
     rustix::fs::fchmod(&to, Mode::from_raw_mode(stat.st_mode as RawMode & 0o7777))
 }
@@ -32,14 +29,9 @@ fn copy_directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: usize) -> Res
     if depth == DEPTH_MAX {
         return Err(Errno::NAMETOOLONG);
     }
-    let mut memory = [MaybeUninit::uninit(); 2048];
-    let mut entries = RawDir::new(from, &mut memory);
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name != c"." && name != c".." {
-            copy_entry(from, to, name, depth)?;
-        }
+    let mut names = Names::of(from);
+    while let Some(name) = names.next()? {
+        copy_entry(from, to, name, depth)?;
     }
     Ok(())
 }
@@ -48,17 +40,17 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usiz
     let stat = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let mode = Mode::from_raw_mode(stat.st_mode as RawMode & 0o7777);
     let kind = FileType::from_raw_mode(stat.st_mode);
-    let open = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = OFlags::NOFOLLOW;
     match kind {
         FileType::Directory => {
             mkdirat(to, name, Mode::RWXU)?;
-            let source = openat(from, name, open | OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
-            let copy = openat(to, name, open | OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
+            let source = open_in(from, name, open | OFlags::RDONLY | OFlags::DIRECTORY)?;
+            let copy = open_in(to, name, open | OFlags::RDONLY | OFlags::DIRECTORY)?;
             copy_directory(source.as_fd(), copy.as_fd(), depth + 1)?;
         }
         FileType::RegularFile => {
-            let source = openat(from, name, open | OFlags::RDONLY, Mode::empty())?;
-            let copy = openat(
+            let source = open_in(from, name, open | OFlags::RDONLY)?;
+            let copy = create_in(
                 to,
                 name,
                 open | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL,

@@ -2,18 +2,19 @@
 
 use core::cell::Cell;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::OFlags;
 use spec_core::Spec;
 use spec_core::limits::TEXT_BYTES_MAX;
 use spec_core::state::{State, Status};
 use sys::TakeOnce;
+use sys::fd::open;
 
 use crate::cgroup::Hierarchies;
 use crate::cgroup::resources::{Purpose, apply};
 use crate::cli::{Invocation, Opt, as_text};
 use crate::config;
 use crate::container::Document;
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, Result, keep, keep_shown};
 use crate::policy;
 use crate::state::{self, Access, Found};
 use crate::text::{Pieces, cut, parse_number};
@@ -43,8 +44,7 @@ pub fn update(invocation: &Invocation) -> Result<()> {
                 stdin = sys::process::inherited_fd(0);
                 stdin
             } else {
-                file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                    .during_with(format_args!("open {}", as_text(path)?))?;
+                file = open(path, OFlags::RDONLY).during_with("open #", as_text(path)?)?;
                 rustix::fd::AsFd::as_fd(&file)
             };
             config::parse_resources(fd, spec)?;
@@ -112,13 +112,14 @@ fn parse_options(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<()
         let number = value.strip_prefix("+").unwrap_or(value);
         let digits = value.strip_prefix("-").unwrap_or(number);
         if parse_number(digits).is_none_or(|number| number > i64::MAX as u64) {
-            return Err(Error::usage(format_args!(
-                "update: {group} {member}: not a number: {value}"
-            )));
+            return Err(Error::usage(
+                keep("update: # #: not a number: #", &[group, member, value]),
+                "",
+            ));
         }
         document.str(number);
     }
     document.str(if object.is_empty() { "{}" } else { "}}" });
     spec_core::parse_resources(document.into_bytes(), OPTIONS_TEXTS.take(), spec)
-        .map_err(|error| Error::says(format_args!("update: {error}")))
+        .map_err(|error| Error::says("update: #", keep_shown(&error)))
 }

@@ -1,9 +1,10 @@
 //! Programs that the kernel runs, for devices of cgroups.
 
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd};
 use rustix::io::Result;
 
+use crate::OwnedFd;
 use crate::call::call;
 
 /// `bpf(2)` with a structure of this many bytes; what is not set is 0.

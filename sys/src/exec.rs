@@ -33,10 +33,10 @@ impl<'a, const N: usize> StringList<'a, N> {
 
     /// Appends `string`; gives it back when the list is full.
     pub fn push(&mut self, string: &'a CStr) -> Result<(), &'a CStr> {
-        if self.len + 1 >= N {
-            return Err(string);
+        match self.pointers.get_mut(self.len) {
+            Some(place) if self.len + 1 < N => *place = string.as_ptr(),
+            _ => return Err(string),
         }
-        self.pointers[self.len] = string.as_ptr();
         self.len += 1;
         Ok(())
     }

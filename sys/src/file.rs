@@ -3,9 +3,10 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::{Errno, Result};
 
+use crate::OwnedFd;
 use crate::call::call;
 
 /// Closes the descriptors `first` to `last` (Linux 5.9).
@@ -63,8 +64,8 @@ pub fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
     // `struct ifreq`: a name of 16 bytes, then a union of which the flags are the first two; 40 bytes on 64-bit hosts and
     // 32 on 32-bit ones, so 40 always suffices.
     let mut request = [0_u8; 40];
-    request[..2].copy_from_slice(b"lo");
-    request[16..18].copy_from_slice(&(IFF_UP | IFF_RUNNING).to_ne_bytes());
+    [request[0], request[1]] = *b"lo";
+    [request[16], request[17]] = (IFF_UP | IFF_RUNNING).to_ne_bytes();
     // SAFETY: SIOCSIFFLAGS reads a `struct ifreq` from `request`, which is at least that long.
     unsafe {
         call(

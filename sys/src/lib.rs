@@ -14,7 +14,9 @@
 pub mod arch;
 pub mod bpf;
 mod call;
+pub mod directory;
 pub mod exec;
+pub mod fd;
 pub mod file;
 #[doc(hidden)]
 pub mod mem;
@@ -32,6 +34,15 @@ mod start;
 mod take_once;
 pub mod terminal;
 
+pub use fd::OwnedFd;
 pub use scratch::ScratchString;
 pub use start::Arguments;
 pub use take_once::{Notes, Once, Register, TakeOnce, Truncating};
+
+/// Copies `bytes` to the front of `place`, as many as fit.
+#[inline(never)]
+pub fn copy(place: &mut [u8], bytes: &[u8]) {
+    for (to, from) in place.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+}

@@ -20,7 +20,15 @@ pub fn report(info: &core::panic::PanicInfo<'_>) -> ! {
         let _ = stderr.write_str(text);
     }
     if let Some(place) = info.location() {
-        let _ = write!(stderr, " at {}:{}", place.file(), u64::from(place.line()));
+        let _ = stderr.write_str(" at ");
+        let _ = stderr.write_str(place.file());
+        let mut digits = [b':', b'0', b'0', b'0', b'0'];
+        let mut rest = place.line();
+        for digit in digits.iter_mut().skip(1).rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        let _ = stderr.write_str(core::str::from_utf8(&digits).unwrap_or_default());
     }
     let _ = stderr.write_str("\n");
     crate::process::exit(101)

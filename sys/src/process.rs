@@ -1,9 +1,10 @@
 //! Making and ending processes.
 
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd};
 use rustix::io::{Errno, Result};
 
+use crate::OwnedFd;
 use crate::call::call;
 
 /// Ends the process with `status`.

@@ -2,8 +2,9 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
-use core::num::NonZeroU32;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::ptr::NonNull;
+
+use crate::Register;
 
 /// Bytes for all strings that exist at one time. Real ones are short; a handful of the longest paths fit as well.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -11,166 +12,115 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 const LONGEST: usize = 4095;
 /// Bytes of the name that no kernel takes.
 const TOO_LONG: usize = LONGEST + 1;
+/// Bytes before each string, which hold its length without the NUL behind it.
+const HEADER: usize = size_of::<u16>();
 
-struct Scratch {
-    used: AtomicUsize,
-    /// Whether the name that no kernel takes stands behind the strings.
-    has_too_long: AtomicBool,
-    bytes: UnsafeCell<[u8; SCRATCH_BYTES + TOO_LONG + 1]>,
-}
+/// The strings, one behind the other, and behind all of them the name that no kernel takes.
+struct Scratch(UnsafeCell<[u8; SCRATCH_BYTES + HEADER + TOO_LONG + 1]>);
 
-// SAFETY: every byte range belongs to one `ScratchString`, which got it from an atomic addition; the bytes behind them are
-// written once, before the first string that shows them exists.
+// SAFETY: as for `Register`, there is one thread. A range of bytes is written before there is a `ScratchString` that shows
+// it, and then only through that one, until it is dropped.
 unsafe impl Sync for Scratch {}
 
-static SCRATCH: Scratch = Scratch {
-    used: AtomicUsize::new(0),
-    has_too_long: AtomicBool::new(false),
-    bytes: UnsafeCell::new([0; SCRATCH_BYTES + TOO_LONG + 1]),
-};
+static SCRATCH: Scratch = Scratch(UnsafeCell::new([0; SCRATCH_BYTES + HEADER + TOO_LONG + 1]));
+/// How much of the memory strings have.
+static USED: Register<usize> = Register::new(0);
+static HAS_TOO_LONG: Register<bool> = Register::new(false);
 
-/// A path, or another word for the kernel, with a NUL behind it. It is a few words long, so it is cheap to return, unlike an
-/// array of `PATH_MAX` bytes, each of which would also make the stack touch a page.
+/// A path, or another word for the kernel, with a NUL behind it. It is one pointer, so it is cheap to have and to return,
+/// unlike an array of `PATH_MAX` bytes, each of which would also make the stack touch a page.
 ///
 /// One that would be longer than a path can be, or for which there is no memory, is a name that every kernel refuses with
-/// `ENAMETOOLONG`, whole or as a component. So who makes a path has no error to look at: the system call has.
+/// `ENAMETOOLONG`, whole or as a component. So who makes a path has no error to look at: the system call has. A NUL inside
+/// ends the string there, which is what the kernel would see.
 ///
 /// The memory is given back when the string that was made last is dropped first, which is what happens in a program of
 /// nested calls; what is dropped out of order stays used.
-pub struct ScratchString {
-    /// Counted from 1, so that an optional string is no larger.
-    start: NonZeroU32,
-    /// Without the NUL.
-    len: u32,
-}
+pub struct ScratchString(NonNull<u8>);
 
 impl ScratchString {
     /// Joins `parts`.
     #[inline(never)]
     pub fn join(parts: &[&[u8]]) -> Self {
-        let mut len = 0;
-        for part in parts {
-            len += part.len();
-        }
-        let Some(mut string) = Self::reserve(len) else {
+        let start = USED.get();
+        // SAFETY: `start` is at most SCRATCH_BYTES, and the strings that exist lie before it; the one behind is not reached.
+        let rest = unsafe { core::slice::from_raw_parts_mut(Self::at(start).as_ptr(), SCRATCH_BYTES - start) };
+        let Some((header, rest)) = rest.split_first_chunk_mut::<HEADER>() else {
             return Self::too_long();
         };
-        let mut rest = string.bytes_mut();
-        for part in parts {
-            let Some((place, after)) = rest.split_at_mut_checked(part.len()) else {
-                break;
-            };
-            place.copy_from_slice(part);
-            rest = after;
+        let bytes = parts.iter().copied().flatten();
+        let mut len = 0;
+        for byte in bytes.take_while(|byte| **byte != 0).chain(&[0]) {
+            match rest.get_mut(len) {
+                Some(place) if len <= LONGEST => *place = *byte,
+                _ => return Self::too_long(),
+            }
+            len += 1;
         }
-        string
-    }
-
-    fn reserve(len: usize) -> Option<Self> {
-        let start = SCRATCH.used.load(Ordering::Relaxed);
-        let end = start + len + 1;
-        if len > LONGEST || end > SCRATCH_BYTES {
-            return None;
-        }
-        // There is one thread, so nobody came between.
-        if SCRATCH
-            .used
-            .compare_exchange(start, end, Ordering::Relaxed, Ordering::Relaxed)
-            .is_err()
-        {
-            return None;
-        }
-        let mut string = Self::new(start, len);
-        if let Some(nul) = string.whole_mut().last_mut() {
-            *nul = 0;
-        }
-        Some(string)
-    }
-
-    /// Both lie inside the memory.
-    fn new(start: usize, len: usize) -> Self {
-        Self {
-            start: NonZeroU32::MIN.saturating_add(start as u32),
-            len: len as u32,
-        }
+        *header = (len as u16 - 1).to_ne_bytes();
+        USED.set(start + HEADER + len);
+        Self(Self::at(start + HEADER))
     }
 
     /// The name that no kernel takes. All of them are the same bytes.
     #[cold]
     #[inline(never)]
     fn too_long() -> Self {
-        let string = Self::new(SCRATCH_BYTES, TOO_LONG);
-        if !SCRATCH.has_too_long.swap(true, Ordering::Relaxed) {
+        let text = Self::at(SCRATCH_BYTES + HEADER);
+        if !HAS_TOO_LONG.get() {
+            HAS_TOO_LONG.set(true);
             // SAFETY: the bytes behind SCRATCH_BYTES belong to no other string, this branch is taken once, and no string that
             // shows them exists yet. The NUL at their end stays.
             unsafe {
-                SCRATCH
-                    .bytes
-                    .get()
-                    .cast::<u8>()
-                    .add(SCRATCH_BYTES)
-                    .write_bytes(b'x', TOO_LONG)
-            };
+                text.sub(HEADER).cast().write_unaligned((TOO_LONG as u16).to_ne_bytes());
+                text.write_bytes(b'x', TOO_LONG);
+            }
         }
-        string
+        Self(text)
     }
 
     fn is_too_long(&self) -> bool {
-        self.at() == SCRATCH_BYTES
+        self.0 == Self::at(SCRATCH_BYTES + HEADER)
     }
 
-    fn at(&self) -> usize {
-        self.start.get() as usize - 1
+    /// A place in the memory.
+    fn at(place: usize) -> NonNull<u8> {
+        // SAFETY: every caller has a place inside the memory or just behind it, and the memory's address is not null.
+        unsafe { NonNull::new_unchecked(SCRATCH.0.get().cast::<u8>().add(place)) }
     }
 
-    /// Behind the NUL.
-    fn end(&self) -> usize {
-        self.at() + self.len as usize + 1
+    /// Without the NUL.
+    fn len(&self) -> usize {
+        // SAFETY: there is a header before each string, which nobody writes while the string exists.
+        u16::from_ne_bytes(unsafe { self.0.sub(HEADER).cast().read_unaligned() }).into()
     }
 
-    /// The string and its NUL; nothing for the name that is shared.
-    fn whole_mut(&mut self) -> &mut [u8] {
-        if self.is_too_long() {
-            return &mut [];
+    /// Puts `new` into the place of every `old`. Neither is a NUL, of which there is one, at the end.
+    pub fn replace(&mut self, old: u8, new: u8) {
+        if self.is_too_long() || old == 0 || new == 0 {
+            return;
         }
-        // SAFETY: start..start + len + 1 lies inside the array (`reserve` looked) and belongs to this value alone until it is
-        // dropped; `&mut self` lets one reference exist at a time.
-        unsafe {
-            core::slice::from_raw_parts_mut(SCRATCH.bytes.get().cast::<u8>().add(self.at()), self.len as usize + 1)
-        }
-    }
-
-    fn whole(&self) -> &[u8] {
-        // SAFETY: as for `whole_mut`, with `&self`; nobody writes the bytes that are shared any more.
-        unsafe { core::slice::from_raw_parts(SCRATCH.bytes.get().cast::<u8>().add(self.at()), self.len as usize + 1) }
-    }
-
-    /// The bytes without the NUL, to change single ones.
-    #[inline(never)]
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        match self.whole_mut() {
-            [bytes @ .., _nul] => bytes,
-            [] => &mut [],
+        // SAFETY: so many bytes were written there, and they belong to this value alone until it is dropped.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(self.0.as_ptr(), self.len()) };
+        for byte in bytes.iter_mut().filter(|byte| **byte == old) {
+            *byte = new;
         }
     }
 
-    /// For the kernel. A NUL inside ends the string there.
-    #[inline(never)]
+    /// For the kernel.
+    #[inline]
     pub fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(self.whole()).unwrap_or_default()
+        // SAFETY: as for `replace`, with `&self`; nobody writes the bytes that are shared any more. The first NUL is that
+        // behind them.
+        unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(self.0.as_ptr(), self.len() + 1)) }
     }
 
     /// The string for the rest of the program, whose memory is not given back.
+    #[inline]
     pub fn leak(self) -> &'static CStr {
         let string = core::mem::ManuallyDrop::new(self);
-        // SAFETY: as for `whole`; and since this value is never dropped, nobody else is ever given the range.
-        let bytes = unsafe {
-            core::slice::from_raw_parts(
-                SCRATCH.bytes.get().cast::<u8>().add(string.at()),
-                string.len as usize + 1,
-            )
-        };
-        CStr::from_bytes_until_nul(bytes).unwrap_or_default()
+        // SAFETY: as for `as_c_str`; and since this value is never dropped, nobody else is ever given the range.
+        unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(string.0.as_ptr(), string.len() + 1)) }
     }
 
     /// For people.
@@ -186,9 +136,10 @@ impl ScratchString {
 impl Drop for ScratchString {
     #[inline(never)]
     fn drop(&mut self) {
-        let _ = SCRATCH
-            .used
-            .compare_exchange(self.end(), self.at(), Ordering::Relaxed, Ordering::Relaxed);
+        let start = self.0.as_ptr().addr() - HEADER - Self::at(0).as_ptr().addr();
+        if USED.get() == start + HEADER + self.len() + 1 {
+            USED.set(start);
+        }
     }
 }
 
@@ -207,7 +158,24 @@ mod tests {
         assert_eq!(ScratchString::join(&[&longest]).as_c_str().to_bytes(), longest);
         let mut joined = ScratchString::join(&[&longest, b"b"]);
         assert_eq!(joined.as_c_str().to_bytes(), [b'x'; TOO_LONG]);
-        assert!(joined.bytes_mut().is_empty());
+        joined.replace(b'x', b'y');
+        assert_eq!(joined.as_c_str().to_bytes(), [b'x'; TOO_LONG]);
+    }
+
+    #[test]
+    fn a_nul_ends_the_string() {
+        assert_eq!(ScratchString::join(&[b"a\0b", b"c"]).as_c_str(), c"a");
+    }
+
+    #[test]
+    fn what_is_dropped_last_first_leaves_the_memory_as_it_was() {
+        let before = USED.get();
+        for _ in 0..SCRATCH_BYTES {
+            let one = ScratchString::join(&[b"one"]);
+            assert_eq!(one.as_c_str(), c"one");
+            drop(ScratchString::join(&[b"another"]));
+        }
+        assert_eq!(USED.get(), before);
     }
 
     #[test]

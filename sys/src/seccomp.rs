@@ -3,9 +3,10 @@
 use core::ptr;
 
 use linux_raw_sys::general as k;
-use rustix::fd::{FromRawFd, OwnedFd};
+use rustix::fd::FromRawFd;
 use rustix::io::{Errno, Result};
 
+use crate::OwnedFd;
 use crate::call::call;
 
 /// `struct sock_fprog`: a 16-bit length, padding, a pointer.

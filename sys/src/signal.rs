@@ -3,9 +3,10 @@
 use core::ptr;
 
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd};
 use rustix::io::{Errno, Result};
 
+use crate::OwnedFd;
 use crate::call::call;
 
 /// The largest signal number: 64, and 127 on MIPS. We use what all have.

@@ -7,9 +7,10 @@ use core::mem::{MaybeUninit, offset_of};
 
 use linux_raw_sys::general as k;
 use linux_raw_sys::net::{AF_UNIX, MSG_CMSG_CLOEXEC, MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET};
-use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd};
 use rustix::io::{Errno, Result};
 
+use crate::OwnedFd;
 use crate::call::call;
 
 /// `struct iovec`.
@@ -140,11 +141,10 @@ pub fn connect(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
         path: [0; 108],
     };
     let path = path.to_bytes_with_nul();
-    address
-        .path
-        .get_mut(..path.len())
-        .ok_or(Errno::NAMETOOLONG)?
-        .copy_from_slice(path);
+    if path.len() > address.path.len() {
+        return Err(Errno::NAMETOOLONG);
+    }
+    crate::copy(&mut address.path, path);
     // SAFETY: the kernel reads the address, of which it is told the length that was filled.
     unsafe {
         call(

@@ -1,8 +1,11 @@
 //! Large values that exist once.
 
 use core::cell::UnsafeCell;
+use core::fmt::Write;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::copy;
 
 /// A static value that is handed out once, as `&'static mut`. It is how roci has big buffers without a heap: they lie in
 /// `.bss`, cost nothing in the file, and only the pages that are touched become memory.
@@ -127,15 +130,15 @@ impl<const N: usize> Notes<N> {
         }
     }
 
-    /// Formats `text` into the buffer.
-    pub fn keep(&'static self, text: core::fmt::Arguments<'_>) -> &'static str {
-        // The whole rest is claimed while formatting, so that a nested call sees a full buffer and not the same bytes.
+    /// The text that `write` puts into the buffer.
+    pub fn keep(&'static self, write: impl FnOnce(&mut Truncating<'static>)) -> &'static str {
+        // The whole rest is claimed while writing, so that a nested call sees a full buffer and not the same bytes.
         let start = self.used.swap(N, Ordering::Relaxed);
         // SAFETY: the swap gave start..N to this call alone: every other call sees N until the store below, and all text
         // given out before lies below `start`.
         let rest = unsafe { core::slice::from_raw_parts_mut(self.bytes.get().cast::<u8>().add(start), N - start) };
         let mut writer = Truncating::new(rest);
-        let _ = core::fmt::write(&mut writer, text);
+        write(&mut writer);
         let kept = writer.finish();
         self.used.store(start + kept.len(), Ordering::Relaxed);
         kept
@@ -167,6 +170,28 @@ impl<'a> Truncating<'a> {
         }
     }
 
+    /// Writes `pattern` with the words in the places of its `#`s, one after the other.
+    pub fn fill(&mut self, pattern: &str, words: &[&str]) {
+        let mut words = words.iter();
+        for byte in pattern.bytes() {
+            if byte == b'#' {
+                let _ = self.write_str(words.next().copied().unwrap_or_default());
+            } else {
+                self.push(byte);
+            }
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        match self.bytes.get_mut(self.len) {
+            Some(place) => {
+                *place = byte;
+                self.len += 1;
+            }
+            None => self.cut = true,
+        }
+    }
+
     /// The text so far.
     pub fn finish(self) -> &'a str {
         let Self { bytes, mut len, cut } = self;
@@ -176,9 +201,9 @@ impl<'a> Truncating<'a> {
             while bytes.get(len).is_some_and(|byte| byte & 0xc0 == 0x80) && len > 0 {
                 len -= 1;
             }
-            if let Some(place) = bytes.get_mut(len..len + MARK.len()) {
-                place.copy_from_slice(MARK.as_bytes());
-                len += MARK.len();
+            if let Some(place) = bytes.get_mut(len..) {
+                copy(place, MARK.as_bytes());
+                len = bytes.len().min(len + MARK.len());
             }
         }
         // Only whole `&str`s were copied, and a cut steps back to a character's start, so this is never the default.
@@ -186,16 +211,11 @@ impl<'a> Truncating<'a> {
     }
 }
 
-impl core::fmt::Write for Truncating<'_> {
+impl Write for Truncating<'_> {
+    #[inline(never)]
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         for byte in text.bytes() {
-            match self.bytes.get_mut(self.len) {
-                Some(place) => {
-                    *place = byte;
-                    self.len += 1;
-                }
-                None => self.cut = true,
-            }
+            self.push(byte);
         }
         Ok(())
     }
@@ -204,7 +224,6 @@ impl core::fmt::Write for Truncating<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::fmt::Write;
 
     #[test]
     fn a_long_text_is_cut_at_a_character_and_marked() {
@@ -225,9 +244,9 @@ mod tests {
     #[test]
     fn notes_follow_each_other_until_the_buffer_is_full() {
         static NOTES: Notes<8> = Notes::new();
-        assert_eq!(NOTES.keep(format_args!("ab")), "ab");
-        assert_eq!(NOTES.keep(format_args!("{}", 123456)), "123456");
-        assert_eq!(NOTES.keep(format_args!("x")), "");
+        assert_eq!(NOTES.keep(|text| text.fill("ab", &[])), "ab");
+        assert_eq!(NOTES.keep(|text| text.fill("1#56", &["234"])), "123456");
+        assert_eq!(NOTES.keep(|text| text.fill("#", &["x"])), "");
     }
 
     #[test]

@@ -7,18 +7,20 @@ use core::cell::Cell;
 use core::ffi::CStr;
 
 use heapless::Vec;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
-use sys::TakeOnce;
+use sys::directory::Names;
+use sys::fd::open_in;
 use sys::signal::SIGKILL;
+use sys::{OwnedFd, TakeOnce};
 
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
-use crate::path::{Path, components, open_in};
+use crate::path::{Path, components};
 use crate::proc::Proc;
-use crate::text::{Digits, cut};
+use crate::text::{Digits, cut, utf8};
 use crate::undo;
 
 mod device_filter;
@@ -52,7 +54,7 @@ impl Host {
         let file = proc.open_file(c"self/cgroup", OFlags::RDONLY).ok()?;
         let memory = TEXT.take();
         let n = rustix::io::read(&file, &mut *memory).ok()?;
-        let text = core::str::from_utf8(memory.get(..n)?).ok()?;
+        let text = utf8(memory.get(..n)?);
         let host = Self { top, is_v2, text };
         host.lines().next().is_some().then_some(host)
     }
@@ -132,7 +134,7 @@ impl Host {
     /// A cgroup whose last process has just died may be busy for a moment; whatever still runs in it is killed.
     pub fn remove(&self, path: &CStr, hierarchies: Hierarchies) -> Result<()> {
         self.try_remove(path, hierarchies)
-            .during_with(format_args!("remove cgroup {}", path.to_str().unwrap_or("?")))
+            .during_with("remove cgroup #", utf8(path.to_bytes()))
     }
 
     /// The same, for who has another error to tell.
@@ -187,8 +189,7 @@ impl Host {
             let directory = self.directory(name, path);
             match self.procs(&directory) {
                 Ok(file) => {
-                    write_all(file.as_fd(), pid.as_bytes())
-                        .during_with(format_args!("join cgroup {}", directory.as_str()))?;
+                    write_all(file.as_fd(), pid.as_bytes()).during_with("join cgroup #", directory.as_str())?;
                 }
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(Error::new("open cgroup.procs", errno)),
@@ -292,8 +293,7 @@ fn lists(mut names: &str, controller: &str) -> bool {
 /// `path` without slashes at its end; `None` where nothing but them, and dots that mean nothing, is there.
 fn without_slashes(path: &[u8]) -> Option<&[u8]> {
     components(path).next()?;
-    let last = path.iter().rposition(|&byte| byte != b'/')?;
-    path.get(..=last)
+    Some(crate::path::without_slashes(path))
 }
 
 const REMOVE_ATTEMPTS: u32 = 200;
@@ -311,15 +311,11 @@ fn pause_ms(milliseconds: u32) {
 const DEPTH_MAX: usize = 16;
 
 fn each_child(directory: BorrowedFd<'_>, each: &mut dyn FnMut(&CStr)) {
-    let mut memory = [core::mem::MaybeUninit::uninit(); 2048];
     // Somebody may have read it to its end before.
     let _ = rustix::fs::seek(directory, rustix::fs::SeekFrom::Start(0));
-    let mut entries = rustix::fs::RawDir::new(directory, &mut memory);
-    while let Some(Ok(entry)) = entries.next() {
-        let name = entry.file_name();
-        if entry.file_type() == rustix::fs::FileType::Directory && name != c"." && name != c".." {
-            each(name);
-        }
+    let mut names = Names::of(directory);
+    while let Ok(Some(name)) = names.next() {
+        each(name);
     }
 }
 
@@ -495,7 +491,7 @@ impl NewCgroup {
 
 /// The error of a cgroup that cannot be made.
 pub fn make_error(path: &CStr, errno: Errno) -> Error {
-    Error::new_with(format_args!("make cgroup {}", path.to_str().unwrap_or("?")), errno)
+    Error::new_with("make cgroup #", utf8(path.to_bytes()), errno)
 }
 
 /// Makes a directory below `top`, with those above it.

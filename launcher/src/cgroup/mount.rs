@@ -3,17 +3,18 @@
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, symlinkat};
 use rustix::io::Errno;
-use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::mount::OpenTreeFlags;
 use rustix::process::fchdir;
 use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, Mount};
+use sys::fd::{clone_tree, open_in};
 use sys::file::is_missing;
 use sys::mount::mount as mount_call;
 
 use super::{host, lists};
 use crate::error::{During, Error, Result};
 use crate::mounts::{Surroundings, attach, attach_read_only, make_read_only};
-use crate::path::{Path, open_in};
+use crate::path::Path;
 use crate::text::cut;
 
 /// Mounts what the container may see of its cgroups on the working directory.
@@ -99,8 +100,7 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
 fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'_>, read_only: bool) -> Result<()> {
     let cgroup = around.cgroup.map_or(&b""[..], core::ffi::CStr::to_bytes);
     let path = Path::of(&[b"/sys/fs/cgroup/", hierarchy.as_bytes(), cgroup]);
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-    let tree = match open_tree(CWD, path.as_c_str(), flags) {
+    let tree = match clone_tree(CWD, path.as_c_str(), OpenTreeFlags::AT_RECURSIVE) {
         Ok(tree) => tree,
         Err(errno) if is_missing(errno) => {
             let name = crate::mounts::fd_path(here);
@@ -112,7 +112,7 @@ fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'
             };
         }
         Err(errno) => {
-            return Err(Error::new_with(format_args!("open {}", path.as_str()), errno));
+            return Err(Error::new_with("open #", path.as_str(), errno));
         }
     };
     if read_only {

@@ -6,21 +6,22 @@
 use core::cell::Cell;
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::AsFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::DeviceKind;
 use spec_core::resources::{DeviceAccess, DeviceRule, Resources};
+use sys::OwnedFd;
 
 use super::files::File;
 use super::{Hierarchies, Host, device_filter};
 use crate::container::write_all;
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, Result, keep};
 use crate::path::Path;
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::report;
-use crate::text::{Digits, Line, Pieces, cut, parse_number};
+use crate::text::{Digits, Line, Pieces, cut, parse_number, parts, utf8};
 
 /// Whether a cgroup gets its first limits or other ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,9 +94,7 @@ pub fn apply(
     for pair in spec.list(resources.unified) {
         let name = pair.key.as_str();
         if !host.is_v2 {
-            return Err(Error::says(format_args!(
-                "linux.resources.unified {name}: needs cgroup version 2"
-            )));
+            return Err(Error::says("linux.resources.unified #: needs cgroup version 2", name));
         }
         cgroup.set_named(cut(&mut { name }, b'.'), name, pair.value.as_str())?;
     }
@@ -163,7 +162,7 @@ pub fn read<'m>(host: &Host, path: &CStr, controller: &str, file: &str, memory: 
         .and_then(|file| rustix::io::read(&file, &mut *memory))
         .unwrap_or(0);
     let bytes = memory.get(..n).unwrap_or_default();
-    core::str::from_utf8(bytes.trim_ascii()).unwrap_or_default()
+    utf8(bytes.trim_ascii())
 }
 
 /// Opens a file of the cgroup.
@@ -306,14 +305,15 @@ impl Cgroup<'_> {
                 Feature::Limits
             };
             if is_preferred(feature) {
-                report::warn(format_args!("linux.resources: {file} is not there: CONFIG_{option}"));
+                report::warn(keep("linux.resources: # is not there: CONFIG_#", &[file, option]), "");
                 return Ok(());
             }
-            return Err(Error::says(format_args!(
-                "linux.resources: the host has no cgroup controller {controller} with {file}: the kernel needs CONFIG_{option}"
+            return Err(Error::said(keep(
+                "linux.resources: the host has no cgroup controller # with #: the kernel needs CONFIG_#",
+                &[controller, file, option],
             )));
         }
-        Err(Error::new_with(format_args!("linux.resources: write {file}"), errno))
+        Err(Error::new_with("linux.resources: write #", file, errno))
     }
 }
 
@@ -522,7 +522,7 @@ fn always() -> impl Iterator<Item = DeviceRule> + Clone {
             parse_number(text).map(|number| number as u32)
         }
     };
-    ALWAYS.split(',').map(move |mut row| {
+    parts(ALWAYS, b',').map(move |mut row| {
         let kind = cut(&mut row, b' ');
         let major = cut(&mut row, b':');
         let minor = cut(&mut row, b' ');

@@ -1,15 +1,18 @@
 //! `linux.netDevices`: network devices of the host that move into the container, with their addresses.
 
 use heapless::Vec;
-use rustix::fd::OwnedFd;
+
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{NamespaceKind, Pair};
+use sys::OwnedFd;
 
 use super::netlink::{
-    ALL, NEW, RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK, Request, Socket, attribute, number_at,
+    ALL, NEW, RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK, Request, Socket, Word, attribute, number_at,
 };
 use crate::error::{During, Error, Result, within};
+use crate::path::Path;
+use crate::text::has;
 
 /// Addresses of one device that are taken along.
 const ADDRESSES_MAX: usize = 32;
@@ -24,8 +27,7 @@ const IFA_FLAGS: u16 = 8;
 const IFA_F_PERMANENT: u32 = 0x80;
 const IFF_UP: u32 = 1;
 
-/// Bytes of `struct ifinfomsg` and of `struct ifaddrmsg`.
-const LINK: usize = 16;
+/// Bytes of `struct ifaddrmsg`.
 const ADDRESS: usize = 8;
 
 /// Refuses what cannot work before anything is made.
@@ -50,7 +52,8 @@ pub fn move_all(spec: &Spec<'static>, pid: i32, inside: OwnedFd) -> Result<()> {
 
 /// An address that the kernel forgets when the device goes to another namespace.
 struct Address {
-    header: [u8; ADDRESS],
+    /// The first word of its `struct ifaddrmsg`.
+    header: Word,
     local: Vec<u8, 16>,
     address: Vec<u8, 16>,
     broadcast: Vec<u8, 4>,
@@ -62,7 +65,7 @@ fn move_one(pair: &Pair<'static>, pid: i32, host: &Socket, inside: &Socket) -> R
     let index = find(host, name).during("find device")?;
     let addresses = addresses_of(host, index).during("list addresses")?;
     // A template is filled in by the kernel, so the device keeps its name until its number is known there.
-    let is_template = wanted.contains('%');
+    let is_template = has(wanted, b'%');
     let on_the_way = if is_template { name } else { wanted };
     let mut request = Request::new(RTM_NEWLINK, 0, &link(index, 0, 0));
     request.attribute(IFLA_NET_NS_PID, &pid.to_ne_bytes());
@@ -77,9 +80,7 @@ fn move_one(pair: &Pair<'static>, pid: i32, host: &Socket, inside: &Socket) -> R
         inside.ask(&mut request, &mut |_| {}).during("rename device")?;
     }
     for address in &addresses {
-        let mut header = address.header;
-        header[4..].copy_from_slice(&index.to_ne_bytes());
-        let mut request = Request::new(RTM_NEWADDR, NEW, &header);
+        let mut request = Request::new(RTM_NEWADDR, NEW, &[address.header, index.to_ne_bytes()]);
         for (kind, value) in [
             (IFA_LOCAL, &address.local[..]),
             (IFA_ADDRESS, &address.address),
@@ -96,20 +97,14 @@ fn move_one(pair: &Pair<'static>, pid: i32, host: &Socket, inside: &Socket) -> R
 }
 
 fn with_name(request: &mut Request, name: &str) {
-    let mut with_nul = [0; 16];
-    // The configuration's reader lets no longer name through: `IFNAMSIZ` counts the NUL.
-    let n = name.len().min(15);
-    with_nul[..n].copy_from_slice(&name.as_bytes()[..n]);
-    request.attribute(IFLA_IFNAME, &with_nul[..=n]);
+    // The configuration's reader lets no name through that is longer than `IFNAMSIZ`, which counts the NUL.
+    let name = Path::of(&[name.as_bytes()]);
+    request.attribute(IFLA_IFNAME, name.as_c_str().to_bytes_with_nul());
 }
 
 /// `struct ifinfomsg`: the number of the device, its flags, and which of them are meant.
-fn link(index: u32, flags: u32, change: u32) -> [u8; LINK] {
-    let mut bytes = [0; LINK];
-    bytes[4..8].copy_from_slice(&index.to_ne_bytes());
-    bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
-    bytes[12..].copy_from_slice(&change.to_ne_bytes());
-    bytes
+fn link(index: u32, flags: u32, change: u32) -> [Word; 4] {
+    [0, index, flags, change].map(u32::to_ne_bytes)
 }
 
 fn find(socket: &Socket, name: &str) -> core::result::Result<u32, Errno> {
@@ -124,13 +119,13 @@ fn find(socket: &Socket, name: &str) -> core::result::Result<u32, Errno> {
 fn addresses_of(socket: &Socket, index: u32) -> core::result::Result<Vec<Address, ADDRESSES_MAX>, Errno> {
     let mut addresses = Vec::new();
     let mut fits = true;
-    let mut request = Request::new(RTM_GETADDR, ALL, &[0; ADDRESS]);
+    let mut request = Request::new(RTM_GETADDR, ALL, &[Word::default(); ADDRESS / 4]);
     socket.ask(&mut request, &mut |payload| {
-        let Some(&header) = payload.first_chunk::<ADDRESS>() else {
+        let Some(&header) = payload.first_chunk() else {
             return;
         };
         // `struct ifaddrmsg`: family, length of the prefix, flags, scope, device. Flags have outgrown their byte.
-        let [_, _, flags, scope, ..] = header;
+        let [_, _, flags, scope] = header;
         let flags = attribute(payload, ADDRESS, IFA_FLAGS).map_or(flags.into(), |bytes| number_at(bytes, 0));
         if number_at(payload, 4) != index || scope != 0 || flags & IFA_F_PERMANENT == 0 {
             return;

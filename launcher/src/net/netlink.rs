@@ -2,9 +2,10 @@
 //!
 //! Lengths in answers are never trusted further than the bytes that were received.
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, send};
+use sys::OwnedFd;
 
 type Result<T> = core::result::Result<T, Errno>;
 
@@ -33,6 +34,9 @@ const REQUEST_BYTES: usize = 512;
 /// The kernel fills at most this much of a reader's memory with one part of a long answer.
 const ANSWER_BYTES: usize = 32 * 1024;
 
+/// Four bytes of a structure.
+pub type Word = [u8; 4];
+
 /// A request that is being put together.
 pub struct Request {
     bytes: [u8; REQUEST_BYTES],
@@ -41,14 +45,16 @@ pub struct Request {
 
 impl Request {
     /// A request of a type, with the structure that belongs to it.
-    pub fn new(kind: u16, flags: u16, structure: &[u8]) -> Self {
+    pub fn new(kind: u16, flags: u16, structure: &[Word]) -> Self {
         let mut request = Self {
             bytes: [0; REQUEST_BYTES],
-            len: HEADER,
+            len: 4,
         };
-        request.bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
-        request.bytes[6..8].copy_from_slice(&(flags | NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
-        request.push(structure);
+        request.push(&kind.to_ne_bytes());
+        request.push(&(flags | NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
+        // One request at a time needs no numbers.
+        request.len = HEADER;
+        request.push(structure.as_flattened());
         request
     }
 
@@ -65,7 +71,7 @@ impl Request {
 
     fn push(&mut self, bytes: &[u8]) {
         if let Some(place) = self.bytes.get_mut(self.len..self.len + bytes.len()) {
-            place.copy_from_slice(bytes);
+            sys::copy(place, bytes);
             self.len += bytes.len();
         }
     }
@@ -78,7 +84,7 @@ impl Socket {
     /// Makes one.
     pub fn open() -> Result<Self> {
         // Without a protocol it is number 0, `NETLINK_ROUTE`.
-        socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None).map(Self)
+        sys::fd::socket(AddressFamily::NETLINK, SocketType::RAW).map(Self)
     }
 
     /// One that another process has made.
@@ -94,7 +100,7 @@ impl Socket {
     /// Sends a request and calls `each` with the payload of every message of the answer.
     pub fn ask(&self, request: &mut Request, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         let length = request.len as u32;
-        request.bytes[..4].copy_from_slice(&length.to_ne_bytes());
+        sys::copy(&mut request.bytes, &length.to_ne_bytes());
         send(
             &self.0,
             request.bytes.get(..request.len).unwrap_or_default(),
@@ -163,7 +169,7 @@ mod tests {
 
     #[test]
     fn attributes_are_padded_and_found_again() {
-        let mut request = Request::new(RTM_NEWLINK, 0, &[1; 16]);
+        let mut request = Request::new(RTM_NEWLINK, 0, &[[1; 4]; 4]);
         request.attribute(3, b"eth0\0").attribute(19, &7_u32.to_ne_bytes());
         let payload = &request.bytes[HEADER..request.len];
         assert_eq!(attribute(payload, 16, 3), Some(&b"eth0\0"[..]));

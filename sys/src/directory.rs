@@ -1,0 +1,59 @@
+//! What is in a directory.
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as k;
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::Result;
+
+use crate::call::call;
+
+const BYTES: usize = 2048;
+/// Bytes of `struct linux_dirent64` before the name: two numbers of 64 bits, the record's length, and the type.
+const HEAD: usize = 19;
+
+/// The names in a directory, read a few at a time, without `.` and `..`.
+pub struct Names<'a> {
+    directory: BorrowedFd<'a>,
+    memory: [u8; BYTES],
+    at: usize,
+    end: usize,
+}
+
+impl<'a> Names<'a> {
+    /// The names in `directory`, from where it was read to.
+    pub fn of(directory: BorrowedFd<'a>) -> Self {
+        Self {
+            directory,
+            memory: [0; BYTES],
+            at: 0,
+            end: 0,
+        }
+    }
+
+    /// The next one. It lends the name, so this is no `Iterator`.
+    #[allow(clippy::should_implement_trait)]
+    #[inline(never)]
+    pub fn next(&mut self) -> Result<Option<&CStr>> {
+        loop {
+            if self.at >= self.end {
+                let fd = self.directory.as_raw_fd() as usize;
+                let memory = &mut self.memory;
+                // SAFETY: getdents64 writes at most as many bytes as it is told.
+                let n = unsafe { call(k::__NR_getdents64, [fd, memory.as_mut_ptr().addr(), BYTES, 0, 0, 0]) }?;
+                (self.at, self.end) = (0, n);
+            }
+            let rest = self.memory.get(self.at..self.end).unwrap_or_default();
+            let Some(([.., low, high, _kind], rest)) = rest.split_first_chunk::<HEAD>() else {
+                return Ok(None);
+            };
+            let name = CStr::from_bytes_until_nul(rest).unwrap_or_default();
+            let (start, is_name) = (self.at + HEAD, name != c"." && name != c"..");
+            self.at += usize::from(u16::from_ne_bytes([*low, *high])).max(HEAD);
+            if is_name {
+                let name = self.memory.get(start..).unwrap_or_default();
+                return Ok(Some(CStr::from_bytes_until_nul(name).unwrap_or_default()));
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Descriptors that belong to somebody, and all the ways in which they are made. Each is closed when another program is
+//! executed, unless that is taken back.
+//!
+//! rustix has all of it. But there each descriptor is compared with -1 when it is made and whenever it is borrowed, and what
+//! is said should it be that, which the kernel never gives, brings the formatter of `core` with it: six kilobytes.
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as k;
+use linux_raw_sys::ioctl::TIOCGPTPEER;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, ResolveFlags};
+use rustix::io::{Errno, Result};
+use rustix::mount::{MountAttrFlags, OpenTreeFlags};
+use rustix::net::{AddressFamily, SocketType};
+
+use crate::call::call;
+
+/// A descriptor that is closed when this is dropped.
+#[derive(Debug)]
+pub struct OwnedFd(RawFd);
+
+impl Drop for OwnedFd {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: it belongs to this value alone, which nobody has any more.
+        let _ = unsafe { call(k::__NR_close, [self.0 as usize, 0, 0, 0, 0, 0]) };
+    }
+}
+
+impl AsFd for OwnedFd {
+    #[inline(always)]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: `BorrowedFd` is a descriptor and nothing else, as its `repr(transparent)` promises; this one is open for as
+        // long as `self` lives, and it is not -1, which no call gives.
+        unsafe { core::mem::transmute::<RawFd, BorrowedFd<'_>>(self.0) }
+    }
+}
+
+impl AsRawFd for OwnedFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
+
+impl IntoRawFd for OwnedFd {
+    fn into_raw_fd(self) -> RawFd {
+        core::mem::ManuallyDrop::new(self).0
+    }
+}
+
+impl FromRawFd for OwnedFd {
+    unsafe fn from_raw_fd(fd: RawFd) -> Self {
+        Self(fd)
+    }
+}
+
+/// What a call that makes a descriptor gives.
+///
+/// # Safety
+/// As for [`call`], and the call must be one of those.
+#[inline(never)]
+unsafe fn make(number: u32, arguments: [usize; 4]) -> Result<OwnedFd> {
+    let [first, second, third, fourth] = arguments;
+    // SAFETY: the caller's contract is the same.
+    let fd = unsafe { call(number, [first, second, third, fourth, 0, 0]) }?;
+    Ok(OwnedFd(fd as RawFd))
+}
+
+fn number(fd: BorrowedFd<'_>) -> usize {
+    fd.as_raw_fd() as usize
+}
+
+/// Opens what is at `path`, which exists.
+#[inline(never)]
+pub fn open(path: &CStr, flags: OFlags) -> Result<OwnedFd> {
+    open_in(CWD, path, flags)
+}
+
+/// The same below `directory`.
+#[inline(never)]
+pub fn open_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd> {
+    create_in(directory, path, flags, Mode::empty())
+}
+
+/// Opens a file that is made with this mode where `flags` have `CREATE` and it does not exist.
+#[inline(never)]
+pub fn create_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::LARGEFILE;
+    let (flags, mode) = (flags.bits() as usize, mode.as_raw_mode() as usize);
+    // SAFETY: openat reads a path that ends with a NUL.
+    unsafe { make(k::__NR_openat, [number(directory), path.as_ptr().addr(), flags, mode]) }
+}
+
+/// Opens what is at `path` below `directory` in one of the ways of openat2(2) (Linux 5.6).
+#[inline(never)]
+pub fn open_resolved(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd> {
+    let mut flags = flags | OFlags::CLOEXEC;
+    if !flags.contains(OFlags::PATH) {
+        // The call refuses flags that do not go together.
+        flags |= OFlags::LARGEFILE;
+    }
+    // `struct open_how`: flags, mode, resolve.
+    let how = [u64::from(flags.bits()), 0, resolve.bits()];
+    let (how, size) = (how.as_ptr().addr(), size_of_val(&how));
+    // SAFETY: openat2 reads a path that ends with a NUL, and a structure of which it is told the size.
+    unsafe { make(k::__NR_openat2, [number(directory), path.as_ptr().addr(), how, size]) }
+}
+
+/// A detached copy of the mount at `path` below `directory` (Linux 5.2).
+#[inline(never)]
+pub fn clone_tree(directory: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) -> Result<OwnedFd> {
+    let flags = flags | OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let flags = flags.bits() as usize;
+    // SAFETY: open_tree reads a path that ends with a NUL.
+    unsafe { make(k::__NR_open_tree, [number(directory), path.as_ptr().addr(), flags, 0]) }
+}
+
+/// A detached mount of a new instance of the file system `kind` (Linux 5.2).
+pub fn new_mount(kind: &CStr, attributes: MountAttrFlags) -> Result<OwnedFd> {
+    const FSOPEN_CLOEXEC: usize = 1;
+    const FSCONFIG_CMD_CREATE: usize = 6;
+    const FSMOUNT_CLOEXEC: usize = 1;
+    // SAFETY: fsopen reads a name that ends with a NUL.
+    let context = unsafe { make(k::__NR_fsopen, [kind.as_ptr().addr(), FSOPEN_CLOEXEC, 0, 0]) }?;
+    let fd = number(context.as_fd());
+    // SAFETY: this command of fsconfig reads nothing.
+    unsafe { call(k::__NR_fsconfig, [fd, FSCONFIG_CMD_CREATE, 0, 0, 0, 0]) }?;
+    // SAFETY: fsmount takes numbers.
+    unsafe { make(k::__NR_fsmount, [fd, FSMOUNT_CLOEXEC, attributes.bits() as usize, 0]) }
+}
+
+/// A descriptor that stands for the process `pid` (Linux 5.3).
+///
+/// # Errors
+/// The kernel's; `ESRCH` for what is no number of a process.
+#[inline(never)]
+pub fn open_process(pid: i32) -> Result<OwnedFd> {
+    if pid <= 0 {
+        return Err(Errno::SRCH);
+    }
+    // SAFETY: pidfd_open takes numbers; what it makes is closed on exec.
+    unsafe { make(k::__NR_pidfd_open, [pid as usize, 0, 0, 0]) }
+}
+
+/// A copy of the descriptor `fd` of a process (Linux 5.6).
+pub fn take_from(process: BorrowedFd<'_>, fd: i32) -> Result<OwnedFd> {
+    // SAFETY: pidfd_getfd takes numbers; what it makes is closed on exec.
+    unsafe { make(k::__NR_pidfd_getfd, [number(process), fd as usize, 0, 0]) }
+}
+
+/// A pipe: the end to read from, where a read does not wait, and the end to write to.
+pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    let flags = (k::O_CLOEXEC | k::O_NONBLOCK) as usize;
+    // SAFETY: pipe2 writes two numbers.
+    unsafe { call(k::__NR_pipe2, [ends.as_mut_ptr().addr(), flags, 0, 0, 0, 0]) }?;
+    Ok((OwnedFd(ends[0]), OwnedFd(ends[1])))
+}
+
+const SOCK_CLOEXEC: usize = k::O_CLOEXEC as usize;
+
+/// A socket of the family's usual protocol.
+pub fn socket(family: AddressFamily, kind: SocketType) -> Result<OwnedFd> {
+    let kind = kind.as_raw() as usize | SOCK_CLOEXEC;
+    // SAFETY: socket takes numbers.
+    unsafe { make(k::__NR_socket, [family.as_raw().into(), kind, 0, 0]) }
+}
+
+/// Two sockets of this machine that are connected with each other.
+pub fn socket_pair(kind: SocketType) -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    let (family, kind) = (AddressFamily::UNIX.as_raw().into(), kind.as_raw() as usize);
+    let arguments = [family, kind | SOCK_CLOEXEC, 0, ends.as_mut_ptr().addr(), 0, 0];
+    // SAFETY: socketpair writes two numbers.
+    unsafe { call(k::__NR_socketpair, arguments) }?;
+    Ok((OwnedFd(ends[0]), OwnedFd(ends[1])))
+}
+
+/// A file in memory, called `name` where descriptors are listed.
+pub fn memory_file(name: &CStr, flags: MemfdFlags) -> Result<OwnedFd> {
+    let flags = (flags | MemfdFlags::CLOEXEC).bits() as usize;
+    // SAFETY: memfd_create reads a name that ends with a NUL.
+    unsafe { make(k::__NR_memfd_create, [name.as_ptr().addr(), flags, 0, 0]) }
+}
+
+/// A counter that the kernel counts up; a read does not wait.
+pub fn counter() -> Result<OwnedFd> {
+    let flags = (k::O_CLOEXEC | k::O_NONBLOCK) as usize;
+    // SAFETY: eventfd2 takes numbers.
+    unsafe { make(k::__NR_eventfd2, [0, flags, 0, 0]) }
+}
+
+/// The other side of the terminal `master` (Linux 4.13), without making it this process's own.
+pub fn open_terminal_of(master: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let flags = (k::O_RDWR | k::O_NOCTTY | k::O_CLOEXEC) as usize;
+    // SAFETY: this operation takes numbers.
+    unsafe { make(k::__NR_ioctl, [number(master), TIOCGPTPEER as usize, flags, 0]) }
+}
