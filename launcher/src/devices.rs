@@ -17,6 +17,7 @@ use sys::process::inherited_fd;
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::bind_fd;
+use crate::msg;
 use crate::path::Path;
 use crate::root::{Links, Root};
 use crate::text::{has, utf8, without_slashes};
@@ -52,7 +53,9 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
         return Ok(());
     }
     // A link here would have devices made and files removed somewhere else (CVE-2026-41579).
-    let dev = root.make_directories(c"/dev", Links::Refuse).during("open /dev")?;
+    let dev = root
+        .make_directories(c"/dev", Links::Refuse)
+        .during(msg!("open /dev"))?;
     for (name, host_path, major, minor) in DEFAULT_DEVICES {
         let device = Wanted {
             kind: FileType::CharacterDevice,
@@ -62,19 +65,19 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
             owner: None,
             host_path,
         };
-        within("device", NO_INDEX, utf8(host_path.to_bytes()), || {
+        within(msg!("device"), NO_INDEX, utf8(host_path.to_bytes()), || {
             make_device(dev.as_fd(), name, &device, by_bind)
         })?;
     }
     for (index, device) in spec.list(spec.linux.devices).iter().enumerate() {
-        within("linux.devices", index, device.path.as_str(), || {
+        within(msg!("linux.devices"), index, device.path.as_str(), || {
             make_configured(root, dev.as_fd(), device, by_bind)
         })?;
     }
     for (target, name) in DEFAULT_LINKS {
         match symlinkat(target, &dev, name) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(Error::new("make link in /dev", errno)),
+            Err(errno) => return Err(Error::new(msg!("make link in /dev"), errno)),
         }
     }
     make_ptmx(dev.as_fd())?;
@@ -88,14 +91,14 @@ fn make_ptmx(dev: BorrowedFd<'_>) -> Result<()> {
     match symlinkat(TARGET, dev, c"ptmx") {
         Ok(()) => return Ok(()),
         Err(Errno::EXIST) => {}
-        Err(errno) => return Err(Error::new("make link /dev/ptmx", errno)),
+        Err(errno) => return Err(Error::new(msg!("make link /dev/ptmx"), errno)),
     }
     let mut memory = [core::mem::MaybeUninit::uninit(); 64];
     if readlinkat_raw(dev, c"ptmx", &mut memory).is_ok_and(|(target, _)| target == TARGET.to_bytes()) {
         return Ok(());
     }
-    unlinkat(dev, c"ptmx", AtFlags::empty()).during("replace /dev/ptmx")?;
-    symlinkat(TARGET, dev, c"ptmx").during("make link /dev/ptmx")
+    unlinkat(dev, c"ptmx", AtFlags::empty()).during(msg!("replace /dev/ptmx"))?;
+    symlinkat(TARGET, dev, c"ptmx").during(msg!("make link /dev/ptmx"))
 }
 
 struct Wanted<'a> {
@@ -133,7 +136,7 @@ fn make_configured(root: &Root, dev: BorrowedFd<'_>, device: &Device<'static>, b
     }
     let (parent, name) = root
         .make_parent(device.path.as_c_str(), Links::Refuse)
-        .during("open directory")?;
+        .during(msg!("open directory"))?;
     make_device(parent.as_fd(), name.as_c_str(), &wanted, by_bind)
 }
 
@@ -148,42 +151,42 @@ fn make_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>, by_b
             check_existing(directory, name, wanted)?;
             // What the configuration says about its mode holds for a node that was there as well.
             if wanted.owner.is_some() {
-                chmodat(directory, name, Mode::from_raw_mode(wanted.mode), AtFlags::empty()).during("chmod")?;
+                chmodat(directory, name, Mode::from_raw_mode(wanted.mode), AtFlags::empty()).during(msg!("chmod"))?;
             }
         }
         Err(Errno::PERM) => return bind_device(directory, name, wanted),
-        Err(errno) => return Err(Error::new("mknod", errno)),
+        Err(errno) => return Err(Error::new(msg!("mknod"), errno)),
     }
     match wanted.owner {
         // A new node belongs to root already.
         None | Some((0, 0)) => Ok(()),
         Some((uid, gid)) => {
             let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-            chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).during("chown")
+            chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).during(msg!("chown"))
         }
     }
 }
 
 /// What is there may stay if it is the device that is wanted (config-linux.md: anything else is an error).
 fn check_existing(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> Result<()> {
-    let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).during("stat")?;
+    let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).during(msg!("stat"))?;
     let same_kind = FileType::from_raw_mode(stat.st_mode) == wanted.kind;
     let same_number = wanted.kind == FileType::Fifo || stat.st_rdev == makedev(wanted.major, wanted.minor);
     if same_kind && same_number {
         return Ok(());
     }
-    Err(Error::said("something else is there already"))
+    Err(Error::said(msg!("something else is there already")))
 }
 
 /// Mounts the host's node. It is opened, and looked at, before it is used.
 fn bind_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> Result<()> {
-    let source = open(wanted.host_path, OFlags::PATH | OFlags::NOFOLLOW).during("open the host's device")?;
-    let stat = rustix::fs::fstat(&source).during("stat the host's device")?;
+    let source = open(wanted.host_path, OFlags::PATH | OFlags::NOFOLLOW).during(msg!("open the host's device"))?;
+    let stat = rustix::fs::fstat(&source).during(msg!("stat the host's device"))?;
     if FileType::from_raw_mode(stat.st_mode) != wanted.kind || stat.st_rdev != makedev(wanted.major, wanted.minor) {
-        return Err(Error::said("the host has another device there"));
+        return Err(Error::said(msg!("the host has another device there")));
     }
-    let target = make_target(directory, name).during("make mount point")?;
-    bind_fd(source.as_fd(), target.as_fd()).during("bind device")
+    let target = make_target(directory, name).during(msg!("make mount point"))?;
+    bind_fd(source.as_fd(), target.as_fd()).during(msg!("bind device"))
 }
 
 /// An empty file to mount on.
@@ -220,7 +223,7 @@ pub fn reopen_null_streams() -> Result<()> {
                 _ => return Ok(()),
             },
         };
-        replace_standard_stream(own.as_fd(), stream).during("replace /dev/null")?;
+        replace_standard_stream(own.as_fd(), stream).during(msg!("replace /dev/null"))?;
         null = Some(own);
     }
     null.into_iter().for_each(leave_open);

@@ -16,6 +16,7 @@ use crate::cgroup::resources::{open_file, read};
 use crate::cli::{Invocation, Opt, as_text};
 use crate::container::write_all;
 use crate::error::{Error, Result};
+use crate::msg;
 use crate::output::Output;
 use crate::proc::Proc;
 use crate::state::{self, Access, Found};
@@ -27,10 +28,10 @@ pub fn events(invocation: &Invocation) -> Result<()> {
     let mut state = State::new();
     let Found { id, proc, status, .. } = state::find(invocation, Access::Shared, &mut state)?;
     if matches!(status, Status::Stopped | Status::Creating) {
-        return Err(Error::said("container not running"));
+        return Err(Error::said(msg!("container not running")));
     }
     let Some((path, host)) = state.cgroup.zip(crate::cgroup_host(invocation, &proc)?) else {
-        return Err(Error::said("the container has no cgroup"));
+        return Err(Error::said(msg!("the container has no cgroup")));
     };
     let cgroup = Cgroup {
         host,
@@ -66,7 +67,7 @@ fn interval_of(invocation: &Invocation) -> Result<Timespec> {
             tv_sec: (interval / 1000) as i64,
             tv_nsec: (interval % 1000 * 1_000_000) as _,
         }),
-        None => Err(Error::usage("--interval: not a duration: #", text)),
+        None => Err(Error::usage(msg!("--interval: not a duration: #"), text)),
     }
 }
 

@@ -14,6 +14,7 @@ use sys::fd::clone_tree;
 
 use crate::error::{During, Result};
 use crate::mounts::attach;
+use crate::msg;
 use crate::report;
 use crate::root::{Links, Root};
 
@@ -38,7 +39,7 @@ pub fn open(spec: &Spec<'static>, arguments: sys::Arguments) -> Option<OwnedFd> 
     match clone_tree(CWD, path, OpenTreeFlags::empty()) {
         Ok(tree) => Some(tree),
         Err(errno) => {
-            report::warn("NOTIFY_SOCKET is not passed on: #", crate::errno::text(errno));
+            report::warn(msg!("NOTIFY_SOCKET is not passed on: #"), crate::errno::text(errno));
             None
         }
     }
@@ -48,6 +49,6 @@ pub fn open(spec: &Spec<'static>, arguments: sys::Arguments) -> Option<OwnedFd> 
 pub fn mount(root: &Root, socket: BorrowedFd<'_>) -> Result<()> {
     let target = root
         .make_file(PATH, Links::Follow)
-        .during("make mount point of NOTIFY_SOCKET")?;
-    attach(socket, target.as_fd()).during("mount NOTIFY_SOCKET")
+        .during(msg!("make mount point of NOTIFY_SOCKET"))?;
+    attach(socket, target.as_fd()).during(msg!("mount NOTIFY_SOCKET"))
 }

@@ -15,6 +15,7 @@ use sys::OwnedFd;
 use sys::fd::{open, open_in, open_resolved};
 
 use crate::error::{During, Error, Result};
+use crate::msg;
 use crate::path::Path;
 use crate::text::{cut, parse_number, utf8};
 
@@ -36,11 +37,11 @@ impl Proc {
         }
         let attributes =
             MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        let root = sys::fd::new_mount(c"proc", attributes).during("open /proc, which is not mounted")?;
+        let root = sys::fd::new_mount(c"proc", attributes).during(msg!("open /proc, which is not mounted"))?;
         if is_procfs(root.as_fd()) {
             Ok(Self { root })
         } else {
-            Err(Error::said("/proc is not procfs"))
+            Err(Error::said(msg!("/proc is not procfs")))
         }
     }
 

@@ -18,6 +18,7 @@ use sys::{OwnedFd, TakeOnce};
 
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
+use crate::msg;
 use crate::path::{Path, components};
 use crate::proc::Proc;
 use crate::text::{Digits, cut, utf8};
@@ -79,9 +80,9 @@ impl Host {
             .cgroups_path
             .map_or(id.to_bytes(), |path| path.as_c_str().to_bytes());
         let Some(wanted) = without_slashes(wanted) else {
-            return Err(Error::said(
-                "linux.cgroupsPath: the root cgroup cannot be a container's",
-            ));
+            return Err(Error::said(msg!(
+                "linux.cgroupsPath: the root cgroup cannot be a container's"
+            )));
         };
         let mut base: &[u8] = b"";
         let mut slash: &[u8] = b"";
@@ -134,7 +135,7 @@ impl Host {
     /// A cgroup whose last process has just died may be busy for a moment; whatever still runs in it is killed.
     pub fn remove(&self, path: &CStr, hierarchies: Hierarchies) -> Result<()> {
         self.try_remove(path, hierarchies)
-            .during_with("remove cgroup #", utf8(path.to_bytes()))
+            .during_with(msg!("remove cgroup #"), utf8(path.to_bytes()))
     }
 
     /// The same, for who has another error to tell.
@@ -189,10 +190,10 @@ impl Host {
             let directory = self.directory(name, path);
             match self.procs(&directory) {
                 Ok(file) => {
-                    write_all(file.as_fd(), pid.as_bytes()).during_with("join cgroup #", directory.as_str())?;
+                    write_all(file.as_fd(), pid.as_bytes()).during_with(msg!("join cgroup #"), directory.as_str())?;
                 }
                 Err(Errno::NOENT) => {}
-                Err(errno) => return Err(Error::new("open cgroup.procs", errno)),
+                Err(errno) => return Err(Error::new(msg!("open cgroup.procs"), errno)),
             }
         }
         Ok(())
@@ -206,7 +207,9 @@ impl Host {
         let mut files = Vec::<OwnedFd, HIERARCHIES_MAX>::new();
         for (place, (name, _)) in self.lines().enumerate() {
             if hierarchies.contains(place) {
-                let procs = self.procs(&self.directory(name, path)).during("open cgroup.procs")?;
+                let procs = self
+                    .procs(&self.directory(name, path))
+                    .during(msg!("open cgroup.procs"))?;
                 // As many places as there are hierarchies.
                 let _ = files.push(procs);
             }
@@ -408,7 +411,11 @@ impl NewCgroup {
         if host.is_v2 {
             let directory = host.directory("", path);
             enable_controllers(host.top.as_fd(), directory.as_c_str());
-            new.directory = Some(directory.open(host.top.as_fd(), DIRECTORY).during("open cgroup")?);
+            new.directory = Some(
+                directory
+                    .open(host.top.as_fd(), DIRECTORY)
+                    .during(msg!("open cgroup"))?,
+            );
         }
         Ok(Ok(new))
     }
@@ -418,9 +425,11 @@ impl NewCgroup {
         for (place, (name, _)) in self.host.lines().enumerate() {
             if self.made.get().contains(place) {
                 let directory = self.host.directory(name, self.path);
-                let procs = self.host.procs(&directory).during("open cgroup.procs")?;
+                let procs = self.host.procs(&directory).during(msg!("open cgroup.procs"))?;
                 if self.procs.push(procs).is_err() {
-                    return Err(Error::said("more cgroup hierarchies than roci knows (HIERARCHIES_MAX)"));
+                    return Err(Error::said(msg!(
+                        "more cgroup hierarchies than roci knows (HIERARCHIES_MAX)"
+                    )));
                 }
             }
         }
@@ -434,7 +443,7 @@ impl NewCgroup {
             return Ok(());
         };
         let owner = Some(Uid::from_raw(uid));
-        chownat(directory, c".", owner, None, AtFlags::empty()).during("chown cgroup")?;
+        chownat(directory, c".", owner, None, AtFlags::empty()).during(msg!("chown cgroup"))?;
         let mut memory = [0; 1024];
         let n = open_in(CWD, c"/sys/kernel/cgroup/delegate", OFlags::RDONLY)
             .and_then(|file| rustix::io::read(&file, &mut memory))
@@ -450,7 +459,7 @@ impl NewCgroup {
             match chownat(directory, Path::of(&[name]).as_c_str(), owner, None, AtFlags::empty()) {
                 // A file of a controller that is not there.
                 Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(Error::new("chown cgroup", errno)),
+                Err(errno) => return Err(Error::new(msg!("chown cgroup"), errno)),
             }
         }
         Ok(())
@@ -477,7 +486,7 @@ impl NewCgroup {
             return Ok(());
         }
         for procs in &self.procs {
-            write_all(procs.as_fd(), pid).during("join cgroup")?;
+            write_all(procs.as_fd(), pid).during(msg!("join cgroup"))?;
         }
         Ok(())
     }
@@ -491,7 +500,7 @@ impl NewCgroup {
 
 /// The error of a cgroup that cannot be made.
 pub fn make_error(path: &CStr, errno: Errno) -> Error {
-    Error::new_with("make cgroup #", utf8(path.to_bytes()), errno)
+    Error::new_with(msg!("make cgroup #"), utf8(path.to_bytes()), errno)
 }
 
 /// Makes a directory below `top`, with those above it.

@@ -18,6 +18,7 @@ use super::files::File;
 use super::{Hierarchies, Host, device_filter};
 use crate::container::write_all;
 use crate::error::{During, Error, Result, keep};
+use crate::msg;
 use crate::path::Path;
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::report;
@@ -94,7 +95,10 @@ pub fn apply(
     for pair in spec.list(resources.unified) {
         let name = pair.key.as_str();
         if !host.is_v2 {
-            return Err(Error::says("linux.resources.unified #: needs cgroup version 2", name));
+            return Err(Error::says(
+                msg!("linux.resources.unified #: needs cgroup version 2"),
+                name,
+            ));
         }
         cgroup.set_named(cut(&mut { name }, b'.'), name, pair.value.as_str())?;
     }
@@ -305,15 +309,18 @@ impl Cgroup<'_> {
                 Feature::Limits
             };
             if is_preferred(feature) {
-                report::warn(keep("linux.resources: # is not there: CONFIG_#", &[file, option]), "");
+                report::warn(
+                    keep(msg!("linux.resources: # is not there: CONFIG_#"), &[file, option]),
+                    "",
+                );
                 return Ok(());
             }
             return Err(Error::said(keep(
-                "linux.resources: the host has no cgroup controller # with #: the kernel needs CONFIG_#",
+                msg!("linux.resources: the host has no cgroup controller # with #: the kernel needs CONFIG_#"),
                 &[controller, file, option],
             )));
         }
-        Err(Error::new_with("linux.resources: write #", file, errno))
+        Err(Error::new_with(msg!("linux.resources: write #"), file, errno))
     }
 }
 
@@ -478,10 +485,10 @@ fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resource
         return match if forbids { attach() } else { Ok(()) } {
             Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) if !makes_nodes || is_preferred(Feature::Devices) => Ok(()),
             Err(errno @ (Errno::INVAL | Errno::NOSYS)) => Err(Error::new(
-                "linux.resources.devices: the kernel needs CONFIG_CGROUP_BPF: attach program",
+                msg!("linux.resources.devices: the kernel needs CONFIG_CGROUP_BPF: attach program"),
                 errno,
             )),
-            result => result.during("linux.resources.devices: attach program"),
+            result => result.during(msg!("linux.resources.devices: attach program")),
         };
     }
     for rule in rules {
