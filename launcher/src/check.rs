@@ -5,7 +5,8 @@
 //! The rows are [`Text::Check`], a line each: whether a plain bundle, as `roci spec` writes it, runs without it (`+`) or does
 //! not (`!`); how the kernel is asked, see [`probe`]; its name; the kernel's option, or its age; what roci does without it.
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, openat2, statat};
+use rustix::fd::AsFd;
+use rustix::fs::{AtFlags, CWD, OFlags, ResolveFlags, statat};
 use rustix::io::Errno;
 use sys::probe::{Call, call_with_nonsense};
 
@@ -83,7 +84,7 @@ fn probe(proc: &Proc, what: &str) -> bool {
         b'f' => return knows_file_system(proc, name),
         b'g' => return cgroup::host(proc).is_some(),
         b's' => return sys::probe::has_seccomp_filters(),
-        b'o' => openat2(CWD, c".", OFlags::PATH, Mode::empty(), ResolveFlags::empty()).map(drop),
+        b'o' => sys::fd::open_resolved(CWD, c".", OFlags::PATH, ResolveFlags::empty()).map(drop),
         digit => match CALLS.get(usize::from(digit.wrapping_sub(b'0'))) {
             Some(call) => call_with_nonsense(*call),
             None => Ok(()),
@@ -95,12 +96,11 @@ fn probe(proc: &Proc, what: &str) -> bool {
 /// Whether `/proc/filesystems` lists it. A module that is not loaded yet is not listed.
 fn knows_file_system(proc: &Proc, name: &[u8]) -> bool {
     let mut memory = [0; 4096];
-    let n = proc
+    let lines = proc
         .open_file(c"filesystems", OFlags::RDONLY)
-        .and_then(|file| rustix::io::read(&file, &mut memory))
-        .unwrap_or(0);
+        .and_then(|file| sys::fd::read(file.as_fd(), &mut memory))
+        .unwrap_or_default();
     // Before the name stand the word nodev, or nothing, and a tab.
-    let lines = memory.get(..n).unwrap_or_default();
     lines
         .split(|&byte| byte == b'\n')
         .any(|line| line.strip_suffix(name).is_some_and(|rest| rest.ends_with(b"\t")))

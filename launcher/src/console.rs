@@ -4,14 +4,14 @@ use core::ffi::CStr;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstat, fstatfs};
+use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstatfs};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 use rustix::pty::unlockpt;
 use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 use spec_core::process::ConsoleSize;
 use sys::OwnedFd;
-use sys::fd::{open, open_terminal_of, socket};
+use sys::fd::{is_device, open, open_terminal_of, socket};
 use sys::file::replace_standard_stream;
 use sys::process::inherited_fd;
 use sys::terminal::Modes;
@@ -44,12 +44,9 @@ impl Console {
         let master = root
             .open(c"/dev/pts/ptmx", flags, Links::Refuse)
             .during(msg!("open /dev/pts/ptmx"))?;
-        let stat = fstat(&master).during(msg!("stat /dev/pts/ptmx"))?;
+        let is_ptmx = is_device(master.as_fd(), FileType::CharacterDevice, 5, 2).during(msg!("stat /dev/pts/ptmx"))?;
         let magic = fstatfs(&master).during(msg!("stat /dev/pts"))?.f_type as u64;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
-            || stat.st_rdev != rustix::fs::makedev(5, 2)
-            || magic != DEVPTS_MAGIC
-        {
+        if !is_ptmx || magic != DEVPTS_MAGIC {
             return Err(Error::said(msg!("/dev/pts/ptmx is not a terminal multiplexer")));
         }
         unlockpt(&master).during(msg!("unlock terminal"))?;

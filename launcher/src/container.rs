@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use spec_core::limits::{PATH_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
 use sys::OwnedFd;
-use sys::fd::{create_in, open, open_in};
+use sys::fd::{create_in, open, open_in, read};
 use sys::file::leave_open;
 
 use crate::cli::{Invocation, Opt, as_text};
@@ -127,11 +127,10 @@ fn in_user_namespace() -> bool {
     let Ok(file) = open(c"/proc/self/uid_map", OFlags::RDONLY) else {
         return false;
     };
-    let n = rustix::io::read(&file, &mut memory).unwrap_or(0);
     // The first namespace maps all ids to themselves in one line.
-    let map = memory.get(..n).unwrap_or_default();
+    let map = read(file.as_fd(), &mut memory).unwrap_or_default();
     let mut words = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    n > 0
+    !map.is_empty()
         && ![&b"0"[..], b"0", b"4294967295"]
             .into_iter()
             .all(|whole| words.next() == Some(whole))
@@ -179,7 +178,7 @@ impl Container {
 
     /// Whether it has not been deleted since it was opened.
     pub fn exists(&self) -> bool {
-        fstat(&self.directory).is_ok_and(|stat| stat.st_nlink > 0)
+        is_there(self.directory.as_fd())
     }
 
     /// Whether create has written the state.
@@ -313,7 +312,7 @@ pub fn make(root: &StateRoot, id: &'static CStr) -> Result<OwnedFd> {
             Ok(directory) => {
                 // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
                 flock(&directory, FlockOperation::LockExclusive).during(msg!("lock container"))?;
-                if fstat(&directory).during(msg!("stat state directory"))?.st_nlink > 0 {
+                if is_there(directory.as_fd()) {
                     let _ = flock(&root.fd, FlockOperation::Unlock);
                     return Ok(directory);
                 }
@@ -346,6 +345,12 @@ impl Default for StateMemory {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Whether nobody has removed the directory.
+#[inline(never)]
+fn is_there(directory: BorrowedFd<'_>) -> bool {
+    fstat(directory).is_ok_and(|stat| stat.st_nlink > 0)
 }
 
 /// Reads all of `file` into `memory`; `None` where it does not fit.

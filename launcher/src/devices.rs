@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{Device, DeviceKind};
 use sys::OwnedFd;
-use sys::fd::{create_in, open, open_in};
+use sys::fd::{create_in, is_device, open, open_in};
 use sys::file::{leave_open, replace_standard_stream};
 use sys::process::inherited_fd;
 
@@ -23,14 +23,25 @@ use crate::root::{Links, Root};
 use crate::text::{has, utf8, without_slashes};
 
 /// The default devices of config-linux.md, all of them readable and writable for everyone.
-const DEFAULT_DEVICES: [(&CStr, &CStr, u32, u32); 6] = [
-    (c"null", c"/dev/null", 1, 3),
-    (c"zero", c"/dev/zero", 1, 5),
-    (c"full", c"/dev/full", 1, 7),
-    (c"random", c"/dev/random", 1, 8),
-    (c"urandom", c"/dev/urandom", 1, 9),
-    (c"tty", c"/dev/tty", 5, 0),
+const DEFAULT_DEVICES: [Wanted<'static>; 6] = [
+    default_device(c"/dev/null", 1, 3),
+    default_device(c"/dev/zero", 1, 5),
+    default_device(c"/dev/full", 1, 7),
+    default_device(c"/dev/random", 1, 8),
+    default_device(c"/dev/urandom", 1, 9),
+    default_device(c"/dev/tty", 5, 0),
 ];
+
+const fn default_device(host_path: &'static CStr, major: u32, minor: u32) -> Wanted<'static> {
+    Wanted {
+        kind: FileType::CharacterDevice,
+        major,
+        minor,
+        mode: 0o666,
+        owner: None,
+        host_path,
+    }
+}
 
 /// The default links of runtime-linux.md.
 const DEFAULT_LINKS: [(&CStr, &CStr); 4] = [
@@ -56,17 +67,11 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
     let dev = root
         .make_directories(c"/dev", Links::Refuse)
         .during(msg!("open /dev"))?;
-    for (name, host_path, major, minor) in DEFAULT_DEVICES {
-        let device = Wanted {
-            kind: FileType::CharacterDevice,
-            major,
-            minor,
-            mode: 0o666,
-            owner: None,
-            host_path,
-        };
-        within(msg!("device"), NO_INDEX, utf8(host_path.to_bytes()), || {
-            make_device(dev.as_fd(), name, &device, by_bind)
+    for device in &DEFAULT_DEVICES {
+        let path = utf8(device.host_path.to_bytes());
+        let name = Path::of(&[path.strip_prefix("/dev/").unwrap_or(path).as_bytes()]);
+        within(msg!("device"), NO_INDEX, path, || {
+            make_device(dev.as_fd(), name.as_c_str(), device, by_bind)
         })?;
     }
     for (index, device) in spec.list(spec.linux.devices).iter().enumerate() {
@@ -181,8 +186,8 @@ fn check_existing(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -
 /// Mounts the host's node. It is opened, and looked at, before it is used.
 fn bind_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> Result<()> {
     let source = open(wanted.host_path, OFlags::PATH | OFlags::NOFOLLOW).during(msg!("open the host's device"))?;
-    let stat = rustix::fs::fstat(&source).during(msg!("stat the host's device"))?;
-    if FileType::from_raw_mode(stat.st_mode) != wanted.kind || stat.st_rdev != makedev(wanted.major, wanted.minor) {
+    let is_it = is_device(source.as_fd(), wanted.kind, wanted.major, wanted.minor);
+    if !is_it.during(msg!("stat the host's device"))? {
         return Err(Error::said(msg!("the host has another device there")));
     }
     let target = make_target(directory, name).during(msg!("make mount point"))?;
@@ -205,12 +210,7 @@ pub fn make_target(directory: BorrowedFd<'_>, name: &CStr) -> core::result::Resu
 /// (runc and crun replace it as well). What lies at the path is looked at before it is used; where it is not the null
 /// device, the streams stay as they are.
 pub fn reopen_null_streams() -> Result<()> {
-    let number = makedev(1, 3);
-    let is_null = |fd: BorrowedFd<'_>| {
-        rustix::fs::fstat(fd).is_ok_and(|stat| {
-            stat.st_rdev == number && FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
-        })
-    };
+    let is_null = |fd: BorrowedFd<'_>| is_device(fd, FileType::CharacterDevice, 1, 3) == Ok(true);
     let mut null = None;
     for stream in 0..3 {
         if !is_null(inherited_fd(stream)) {

@@ -15,7 +15,7 @@ use spec_core::state::Status;
 use spec_core::{List, Spec};
 use sys::OwnedFd;
 use sys::exec::{StringList, execve, execve_with_own_environment};
-use sys::fd::{memory_file, pipe};
+use sys::fd::{memory_file, pipe, read};
 use sys::file::replace_standard_stream;
 use sys::process::{Child, SpawnOptions, Spawned, exit, spawn, write_stderr};
 use sys::signal::{SignalSet, set_blocked};
@@ -253,15 +253,15 @@ fn wait_for_end(child: &Child, output: &OwnedFd, timeout: Option<u32>, tail: &mu
 fn drain(output: &OwnedFd, tail: &mut Vec<u8, OUTPUT_BYTES>) -> bool {
     loop {
         let mut chunk = [0; OUTPUT_BYTES];
-        match rustix::io::read(output, &mut chunk) {
-            Ok(0) => return false,
-            Ok(n) => {
-                let surplus = (tail.len() + n).saturating_sub(OUTPUT_BYTES);
-                let dropped = surplus.min(tail.len());
-                let kept = tail.len() - dropped;
-                tail.rotate_left(dropped);
-                tail.truncate(kept);
-                let _ = tail.extend_from_slice(chunk.get(..n).unwrap_or_default());
+        match read(output.as_fd(), &mut chunk) {
+            Ok([]) => return false,
+            Ok(chunk) => {
+                for byte in chunk {
+                    if tail.is_full() {
+                        tail.remove(0);
+                    }
+                    let _ = tail.push(*byte);
+                }
             }
             Err(Errno::INTR) => {}
             Err(_) => return true,

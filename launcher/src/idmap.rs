@@ -9,7 +9,7 @@ use rustix::process::{Pid, WaitOptions, getegid, geteuid, waitpid};
 use spec_core::linux::IdMapping;
 use sys::OwnedFd;
 use sys::exec::execve;
-use sys::fd::{open_in, pipe};
+use sys::fd::{open_in, pipe, read};
 use sys::file::replace_standard_stream;
 use sys::process::{SpawnOptions, Spawned, exit, spawn};
 use sys::signal::{SignalSet, set_blocked};
@@ -83,9 +83,8 @@ fn run(program: &'static CStr, pid: i32, mappings: &[IdMapping]) -> Result<()> {
         _ => {
             // A line or two, which the pipe has held.
             let mut memory = [0; 256];
-            let n = rustix::io::read(&output, &mut memory).unwrap_or(0);
-            let said = memory.get(..n).unwrap_or_default().trim_ascii();
-            let said = utf8(said);
+            let said = read(output.as_fd(), &mut memory).unwrap_or_default();
+            let said = utf8(said.trim_ascii());
             Err(Error::says(msg!("set id mapping: #"), said))
         }
     }

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{CWD, FileType, OFlags, fstat, fstatfs};
+use rustix::fs::{CWD, FileType, OFlags, fstatfs};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount};
 use rustix::process::fchdir;
@@ -13,7 +13,7 @@ use spec_core::mounts::{
 };
 use spec_core::{Spec, Text};
 use sys::OwnedFd;
-use sys::fd::open;
+use sys::fd::{kind, open};
 use sys::file::{is_missing, leave_open};
 use sys::mount::{MountAttributes, mount as mount_call, set_attributes};
 
@@ -261,7 +261,7 @@ fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>
             Err(_) => return bind_by_path(around, mount),
         },
     };
-    let kind = FileType::from_raw_mode(fstat(&tree).during(msg!("stat source"))?.st_mode);
+    let kind = kind(tree.as_fd()).during(msg!("stat source"))?;
     let destination = open_destination(around, mount, kind)?;
     let plan = &mount.plan;
     let mut attributes = attributes_of(plan.flags, plan.cleared);
@@ -450,7 +450,7 @@ fn change_tree(mount: &Mount<'static>, tree: BorrowedFd<'_>) -> Result<()> {
 fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()> {
     let source = source_path(mount, around.bundle);
     let from = open(source.as_c_str(), OFlags::PATH).during_with(msg!("open source #"), source.as_str())?;
-    let kind = FileType::from_raw_mode(fstat(&from).during(msg!("stat source"))?.st_mode);
+    let kind = kind(from.as_fd()).during(msg!("stat source"))?;
     let destination = open_destination(around, mount, kind)?;
     let (from, to) = (fd_path(from.as_fd()), fd_path(destination.as_fd()));
     let flags = MS_BIND | (mount.plan.flags & MS_REC);

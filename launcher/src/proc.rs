@@ -12,7 +12,7 @@ use rustix::fs::{OFlags, ResolveFlags, fstatfs};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use sys::OwnedFd;
-use sys::fd::{open, open_in, open_resolved};
+use sys::fd::{open, open_in, open_resolved, read};
 
 use crate::error::{During, Error, Result};
 use crate::msg;
@@ -93,8 +93,7 @@ impl Proc {
     pub fn read_of<'m>(&self, pid: i32, name: &str, memory: &'m mut [u8]) -> Option<&'m mut [u8]> {
         let path = Path::of_process(pid, name);
         let file = self.open_file(path.as_c_str(), OFlags::RDONLY).ok()?;
-        let n = rustix::io::read(&file, &mut *memory).ok()?;
-        memory.get_mut(..n)
+        read(file.as_fd(), memory).ok()
     }
 
     /// The root.

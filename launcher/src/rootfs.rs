@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use rustix::fd::AsFd;
-use rustix::fs::{FileType, OFlags, fstat};
+use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
@@ -11,7 +11,7 @@ use spec_core::Spec;
 use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use sys::OwnedFd;
-use sys::fd::{open, open_in};
+use sys::fd::{is_device, kind, open, open_in, read};
 use sys::file::{is_missing, leave_open};
 use sys::mount::mount as mount_call;
 
@@ -151,10 +151,10 @@ fn detach_everything(proc: &Proc) -> Result<()> {
     let mut memory = [0; 16 * 1024];
     loop {
         let file = open_in(proc.as_fd(), c"self/mountinfo", OFlags::RDONLY).during(msg!("open mountinfo"))?;
-        let n = rustix::io::read(&file, &mut memory).during(msg!("read mountinfo"))?;
+        let lines = read(file.as_fd(), &mut memory).during(msg!("read mountinfo"))?;
         let mut detached = false;
         // The fifth word of a line is the mount point; what lies below a detached mount goes with it.
-        for line in memory.get(..n).unwrap_or_default().split(|&byte| byte == b'\n') {
+        for line in lines.split(|&byte| byte == b'\n') {
             let Some(point) = line.split(|&byte| byte == b' ').nth(4) else {
                 continue;
             };
@@ -239,7 +239,7 @@ impl Masks {
         let Some(target) = open_or_absent(root, path)? else {
             return Ok(());
         };
-        let kind = FileType::from_raw_mode(fstat(&target).during(msg!("stat"))?.st_mode);
+        let kind = kind(target.as_fd()).during(msg!("stat"))?;
         if kind != FileType::Directory {
             let null = match self.null.take() {
                 Some(null) => null,
@@ -278,10 +278,7 @@ impl Masks {
 /// The host's `/dev/null`.
 fn open_null() -> Result<OwnedFd> {
     let null = open(c"/dev/null", OFlags::PATH | OFlags::NOFOLLOW).during(msg!("open /dev/null"))?;
-    let stat = fstat(&null).during(msg!("stat /dev/null"))?;
-    let is_null =
-        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == rustix::fs::makedev(1, 3);
-    if is_null {
+    if is_device(null.as_fd(), FileType::CharacterDevice, 1, 3).during(msg!("stat /dev/null"))? {
         Ok(null)
     } else {
         Err(Error::said(msg!("/dev/null of the host is not the null device")))

@@ -8,11 +8,11 @@ use core::ffi::CStr;
 
 use heapless::Vec;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
 use sys::directory::Names;
-use sys::fd::open_in;
+use sys::fd::{open, open_in, read};
 use sys::signal::SIGKILL;
 use sys::{OwnedFd, TakeOnce};
 
@@ -50,12 +50,11 @@ static TEXT: TakeOnce<[u8; 4096]> = TakeOnce::new([0; 4096]);
 impl Host {
     /// Looks at the host; `None` where there are no cgroups to use, which is no error.
     fn detect(proc: &Proc) -> Option<Self> {
-        let top = open_in(CWD, c"/sys/fs/cgroup", DIRECTORY).ok()?;
+        let top = open(c"/sys/fs/cgroup", DIRECTORY).ok()?;
         let is_v2 = fstatfs(&top).ok()?.f_type as u64 == CGROUP2_MAGIC;
         let file = proc.open_file(c"self/cgroup", OFlags::RDONLY).ok()?;
         let memory = TEXT.take();
-        let n = rustix::io::read(&file, &mut *memory).ok()?;
-        let text = utf8(memory.get(..n)?);
+        let text = utf8(read(file.as_fd(), memory).ok()?);
         let host = Self { top, is_v2, text };
         host.lines().next().is_some().then_some(host)
     }
@@ -445,12 +444,11 @@ impl NewCgroup {
         let owner = Some(Uid::from_raw(uid));
         chownat(directory, c".", owner, None, AtFlags::empty()).during(msg!("chown cgroup"))?;
         let mut memory = [0; 1024];
-        let n = open_in(CWD, c"/sys/kernel/cgroup/delegate", OFlags::RDONLY)
-            .and_then(|file| rustix::io::read(&file, &mut memory))
-            .unwrap_or(0);
-        let listed = memory.get(..n).unwrap_or_default();
+        let listed = open(c"/sys/kernel/cgroup/delegate", OFlags::RDONLY)
+            .and_then(|file| read(file.as_fd(), &mut memory))
+            .unwrap_or_default();
         // Before Linux 4.15 there is no list.
-        let names = if n == 0 {
+        let names = if listed.is_empty() {
             &b"cgroup.procs\ncgroup.subtree_control\ncgroup.threads"[..]
         } else {
             listed
@@ -541,18 +539,13 @@ fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
         let file = |name: &[u8], flags| Path::of(&[above, slash, name]).open(top, flags);
         let mut memory = [0; 256];
         let available = file(b"cgroup.controllers", OFlags::RDONLY);
-        let Ok(n) = available.and_then(|file| rustix::io::read(&file, &mut memory)) else {
+        let Ok(names) = available.and_then(|file| read(file.as_fd(), &mut memory)) else {
             continue;
         };
         let Ok(control) = file(b"cgroup.subtree_control", OFlags::WRONLY) else {
             continue;
         };
-        for name in memory
-            .get(..n)
-            .unwrap_or_default()
-            .trim_ascii()
-            .split(|byte| *byte == b' ')
-        {
+        for name in names.trim_ascii().split(|byte| *byte == b' ') {
             // One at a time: of several, one that is refused takes the others with it.
             let _ = rustix::io::write(&control, Path::of(&[b"+", name]).as_bytes());
         }
@@ -564,17 +557,17 @@ fn fill_cpuset(directory: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
     for name in [c"cpuset.cpus", c"cpuset.mems"] {
         let mut memory = [0; 1024];
         let own = open_in(directory, name, OFlags::RDWR)?;
-        if rustix::io::read(&own, &mut memory)? > 1 {
+        if read(own.as_fd(), &mut memory)?.len() > 1 {
             continue;
         }
         let above = open_in(directory, c"..", DIRECTORY)?;
         let file = open_in(above.as_fd(), name, OFlags::RDONLY)?;
-        let mut n = rustix::io::read(&file, &mut memory)?;
+        let mut n = read(file.as_fd(), &mut memory)?.len();
         if n <= 1 {
             // Another roci has made that one and not filled it yet. The root, which ends this, is never empty.
             fill_cpuset(above.as_fd())?;
             rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
-            n = rustix::io::read(&file, &mut memory)?;
+            n = read(file.as_fd(), &mut memory)?.len();
         }
         rustix::io::write(&own, memory.get(..n).unwrap_or_default())?;
     }

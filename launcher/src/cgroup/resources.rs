@@ -161,11 +161,10 @@ pub fn is_frozen(host: &Host, path: &CStr) -> bool {
 
 /// Reads a file of the cgroup; nothing where it cannot be read.
 pub fn read<'m>(host: &Host, path: &CStr, controller: &str, file: &str, memory: &'m mut [u8]) -> &'m str {
-    let n = Cgroup { host, path, made: None }
+    let bytes = Cgroup { host, path, made: None }
         .open(controller, file, OFlags::RDONLY)
-        .and_then(|file| rustix::io::read(&file, &mut *memory))
-        .unwrap_or(0);
-    let bytes = memory.get(..n).unwrap_or_default();
+        .and_then(|file| sys::fd::read(file.as_fd(), memory))
+        .unwrap_or_default();
     utf8(bytes.trim_ascii())
 }
 
