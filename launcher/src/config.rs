@@ -106,7 +106,7 @@ pub fn write_copy(container: &Container, document: &[u8]) -> Result<()> {
 /// `path`, absolute: one that is relative counts from the working directory.
 pub fn absolute(path: &CStr) -> Result<Path> {
     if path.to_bytes().starts_with(b"/") {
-        return Ok(Path::of(&[trim(path.to_bytes())]));
+        return Ok(Path::new(trim(path.to_bytes())));
     }
     let mut memory = [0; PATH_BYTES_MAX];
     let cwd = crate::rootfs::current_directory(&mut memory)
@@ -133,7 +133,7 @@ fn trim(path: &[u8]) -> &[u8] {
 pub fn rootfs_path(spec: &Spec<'static>, bundle: &CStr) -> Path {
     let path = spec.root.map_or("", |root| root.path.as_str());
     if path.starts_with('/') {
-        return Path::of(&[path.as_bytes()]);
+        return Path::new(path.as_bytes());
     }
     Path::of(&[trim(bundle.to_bytes()), b"/", path.as_bytes()])
 }

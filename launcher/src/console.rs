@@ -111,7 +111,7 @@ pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
     }
     // A longer path is reached through a descriptor of its directory.
     let (directory, name) = split_last(path.to_bytes());
-    let parent = Path::of(&[without_slashes(directory)]);
+    let parent = Path::new(without_slashes(directory));
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     let directory = open(parent.as_c_str(), flags).during_with(msg!("open #"), parent.as_str())?;
     let directory_path = crate::mounts::fd_path(directory.as_fd());

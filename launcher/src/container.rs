@@ -113,7 +113,7 @@ fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
     let mut below = components(bytes);
     while below.next().is_some() && !below.rest.is_empty() {
         let until = bytes.get(..bytes.len() - below.rest.len()).unwrap_or_default();
-        match mkdirat(CWD, Path::of(&[until]).as_c_str(), Mode::from_raw_mode(0o755)) {
+        match mkdirat(CWD, Path::new(until).as_c_str(), Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ISDIR) => {}
             Err(errno) => return Err(errno),
         }

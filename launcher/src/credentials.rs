@@ -165,7 +165,7 @@ pub fn set_oom_score(proc: &Proc, process: &Process<'static>, pid: Option<i32>) 
     };
     let path = match pid {
         Some(pid) => crate::path::Path::of_process(pid, "oom_score_adj"),
-        None => crate::path::Path::of(&[b"self/oom_score_adj"]),
+        None => crate::path::Path::new(b"self/oom_score_adj"),
     };
     let file = proc
         .open_file(path.as_c_str(), OFlags::WRONLY)

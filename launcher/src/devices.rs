@@ -69,7 +69,7 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
         .during(msg!("open /dev"))?;
     for device in &DEFAULT_DEVICES {
         let path = utf8(device.host_path.to_bytes());
-        let name = Path::of(&[path.strip_prefix("/dev/").unwrap_or(path).as_bytes()]);
+        let name = Path::new(path.strip_prefix("/dev/").unwrap_or(path).as_bytes());
         within(msg!("device"), NO_INDEX, path, || {
             make_device(dev.as_fd(), name.as_c_str(), device, by_bind)
         })?;
@@ -136,7 +136,7 @@ fn make_configured(root: &Root, dev: BorrowedFd<'_>, device: &Device<'static>, b
         .strip_prefix("/dev/")
         .filter(|name| !has(name, b'/'))
     {
-        let name = Path::of(&[name.as_bytes()]);
+        let name = Path::new(name.as_bytes());
         return make_device(dev, name.as_c_str(), &wanted, by_bind);
     }
     let (parent, name) = root

@@ -98,9 +98,9 @@ fn execute(program: &CStr, pid: i32, mappings: &[IdMapping], output: BorrowedFd<
     let _ = replace_standard_stream(output, 1);
     let _ = replace_standard_stream(output, 2);
     let arguments = ARGUMENTS.take();
-    let _ = arguments.push(Path::of(&[program.to_bytes()]).leak());
+    let _ = arguments.push(Path::new(program.to_bytes()).leak());
     let mut push = |number: u32| {
-        let _ = arguments.push(Path::of(&[Digits::of(number.into()).as_bytes()]).leak());
+        let _ = arguments.push(Path::new(Digits::of(number.into()).as_bytes()).leak());
     };
     push(pid as u32);
     for mapping in mappings {

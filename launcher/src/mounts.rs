@@ -213,7 +213,7 @@ fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &s
                     return Err(Error::new(msg!("mount devpts"), Errno::INVAL));
                 }
             }
-            let path = Path::of(&[kept.as_bytes()]);
+            let path = Path::new(kept.as_bytes());
             call(Some(path.as_c_str())).during(msg!("mount devpts"))
         }
         (_, Err(errno)) => Err(Error::new_with(msg!("mount #"), kind, errno)),

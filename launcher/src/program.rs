@@ -34,7 +34,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
     let name = spec.list(process.args).first().map_or("", |text| text.as_str());
     if has(name, b'/') {
-        let path = Path::of(&[name.as_bytes()]);
+        let path = Path::new(name.as_bytes());
         return match check(path.as_c_str()) {
             Ok(()) => Ok(path),
             Err(Errno::NOENT) => Err(Error::said(keep(

@@ -73,7 +73,7 @@ fn make_parent_private() -> Result<()> {
     let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
     let mut path = current_directory(&mut memory).during(msg!("find root"))?.to_bytes();
     loop {
-        let prefix = Path::of(&[if path.is_empty() { b"/" } else { path }]);
+        let prefix = Path::new(if path.is_empty() { b"/" } else { path });
         match mount_call(None, prefix.as_c_str(), None, MS_PRIVATE, None) {
             Ok(()) => return Ok(()),
             // Not a mount point: the parent mount begins further up.
@@ -158,7 +158,7 @@ fn detach_everything(proc: &Proc) -> Result<()> {
             let Some(point) = line.split(|&byte| byte == b' ').nth(4) else {
                 continue;
             };
-            let point = Path::of(&[point]);
+            let point = Path::new(point);
             if point.as_c_str() != c"/" && unmount(point.as_c_str(), UnmountFlags::DETACH).is_ok() {
                 detached = true;
             }

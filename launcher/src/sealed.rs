@@ -64,7 +64,7 @@ pub fn ensure(arguments: sys::Arguments) -> Result<()> {
         None => readlinkat_raw(CWD, OWN, &mut memory),
     };
     let (own_path, _) = own_path.during(msg!("read /proc/self/exe"))?;
-    let own_path = Path::of(&[own_path]);
+    let own_path = Path::new(own_path);
     let mut fits = list.push(own_path.leak()).is_ok();
     for index in 1..arguments.len() {
         fits &= arguments.get(index).is_some_and(|word| list.push(word).is_ok());

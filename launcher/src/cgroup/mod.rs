@@ -25,6 +25,7 @@ use crate::text::{Digits, cut, utf8};
 use crate::undo;
 
 mod device_filter;
+mod devices;
 mod files;
 pub mod mount;
 pub mod resources;
@@ -454,7 +455,7 @@ impl NewCgroup {
             listed
         };
         for name in names.split(|byte| *byte == b'\n').filter(|name| !name.is_empty()) {
-            match chownat(directory, Path::of(&[name]).as_c_str(), owner, None, AtFlags::empty()) {
+            match chownat(directory, Path::new(name).as_c_str(), owner, None, AtFlags::empty()) {
                 // A file of a controller that is not there.
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(Error::new(msg!("chown cgroup"), errno)),
@@ -514,7 +515,7 @@ fn make_directory(top: BorrowedFd<'_>, path: &CStr) -> core::result::Result<(), 
     }
     let bytes = path.to_bytes();
     for (end, _) in bytes.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/') {
-        let prefix = Path::of(&[bytes.get(..end).unwrap_or_default()]);
+        let prefix = Path::new(bytes.get(..end).unwrap_or_default());
         if make(prefix.as_c_str())? {
             // Only a cpuset directory has the files; anywhere else there is nothing to fill.
             let _ = fill_cpuset(prefix.open(top, DIRECTORY)?.as_fd());

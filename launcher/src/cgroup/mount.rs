@@ -58,7 +58,7 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
         .open(mount.destination.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, links)
         .during(msg!("open mount"))?;
     for (hierarchy, _) in host.lines() {
-        let name = Path::of(&[hierarchy.as_bytes()]);
+        let name = Path::new(hierarchy.as_bytes());
         mkdirat(&top, name.as_c_str(), Mode::from_raw_mode(0o755)).during(msg!("make directory"))?;
         let directory = name
             .open(top.as_fd(), OFlags::PATH | OFlags::DIRECTORY)
@@ -85,7 +85,7 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
         // Each of several controllers in one hierarchy has a link to it.
         let mut controller = cut(&mut rest, b',');
         while controller != hierarchy && !controller.is_empty() {
-            let link = Path::of(&[controller.as_bytes()]);
+            let link = Path::new(controller.as_bytes());
             symlinkat(name.as_c_str(), &top, link.as_c_str()).during(msg!("make link"))?;
             controller = cut(&mut rest, b',');
         }

@@ -99,7 +99,7 @@ fn move_one(pair: &Pair<'static>, pid: i32, host: &Socket, inside: &Socket) -> R
 
 fn with_name(request: &mut Request, name: &str) {
     // The configuration's reader lets no name through that is longer than `IFNAMSIZ`, which counts the NUL.
-    let name = Path::of(&[name.as_bytes()]);
+    let name = Path::new(name.as_bytes());
     request.attribute(IFLA_IFNAME, name.as_c_str().to_bytes_with_nul());
 }
 
