@@ -11,7 +11,7 @@ use std::path::PathBuf;
 mod link;
 
 /// The texts, in the order of `texts::Text`.
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 10] = [
     "commands.txt",
     "options.txt",
     "exit.txt",
@@ -21,6 +21,7 @@ const TEXTS: [&str; 9] = [
     "features.json",
     "config.json",
     "rootless.json",
+    "events.txt",
 ];
 
 fn main() {
@@ -35,7 +36,7 @@ fn main() {
         whole.push('\0');
     }
     let messages = messages();
-    whole += &messages.join("\n");
+    whole += &messages.join("\u{1}");
     whole.push('\0');
     assert!(
         whole.is_ascii(),
@@ -95,7 +96,11 @@ fn text_of(rest: &str) -> String {
     loop {
         match characters.next().expect("the end of a literal") {
             '"' => return text,
-            '\\' => text.extend(characters.next()),
+            '\\' => text.extend(
+                characters
+                    .next()
+                    .map(|escaped| if escaped == 'n' { '\n' } else { escaped }),
+            ),
             character => text.push(character),
         }
     }

@@ -13,6 +13,7 @@ use sys::probe::{Call, call_with_nonsense};
 use crate::cgroup;
 use crate::cli::{Invocation, Opt};
 use crate::error::Result;
+use crate::msg;
 use crate::output::Output;
 use crate::path::Path;
 use crate::proc::Proc;
@@ -47,27 +48,28 @@ pub fn check(invocation: &Invocation) -> Result<u8> {
         let (name, needs) = (cut(&mut row, b';'), cut(&mut row, b';'));
         if json {
             out.str(if is_first { "[\n" } else { ",\n" });
-            out.str("  {\"name\":\"").str(name);
-            out.str("\",\"present\":").str(if present { "true" } else { "false" });
-            out.str(",\"needs\":\"").str(needs);
-            out.str("\",\"without\":\"").str(row).str("\"}");
+            let pattern = msg!("  {\"name\":\"#\",\"present\":#,\"needs\":\"#\",\"without\":\"#\"}");
+            out.fill(
+                pattern.get(),
+                &[name, if present { "true" } else { "false" }, needs, row],
+            );
             continue;
         }
         out.column(name, 18);
         if present {
             out.str("present\n");
         } else {
-            out.str("missing: needs ").str(needs);
-            out.str("; without it: ").str(row).str("\n");
+            out.fill(msg!("missing: needs #; without it: #\n").get(), &[needs, row]);
         }
     }
-    out.str(if json {
-        "\n]\n"
+    let end = if json {
+        msg!("\n]\n")
     } else if runs {
-        "A plain bundle can run here.\n"
+        msg!("A plain bundle can run here.\n")
     } else {
-        "A plain bundle cannot run here.\n"
-    });
+        msg!("A plain bundle cannot run here.\n")
+    };
+    out.str(end.get());
     out.finish()?;
     Ok(if runs { 0 } else { crate::exit::FAILED })
 }

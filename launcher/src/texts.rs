@@ -27,6 +27,8 @@ pub enum Text {
     Config,
     /// The same for a plain user, with a `@` in place of the ids.
     Rootless,
+    /// See [`crate::events`].
+    Events,
     /// See [`Message`].
     Messages,
 }
@@ -54,7 +56,7 @@ impl Text {
     }
 }
 
-/// A text of errors, by its line in [`Text::Messages`]: a place is told in fewer bytes than an address and a length.
+/// A text of errors, by its place in [`Text::Messages`]: a place is told in fewer bytes than an address and a length.
 #[derive(Clone, Copy)]
 pub struct Message(u16);
 
@@ -76,9 +78,9 @@ impl Message {
     pub fn get(self) -> &'static str {
         let mut rest = Text::Messages.get();
         for _ in 0..self.0 {
-            cut(&mut rest, b'\n');
+            cut(&mut rest, 1);
         }
-        cut(&mut rest, b'\n')
+        cut(&mut rest, 1)
     }
 }
 
