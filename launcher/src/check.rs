@@ -17,7 +17,7 @@ use crate::msg;
 use crate::output::Output;
 use crate::path::Path;
 use crate::proc::Proc;
-use crate::text::{Pieces, cut};
+use crate::text::{Pieces, cut, utf8};
 use crate::texts::Text;
 
 /// The calls that rows name by their place here.
@@ -103,9 +103,15 @@ fn knows_file_system(proc: &Proc, name: &[u8]) -> bool {
         .and_then(|file| sys::fd::read(file.as_fd(), &mut memory))
         .unwrap_or_default();
     // Before the name stand the word nodev, or nothing, and a tab.
-    lines
-        .split(|&byte| byte == b'\n')
-        .any(|line| line.strip_suffix(name).is_some_and(|rest| rest.ends_with(b"\t")))
+    let mut lines = utf8(lines);
+    while !lines.is_empty() {
+        let mut line = cut(&mut lines, b'\n');
+        cut(&mut line, b'\t');
+        if line.as_bytes() == name {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]

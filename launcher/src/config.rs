@@ -112,7 +112,10 @@ pub fn absolute(path: &CStr) -> Result<Path> {
     let cwd = crate::rootfs::current_directory(&mut memory)
         .during(msg!("find working directory"))?
         .to_bytes();
-    let path = path.to_bytes().strip_prefix(b"./").unwrap_or(path.to_bytes());
+    let path = match path.to_bytes() {
+        [b'.', b'/', rest @ ..] => rest,
+        path => path,
+    };
     let parts: &[&[u8]] = if path.is_empty() || path == b"." {
         &[cwd]
     } else {

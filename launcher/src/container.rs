@@ -127,13 +127,9 @@ fn in_user_namespace() -> bool {
     let Ok(file) = open(c"/proc/self/uid_map", OFlags::RDONLY) else {
         return false;
     };
-    // The first namespace maps all ids to themselves in one line.
+    // The first namespace maps all ids to themselves in one line, and only from 0 on there are that many.
     let map = read(file.as_fd(), &mut memory).unwrap_or_default();
-    let mut words = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    !map.is_empty()
-        && ![&b"0"[..], b"0", b"4294967295"]
-            .into_iter()
-            .all(|whole| words.next() == Some(whole))
+    !map.is_empty() && !map.ends_with(b" 4294967295\n")
 }
 
 /// A container's state directory, open.

@@ -17,6 +17,7 @@ use crate::mounts::attach;
 use crate::msg;
 use crate::report;
 use crate::root::{Links, Root};
+use crate::text::without_slashes;
 
 /// Where the socket is in the container, as with runc.
 const PATH: &CStr = c"/run/notify/notify.sock";
@@ -30,7 +31,7 @@ pub fn open(spec: &Spec<'static>, arguments: sys::Arguments) -> Option<OwnedFd> 
     // One with an "@" has no file, and is that of another network namespace.
     if !path.to_bytes().starts_with(b"/")
         || spec.mounts.iter().any(|mount| {
-            let destination = mount.destination.as_str().trim_end_matches('/');
+            let destination = without_slashes(mount.destination.as_str());
             destination.starts_with("/run/notify") && taken(destination)
         })
     {
