@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::PathBuf;
 
 #[path = "../targets/link.rs"]
 mod link;
 
 /// The texts, in the order of `texts::Text`.
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 10] = [
     "commands.txt",
     "options.txt",
     "exit.txt",
@@ -20,6 +21,7 @@ const TEXTS: [&str; 9] = [
     "features.json",
     "config.json",
     "rootless.json",
+    "events.txt",
 ];
 
 fn main() {
@@ -33,6 +35,9 @@ fn main() {
         // Parts the texts.
         whole.push('\0');
     }
+    let messages = messages();
+    whole += &messages.join("\u{1}");
+    whole.push('\0');
     assert!(
         whole.is_ascii(),
         "the texts have bytes above 127, which stand for pairs"
@@ -45,13 +50,59 @@ fn main() {
         source,
         "/// Bytes of all texts.\nconst UNPACKED_BYTES: usize = {};\n\
          /// What each byte stands for: a pair, or two NULs for itself.\nstatic PAIRS: [[u8; 2]; 256] = {pairs:?};\n\
-         /// The texts, packed.\nstatic PACKED: [u8; {}] = {packed:?};\n",
+         /// The texts, packed.\nstatic PACKED: [u8; {}] = {packed:?};\n\
+         /// The texts of errors, in their order.\nconst MESSAGES: [&str; {}] = {messages:?};\n",
         bytes.len(),
         packed.len(),
+        messages.len(),
     );
     let directory = std::env::var("OUT_DIR").unwrap_or_default();
     if let Err(error) = std::fs::write(format!("{directory}/texts.rs"), source) {
         panic!("texts.rs: {error}");
+    }
+}
+
+/// The texts in `msg!("…")` in the sources, those that stand there most often first: small numbers are short instructions.
+fn messages() -> Vec<String> {
+    println!("cargo::rerun-if-changed=src");
+    let mut counts = BTreeMap::<String, usize>::new();
+    let mut directories = vec![PathBuf::from("src")];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).expect("src").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                directories.push(path);
+                continue;
+            }
+            let source = std::fs::read_to_string(path).expect("a source");
+            for literal in source
+                .split("msg!(")
+                .skip(1)
+                .filter_map(|rest| rest.trim_start().strip_prefix('"'))
+            {
+                *counts.entry(text_of(literal)).or_default() += 1;
+            }
+        }
+    }
+    let mut messages: Vec<_> = counts.into_iter().collect();
+    messages.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    messages.into_iter().map(|(text, _)| text).collect()
+}
+
+/// The text of a literal, of which `rest` is what stands behind the first quotation mark.
+fn text_of(rest: &str) -> String {
+    let mut text = String::new();
+    let mut characters = rest.chars();
+    loop {
+        match characters.next().expect("the end of a literal") {
+            '"' => return text,
+            '\\' => text.extend(
+                characters
+                    .next()
+                    .map(|escaped| if escaped == 'n' { '\n' } else { escaped }),
+            ),
+            character => text.push(character),
+        }
     }
 }
 

@@ -5,17 +5,19 @@
 //! The rows are [`Text::Check`], a line each: whether a plain bundle, as `roci spec` writes it, runs without it (`+`) or does
 //! not (`!`); how the kernel is asked, see [`probe`]; its name; the kernel's option, or its age; what roci does without it.
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, openat2, statat};
+use rustix::fd::AsFd;
+use rustix::fs::{AtFlags, CWD, OFlags, ResolveFlags, statat};
 use rustix::io::Errno;
 use sys::probe::{Call, call_with_nonsense};
 
 use crate::cgroup;
 use crate::cli::{Invocation, Opt};
 use crate::error::Result;
+use crate::msg;
 use crate::output::Output;
 use crate::path::Path;
 use crate::proc::Proc;
-use crate::text::{Pieces, cut};
+use crate::text::{Pieces, cut, utf8};
 use crate::texts::Text;
 
 /// The calls that rows name by their place here.
@@ -46,27 +48,28 @@ pub fn check(invocation: &Invocation) -> Result<u8> {
         let (name, needs) = (cut(&mut row, b';'), cut(&mut row, b';'));
         if json {
             out.str(if is_first { "[\n" } else { ",\n" });
-            out.str("  {\"name\":\"").str(name);
-            out.str("\",\"present\":").str(if present { "true" } else { "false" });
-            out.str(",\"needs\":\"").str(needs);
-            out.str("\",\"without\":\"").str(row).str("\"}");
+            let pattern = msg!("  {\"name\":\"#\",\"present\":#,\"needs\":\"#\",\"without\":\"#\"}");
+            out.fill(
+                pattern.get(),
+                &[name, if present { "true" } else { "false" }, needs, row],
+            );
             continue;
         }
         out.column(name, 18);
         if present {
             out.str("present\n");
         } else {
-            out.str("missing: needs ").str(needs);
-            out.str("; without it: ").str(row).str("\n");
+            out.fill(msg!("missing: needs #; without it: #\n").get(), &[needs, row]);
         }
     }
-    out.str(if json {
-        "\n]\n"
+    let end = if json {
+        msg!("\n]\n")
     } else if runs {
-        "A plain bundle can run here.\n"
+        msg!("A plain bundle can run here.\n")
     } else {
-        "A plain bundle cannot run here.\n"
-    });
+        msg!("A plain bundle cannot run here.\n")
+    };
+    out.str(end.get());
     out.finish()?;
     Ok(if runs { 0 } else { crate::exit::FAILED })
 }
@@ -83,7 +86,7 @@ fn probe(proc: &Proc, what: &str) -> bool {
         b'f' => return knows_file_system(proc, name),
         b'g' => return cgroup::host(proc).is_some(),
         b's' => return sys::probe::has_seccomp_filters(),
-        b'o' => openat2(CWD, c".", OFlags::PATH, Mode::empty(), ResolveFlags::empty()).map(drop),
+        b'o' => sys::fd::open_resolved(CWD, c".", OFlags::PATH, ResolveFlags::empty()).map(drop),
         digit => match CALLS.get(usize::from(digit.wrapping_sub(b'0'))) {
             Some(call) => call_with_nonsense(*call),
             None => Ok(()),
@@ -95,15 +98,20 @@ fn probe(proc: &Proc, what: &str) -> bool {
 /// Whether `/proc/filesystems` lists it. A module that is not loaded yet is not listed.
 fn knows_file_system(proc: &Proc, name: &[u8]) -> bool {
     let mut memory = [0; 4096];
-    let n = proc
+    let lines = proc
         .open_file(c"filesystems", OFlags::RDONLY)
-        .and_then(|file| rustix::io::read(&file, &mut memory))
-        .unwrap_or(0);
+        .and_then(|file| sys::fd::read(file.as_fd(), &mut memory))
+        .unwrap_or_default();
     // Before the name stand the word nodev, or nothing, and a tab.
-    let lines = memory.get(..n).unwrap_or_default();
-    lines
-        .split(|&byte| byte == b'\n')
-        .any(|line| line.strip_suffix(name).is_some_and(|rest| rest.ends_with(b"\t")))
+    let mut lines = utf8(lines);
+    while !lines.is_empty() {
+        let mut line = cut(&mut lines, b'\n');
+        cut(&mut line, b'\t');
+        if line.as_bytes() == name {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use heapless::Vec;
 use sys::{Arguments, TakeOnce};
 
 use crate::error::{Error, Result, keep};
+use crate::msg;
 use crate::text::{Digits, cut, parse_number, utf8};
 
 mod table;
@@ -101,7 +102,8 @@ pub fn command_name(command: Command) -> &'static str {
 /// An argument as text.
 #[inline(never)]
 pub fn as_text(word: &'static CStr) -> Result<&'static str> {
-    word.to_str().map_err(|_| Error::usage("an argument is not UTF-8", ""))
+    word.to_str()
+        .map_err(|_| Error::usage(msg!("an argument is not UTF-8"), ""))
 }
 
 /// Parses a number written in decimal, the whole of `word`.
@@ -110,7 +112,7 @@ pub fn number(word: &'static CStr, what: &str) -> Result<u32> {
     let text = as_text(word)?;
     match parse_number(text).map(u32::try_from) {
         Some(Ok(number)) => Ok(number),
-        _ => Err(Error::usage(keep("#: not a number: #", &[what, text]), "")),
+        _ => Err(Error::usage(keep(msg!("#: not a number: #"), &[what, text]), "")),
     }
 }
 
@@ -141,7 +143,7 @@ pub fn parse(arguments: Arguments) -> Result<Invocation> {
             command = Some(find_command(text)?);
         } else {
             if invocation.positional.push(word).is_err() {
-                return Err(Error::usage("one word too many: #", text));
+                return Err(Error::usage(msg!("one word too many: #"), text));
             }
             if command == Some(Command::Exec) {
                 // What follows the id is the program's, options and all.
@@ -158,7 +160,7 @@ pub fn parse(arguments: Arguments) -> Result<Invocation> {
         // runc's short form of --version.
         None if invocation.has(Opt::Verbose) && !invocation.has(Opt::Help) => Command::Version,
         None if arguments.len() > 1 && !invocation.has(Opt::Help) => {
-            return Err(Error::usage("no command: see roci --help", ""));
+            return Err(Error::usage(msg!("no command: see roci --help"), ""));
         }
         None => Command::Help,
         Some(Command::Help) => {
@@ -184,10 +186,10 @@ fn find_command(name: &str) -> Result<Command> {
     }
     match commands().find(|row| row.name == name) {
         Some(row) => Ok(row.command),
-        None if name == "checkpoint" || name == "restore" => Err(Error::said(
-            "checkpoint and restore are not supported: roci does not use CRIU",
-        )),
-        None => Err(Error::usage("no such command: #: see roci --help", name)),
+        None if name == "checkpoint" || name == "restore" => Err(Error::said(msg!(
+            "checkpoint and restore are not supported: roci does not use CRIU"
+        ))),
+        None => Err(Error::usage(msg!("no such command: #: see roci --help"), name)),
     }
 }
 
@@ -223,7 +225,7 @@ fn take_option(
             && (row.commands.is_empty() || row.commands.bytes().any(|own| Some(own) == letter))
     });
     let Some(row) = row.last() else {
-        return Err(Error::usage("unknown option: #", text));
+        return Err(Error::usage(msg!("unknown option: #"), text));
     };
     let long = row.long;
     let (value, taken) = match (row.value.is_empty(), attached) {
@@ -236,7 +238,10 @@ fn take_option(
         (true, None | Some("true" | "auto")) => (c"", 0),
         (true, Some("false")) => return Ok(0),
         (true, Some(value)) => {
-            return Err(Error::usage(keep("--#: takes no value, got #", &[long, value]), ""));
+            return Err(Error::usage(
+                keep(msg!("--#: takes no value, got #"), &[long, value]),
+                "",
+            ));
         }
         // The attached value ends where the argument ends, so its NUL is there.
         (false, Some(value)) => {
@@ -246,12 +251,12 @@ fn take_option(
         }
         (false, None) => match next {
             Some(next) => (next, 1),
-            None => return Err(Error::usage("--#: needs a value", long)),
+            None => return Err(Error::usage(msg!("--#: needs a value"), long)),
         },
     };
     if invocation.options.push((row.place, value)).is_err() {
         return Err(Error::usage(
-            "more than # options",
+            msg!("more than # options"),
             Digits::of(OPTIONS_MAX as u64).as_str(),
         ));
     }
@@ -270,7 +275,7 @@ fn check_words(invocation: &Invocation) -> Result<()> {
     let name = command_name(invocation.command);
     if given < least {
         return Err(Error::usage(
-            keep("#: needs a container id: see roci # --help", &[name, name]),
+            keep(msg!("#: needs a container id: see roci # --help"), &[name, name]),
             "",
         ));
     }
@@ -279,13 +284,16 @@ fn check_words(invocation: &Invocation) -> Result<()> {
             .positional
             .get(most)
             .map_or("?", |word| utf8(word.to_bytes()));
-        return Err(Error::usage(keep("#: one word too many: #", &[name, surplus]), ""));
+        return Err(Error::usage(
+            keep(msg!("#: one word too many: #"), &[name, surplus]),
+            "",
+        ));
     }
     if invocation.command == Command::Exec
         && !invocation.has(Opt::Process)
         && invocation.program_at >= invocation.arguments.len()
     {
-        return Err(Error::usage("exec: needs a program to run, or --process", ""));
+        return Err(Error::usage(msg!("exec: needs a program to run, or --process"), ""));
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use sys::{OwnedFd, TakeOnce};
 
 use crate::container::{CONFIG_FILE, Container, read_document, read_own, write_all};
 use crate::error::{During, Error, Result, keep, keep_shown};
+use crate::msg;
 use crate::path::{Path, without_slashes};
 use crate::text::{Digits, utf8};
 
@@ -32,14 +33,14 @@ pub struct Config {
 /// Reads and checks the config.json of the bundle. A program reads one.
 pub fn load(bundle: &CStr) -> Result<Config> {
     let path = Path::of(&[bundle.to_bytes(), b"/config.json"]);
-    let file = open(path.as_c_str(), OFlags::RDONLY).during_with("open #", path.as_str())?;
+    let file = open(path.as_c_str(), OFlags::RDONLY).during_with(msg!("open #"), path.as_str())?;
     parse(&file)
 }
 
 /// Reads the copy that create made. The bundle's own file may have changed since, which must have no effect.
 pub fn load_copy(container: &Container) -> Result<Config> {
-    let file =
-        open_in(container.directory.as_fd(), CONFIG_FILE, OFlags::RDONLY).during("open the copy of config.json")?;
+    let file = open_in(container.directory.as_fd(), CONFIG_FILE, OFlags::RDONLY)
+        .during(msg!("open the copy of config.json"))?;
     parse(&file)
 }
 
@@ -52,9 +53,9 @@ pub fn try_load_copy(container: &Container) -> Option<Config> {
 }
 
 fn parse(file: &OwnedFd) -> Result<Config> {
-    let document = read_own(file.as_fd(), DOCUMENT.take()).during("read config.json")?;
+    let document = read_own(file.as_fd(), DOCUMENT.take()).during(msg!("read config.json"))?;
     let document = document.ok_or_else(|| too_long("config.json"))?;
-    try_parse(document).map_err(|error| Error::says("config.json:#", keep_shown(&error)))
+    try_parse(document).map_err(|error| Error::says(msg!("config.json:#"), keep_shown(&error)))
 }
 
 fn try_parse(document: &'static [u8]) -> core::result::Result<Config, spec_core::Error<'static>> {
@@ -66,16 +67,19 @@ fn try_parse(document: &'static [u8]) -> core::result::Result<Config, spec_core:
 /// Reads the process object of `exec --process` in place of the configuration's own.
 pub fn load_process(spec: &mut Spec<'static>, path: &CStr) -> Result<()> {
     let name = utf8(path.to_bytes());
-    let file = open(path, OFlags::RDONLY).during_with("open #", name)?;
-    let document = read_document(file.as_fd(), PROCESS_DOCUMENT.take()).during_with("read #", name)?;
+    let file = open(path, OFlags::RDONLY).during_with(msg!("open #"), name)?;
+    let document = read_document(file.as_fd(), PROCESS_DOCUMENT.take()).during_with(msg!("read #"), name)?;
     let document = document.ok_or_else(|| too_long(name))?;
     spec_core::parse_process(document, PROCESS_TEXTS.take(), spec)
-        .map_err(|error| Error::said(keep("#:#", &[name, keep_shown(&error)])))
+        .map_err(|error| Error::said(keep(msg!("#:#"), &[name, keep_shown(&error)])))
 }
 
 fn too_long(name: &str) -> Error {
     let max = Digits::of(CONFIG_BYTES_MAX as u64);
-    Error::said(keep("#: more than # bytes (CONFIG_BYTES_MAX)", &[name, max.as_str()]))
+    Error::said(keep(
+        msg!("#: more than # bytes (CONFIG_BYTES_MAX)"),
+        &[name, max.as_str()],
+    ))
 }
 
 /// The configuration of a program that reads none.
@@ -85,30 +89,33 @@ pub fn new_spec() -> &'static mut Spec<'static> {
 
 /// Reads the resources object of `update --resources`.
 pub fn parse_resources(file: BorrowedFd<'_>, spec: &mut Spec<'static>) -> Result<()> {
-    let document = read_document(file, DOCUMENT.take()).during("read resources")?;
+    let document = read_document(file, DOCUMENT.take()).during(msg!("read resources"))?;
     let document = document.ok_or_else(|| too_long("resources"))?;
     spec_core::parse_resources(document, TEXTS.take(), spec)
-        .map_err(|error| Error::says("resources:#", keep_shown(&error)))
+        .map_err(|error| Error::says(msg!("resources:#"), keep_shown(&error)))
 }
 
 /// Keeps the document for exec, start and delete.
 pub fn write_copy(container: &Container, document: &[u8]) -> Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
     let file = create_in(container.directory.as_fd(), CONFIG_FILE, flags, Mode::RUSR | Mode::WUSR)
-        .during("create the copy of config.json")?;
-    write_all(file.as_fd(), document).during("write the copy of config.json")
+        .during(msg!("create the copy of config.json"))?;
+    write_all(file.as_fd(), document).during(msg!("write the copy of config.json"))
 }
 
 /// `path`, absolute: one that is relative counts from the working directory.
 pub fn absolute(path: &CStr) -> Result<Path> {
     if path.to_bytes().starts_with(b"/") {
-        return Ok(Path::of(&[trim(path.to_bytes())]));
+        return Ok(Path::new(trim(path.to_bytes())));
     }
     let mut memory = [0; PATH_BYTES_MAX];
     let cwd = crate::rootfs::current_directory(&mut memory)
-        .during("find working directory")?
+        .during(msg!("find working directory"))?
         .to_bytes();
-    let path = path.to_bytes().strip_prefix(b"./").unwrap_or(path.to_bytes());
+    let path = match path.to_bytes() {
+        [b'.', b'/', rest @ ..] => rest,
+        path => path,
+    };
     let parts: &[&[u8]] = if path.is_empty() || path == b"." {
         &[cwd]
     } else {
@@ -129,12 +136,12 @@ fn trim(path: &[u8]) -> &[u8] {
 pub fn rootfs_path(spec: &Spec<'static>, bundle: &CStr) -> Path {
     let path = spec.root.map_or("", |root| root.path.as_str());
     if path.starts_with('/') {
-        return Path::of(&[path.as_bytes()]);
+        return Path::new(path.as_bytes());
     }
     Path::of(&[trim(bundle.to_bytes()), b"/", path.as_bytes()])
 }
 
 /// Formats into a document; too much is an error.
 pub fn format_into(out: &mut dyn Write, what: impl FnOnce(&mut dyn Write) -> core::fmt::Result) -> Result<()> {
-    what(out).map_err(|_| Error::said("the state is larger than roci keeps (STATE_BYTES_MAX)"))
+    what(out).map_err(|_| Error::said(msg!("the state is larger than roci keeps (STATE_BYTES_MAX)")))
 }

@@ -4,14 +4,14 @@ use core::ffi::CStr;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstat, fstatfs};
+use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstatfs};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 use rustix::pty::unlockpt;
 use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 use spec_core::process::ConsoleSize;
 use sys::OwnedFd;
-use sys::fd::{open, open_terminal_of, socket};
+use sys::fd::{is_device, open, open_terminal_of, socket};
 use sys::file::replace_standard_stream;
 use sys::process::inherited_fd;
 use sys::terminal::Modes;
@@ -19,6 +19,7 @@ use sys::terminal::Modes;
 use crate::devices::make_target;
 use crate::error::{During, Error, Result};
 use crate::mounts::bind_fd;
+use crate::msg;
 use crate::path::{Path, split_last, without_slashes};
 use crate::root::{Links, Root};
 use crate::text::utf8;
@@ -42,19 +43,16 @@ impl Console {
         let flags = OFlags::RDWR | OFlags::NOCTTY;
         let master = root
             .open(c"/dev/pts/ptmx", flags, Links::Refuse)
-            .during("open /dev/pts/ptmx")?;
-        let stat = fstat(&master).during("stat /dev/pts/ptmx")?;
-        let magic = fstatfs(&master).during("stat /dev/pts")?.f_type as u64;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
-            || stat.st_rdev != rustix::fs::makedev(5, 2)
-            || magic != DEVPTS_MAGIC
-        {
-            return Err(Error::said("/dev/pts/ptmx is not a terminal multiplexer"));
+            .during(msg!("open /dev/pts/ptmx"))?;
+        let is_ptmx = is_device(master.as_fd(), FileType::CharacterDevice, 5, 2).during(msg!("stat /dev/pts/ptmx"))?;
+        let magic = fstatfs(&master).during(msg!("stat /dev/pts"))?.f_type as u64;
+        if !is_ptmx || magic != DEVPTS_MAGIC {
+            return Err(Error::said(msg!("/dev/pts/ptmx is not a terminal multiplexer")));
         }
-        unlockpt(&master).during("unlock terminal")?;
-        let slave = open_terminal_of(master.as_fd()).during("open terminal")?;
+        unlockpt(&master).during(msg!("unlock terminal"))?;
+        let slave = open_terminal_of(master.as_fd()).during(msg!("open terminal"))?;
         if let Some(size) = size {
-            set_size(master.as_fd(), size.height, size.width).during("set terminal size")?;
+            set_size(master.as_fd(), size.height, size.width).during(msg!("set terminal size"))?;
         }
         Ok(Self { master, slave })
     }
@@ -62,14 +60,16 @@ impl Console {
     /// The same in the root that this process is in already (`exec`).
     pub fn make_here(size: Option<ConsoleSize>) -> Result<Self> {
         let slash = open(c"/", OFlags::PATH | OFlags::DIRECTORY);
-        Self::make(&Root::new(slash.during("open /")?), size)
+        Self::make(&Root::new(slash.during(msg!("open /"))?), size)
     }
 
     /// Puts the terminal at `/dev/console`.
     pub fn mount(&self, root: &Root) -> Result<()> {
-        let dev = root.make_directories(c"/dev", Links::Refuse).during("open /dev")?;
-        let target = make_target(dev.as_fd(), c"console").during("make /dev/console")?;
-        bind_fd(self.slave.as_fd(), target.as_fd()).during("mount /dev/console")
+        let dev = root
+            .make_directories(c"/dev", Links::Refuse)
+            .during(msg!("open /dev"))?;
+        let target = make_target(dev.as_fd(), c"console").during(msg!("make /dev/console"))?;
+        bind_fd(self.slave.as_fd(), target.as_fd()).during(msg!("mount /dev/console"))
     }
 
     /// Makes it the controlling terminal and the standard streams of this process, a session leader, and gives it to `uid`.
@@ -78,11 +78,11 @@ impl Console {
         match fchown(&self.slave, Some(Uid::from_raw(uid)), None::<Gid>) {
             // An id without a mapping: the terminal works all the same.
             Ok(()) | Err(Errno::INVAL | Errno::PERM) => {}
-            Err(errno) => return Err(Error::new("chown terminal", errno)),
+            Err(errno) => return Err(Error::new(msg!("chown terminal"), errno)),
         }
-        rustix::process::ioctl_tiocsctty(&self.slave).during("set controlling terminal")?;
+        rustix::process::ioctl_tiocsctty(&self.slave).during(msg!("set controlling terminal"))?;
         for stream in 0..3 {
-            replace_standard_stream(self.slave.as_fd(), stream).during("set standard streams")?;
+            replace_standard_stream(self.slave.as_fd(), stream).during(msg!("set standard streams"))?;
         }
         Ok(())
     }
@@ -102,21 +102,21 @@ fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> core::result::
 
 /// Connects to a socket that waits for a descriptor (`--console-socket`, `--pidfd-socket`).
 pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
-    let socket = socket(AddressFamily::UNIX, SocketType::STREAM).during("make socket")?;
+    let socket = socket(AddressFamily::UNIX, SocketType::STREAM).during(msg!("make socket"))?;
     let text = utf8(path.to_bytes());
     let connect_to = |name: &CStr| sys::socket::connect(socket.as_fd(), name);
     if path.count_bytes() < ADDRESS_BYTES {
-        connect_to(path).during_with("connect to #", text)?;
+        connect_to(path).during_with(msg!("connect to #"), text)?;
         return Ok(socket);
     }
     // A longer path is reached through a descriptor of its directory.
     let (directory, name) = split_last(path.to_bytes());
-    let parent = Path::of(&[without_slashes(directory)]);
+    let parent = Path::new(without_slashes(directory));
     let flags = OFlags::PATH | OFlags::DIRECTORY;
-    let directory = open(parent.as_c_str(), flags).during_with("open #", parent.as_str())?;
+    let directory = open(parent.as_c_str(), flags).during_with(msg!("open #"), parent.as_str())?;
     let directory_path = crate::mounts::fd_path(directory.as_fd());
     let short = Path::of(&[directory_path.as_bytes(), b"/", name]);
-    connect_to(short.as_c_str()).during_with("connect to #", text)?;
+    connect_to(short.as_c_str()).during_with(msg!("connect to #"), text)?;
     Ok(socket)
 }
 

@@ -12,11 +12,12 @@ use rustix::io::Errno;
 use spec_core::limits::{PATH_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
 use sys::OwnedFd;
-use sys::fd::{create_in, open, open_in};
+use sys::fd::{create_in, open, open_in, read};
 use sys::file::leave_open;
 
 use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{During, Error, Result, keep_shown};
+use crate::msg;
 use crate::path::{Path, components, split_last};
 use crate::proc::Proc;
 use crate::text::Digits;
@@ -42,7 +43,7 @@ impl StateRoot {
     /// read-only (a router before its mounts), `/tmp/roci-<uid>`, which must be ours alone.
     pub fn open(invocation: &Invocation, make: bool) -> Result<Option<Self>> {
         if let Some(path) = invocation.value(Opt::Root) {
-            return Self::open_at(path, make).during_with("open state root #", as_text(path)?);
+            return Self::open_at(path, make).during_with(msg!("open state root #"), as_text(path)?);
         }
         let uid = rustix::process::geteuid();
         let runtime_directory = invocation
@@ -53,23 +54,26 @@ impl StateRoot {
             && (!uid.is_root() || in_user_namespace())
         {
             let path = Path::of(&[directory.to_bytes(), b"/roci"]);
-            return Self::open_at(path.as_c_str(), make).during_with("open state root #", path.as_str());
+            return Self::open_at(path.as_c_str(), make).during_with(msg!("open state root #"), path.as_str());
         }
         match Self::open_at(c"/run/roci", make) {
             Ok(Some(root)) => return Ok(Some(root)),
             Ok(None) | Err(Errno::NOENT | Errno::ROFS | Errno::ACCESS | Errno::NOTDIR) => {}
-            Err(errno) => return Err(Error::new("open state root /run/roci", errno)),
+            Err(errno) => return Err(Error::new(msg!("open state root /run/roci"), errno)),
         }
         let path = Path::numbered("/tmp/roci-", uid.as_raw());
         let Some(root) = Self::open_at(path.as_c_str(), make)
-            .during_with("open state root # (/run is not usable)", path.as_str())?
+            .during_with(msg!("open state root # (/run is not usable)"), path.as_str())?
         else {
             return Ok(None);
         };
         // Anyone can make a directory in /tmp before us.
-        let stat = fstat(&root.fd).during("stat state root")?;
+        let stat = fstat(&root.fd).during(msg!("stat state root"))?;
         if stat.st_uid != uid.as_raw() || stat.st_mode & 0o077 != 0 {
-            return Err(Error::says("state root # belongs to somebody else", path.as_str()));
+            return Err(Error::says(
+                msg!("state root # belongs to somebody else"),
+                path.as_str(),
+            ));
         }
         Ok(Some(root))
     }
@@ -109,7 +113,7 @@ fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
     let mut below = components(bytes);
     while below.next().is_some() && !below.rest.is_empty() {
         let until = bytes.get(..bytes.len() - below.rest.len()).unwrap_or_default();
-        match mkdirat(CWD, Path::of(&[until]).as_c_str(), Mode::from_raw_mode(0o755)) {
+        match mkdirat(CWD, Path::new(until).as_c_str(), Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ISDIR) => {}
             Err(errno) => return Err(errno),
         }
@@ -123,14 +127,9 @@ fn in_user_namespace() -> bool {
     let Ok(file) = open(c"/proc/self/uid_map", OFlags::RDONLY) else {
         return false;
     };
-    let n = rustix::io::read(&file, &mut memory).unwrap_or(0);
-    // The first namespace maps all ids to themselves in one line.
-    let map = memory.get(..n).unwrap_or_default();
-    let mut words = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    n > 0
-        && ![&b"0"[..], b"0", b"4294967295"]
-            .into_iter()
-            .all(|whole| words.next() == Some(whole))
+    // The first namespace maps all ids to themselves in one line, and only from 0 on there are that many.
+    let map = read(file.as_fd(), &mut memory).unwrap_or_default();
+    !map.is_empty() && !map.ends_with(b" 4294967295\n")
 }
 
 /// A container's state directory, open.
@@ -155,7 +154,7 @@ impl Container {
         match open_in(root.as_fd(), id, DIRECTORY_FLAGS) {
             Ok(directory) => Ok(Some(Self { directory, id })),
             Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(Error::new("open state directory", errno)),
+            Err(errno) => Err(Error::new(msg!("open state directory"), errno)),
         }
     }
 
@@ -169,13 +168,13 @@ impl Container {
 
     /// Waits for other commands on this container to end; `false` where one of them has deleted it.
     pub fn lock(&self) -> Result<bool> {
-        flock(&self.directory, FlockOperation::LockExclusive).during("lock container")?;
+        flock(&self.directory, FlockOperation::LockExclusive).during(msg!("lock container"))?;
         Ok(self.exists())
     }
 
     /// Whether it has not been deleted since it was opened.
     pub fn exists(&self) -> bool {
-        fstat(&self.directory).is_ok_and(|stat| stat.st_nlink > 0)
+        is_there(self.directory.as_fd())
     }
 
     /// Whether create has written the state.
@@ -199,12 +198,12 @@ impl Container {
         let file = match open_in(self.directory.as_fd(), STATE_FILE, OFlags::RDONLY) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(false),
-            Err(errno) => return Err(Error::new("open state.json", errno)),
+            Err(errno) => return Err(Error::new(msg!("open state.json"), errno)),
         };
-        let json = read_own(file.as_fd(), &mut memory.document).during("read state.json")?;
+        let json = read_own(file.as_fd(), &mut memory.document).during(msg!("read state.json"))?;
         let Some(json) = json else {
             return Err(Error::says(
-                "state.json: more than # bytes (STATE_BYTES_MAX)",
+                msg!("state.json: more than # bytes (STATE_BYTES_MAX)"),
                 Digits::of(STATE_BYTES_MAX as u64).as_str(),
             ));
         };
@@ -214,7 +213,7 @@ impl Container {
                 *state = State::new();
                 Ok(false)
             }
-            Err(error) => Err(Error::says("state.json:#", keep_shown(&error))),
+            Err(error) => Err(Error::says(msg!("state.json:#"), keep_shown(&error))),
         }
     }
 
@@ -222,9 +221,9 @@ impl Container {
     pub fn write_state(&self, text: &[u8]) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
         let file = create_in(self.directory.as_fd(), STATE_FILE_NEW, flags, Mode::RUSR | Mode::WUSR)
-            .during("create state.json")?;
-        write_all(file.as_fd(), text).during("write state.json")?;
-        renameat(&self.directory, STATE_FILE_NEW, &self.directory, STATE_FILE).during("rename state.json")
+            .during(msg!("create state.json"))?;
+        write_all(file.as_fd(), text).during(msg!("write state.json"))?;
+        renameat(&self.directory, STATE_FILE_NEW, &self.directory, STATE_FILE).during(msg!("rename state.json"))
     }
 
     /// Whether start has not yet let the program run.
@@ -246,7 +245,7 @@ impl Container {
 
     /// Removes the files and the directory.
     pub fn remove(self, root: &StateRoot) -> Result<()> {
-        remove_open(root.as_fd(), self.directory.as_fd(), self.id).during("remove state directory")?;
+        remove_open(root.as_fd(), self.directory.as_fd(), self.id).during(msg!("remove state directory"))?;
         leave_open(self.directory);
         Ok(())
     }
@@ -301,21 +300,21 @@ pub fn make(root: &StateRoot, id: &'static CStr) -> Result<OwnedFd> {
     loop {
         match mkdirat(root.as_fd(), id, Mode::RWXU) {
             Ok(()) => {}
-            Err(Errno::EXIST) => return Err(Error::said("container with given ID already exists")),
-            Err(errno) => return Err(Error::new("create state directory", errno)),
+            Err(Errno::EXIST) => return Err(Error::said(msg!("container with given ID already exists"))),
+            Err(errno) => return Err(Error::new(msg!("create state directory"), errno)),
         }
         undo::note_container(root.as_fd(), id);
         match open_in(root.as_fd(), id, DIRECTORY_FLAGS) {
             Ok(directory) => {
                 // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
-                flock(&directory, FlockOperation::LockExclusive).during("lock container")?;
-                if fstat(&directory).during("stat state directory")?.st_nlink > 0 {
+                flock(&directory, FlockOperation::LockExclusive).during(msg!("lock container"))?;
+                if is_there(directory.as_fd()) {
                     let _ = flock(&root.fd, FlockOperation::Unlock);
                     return Ok(directory);
                 }
             }
             Err(Errno::NOENT) => {}
-            Err(errno) => return Err(Error::new("open state directory", errno)),
+            Err(errno) => return Err(Error::new(msg!("open state directory"), errno)),
         }
         // A delete came before the lock. What has the name now, if anything, is somebody else's.
         undo::forget_all();
@@ -342,6 +341,12 @@ impl Default for StateMemory {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Whether nobody has removed the directory.
+#[inline(never)]
+fn is_there(directory: BorrowedFd<'_>) -> bool {
+    fstat(directory).is_ok_and(|stat| stat.st_nlink > 0)
 }
 
 /// Reads all of `file` into `memory`; `None` where it does not fit.

@@ -19,6 +19,7 @@ use crate::console::Console;
 use crate::container::{Document, write_all};
 use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::{Surroundings, Trees, mount_all};
+use crate::msg;
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
@@ -81,16 +82,16 @@ pub fn run(
         bring_loopback_up()?;
     }
     if !spec.linux.net_devices.is_empty() {
-        let inside = net::netlink::Socket::open().during("linux.netDevices: open netlink socket")?;
+        let inside = net::netlink::Socket::open().during(msg!("linux.netDevices: open netlink socket"))?;
         socket
             .send_fd(Kind::Network, inside.as_fd())
-            .during("ask for network devices")?;
+            .during(msg!("ask for network devices"))?;
         socket.wait_for_go();
     }
 
     // Where the parent is already, since this root may not be allowed to walk there by name.
     if !inherited.namespaces.in_user_namespace {
-        chdir(inherited.rootfs).during("enter root")?;
+        chdir(inherited.rootfs).during(msg!("enter root"))?;
     }
     let root = rootfs::prepare(spec)?;
     let around = Surroundings {
@@ -120,13 +121,13 @@ pub fn run(
     // runtime.md, lifecycle steps 3 to 5: the environment stands, pivot_root has not happened.
     let hooks = &spec.hooks;
     if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
-        socket.send(Kind::Hooks, &[]).during("ask for hooks")?;
+        socket.send(Kind::Hooks, &[]).during(msg!("ask for hooks"))?;
         socket.wait_for_go();
     }
     if !hooks.create_container.is_empty() {
         let state = hook_state(inherited, Status::Created, memory)?;
         let own = hooks::DefaultEnvironment::Own(inherited.arguments);
-        hooks::run(spec, "hooks.createContainer", hooks.create_container, state, own)?;
+        hooks::run(spec, msg!("hooks.createContainer"), hooks.create_container, state, own)?;
     }
 
     // Masks need the host's /dev/null and are put on by descriptor, so they come before the root is left. Hooks may have
@@ -138,7 +139,7 @@ pub fn run(
 
     // A session of its own: the container is not in the job control of who called roci, and cannot push characters into
     // its terminal.
-    setsid().during("setsid")?;
+    setsid().during(msg!("setsid"))?;
     if let Some(console) = console {
         console.take(process.map_or(0, |process| process.user.uid))?;
         hand_out(&console, inherited.console_socket.as_ref(), socket)?;
@@ -151,13 +152,13 @@ pub fn run(
     }
     let Some(process) = process else {
         // create without a process is allowed; there will be nothing to start.
-        socket.send(Kind::Ready, &[]).during("say ready")?;
+        socket.send(Kind::Ready, &[]).during(msg!("say ready"))?;
         socket.wait_for_go();
         open_gate(inherited)?;
-        return Err(Error::said("the configuration has no process"));
+        return Err(Error::said(msg!("the configuration has no process")));
     };
     if let Some(personality) = spec.linux.personality {
-        sys::process::set_personality(personality.domain).during("set personality")?;
+        sys::process::set_personality(personality.domain).during(msg!("set personality"))?;
     }
     umask(
         process
@@ -195,13 +196,19 @@ pub fn run(
         handover.init.as_ref().map(AsFd::as_fd),
     ];
     close_all_but(&kept, 3 + handover.preserve_fds, proc)?;
-    socket.send(Kind::Ready, &[]).during("say ready")?;
+    socket.send(Kind::Ready, &[]).during(msg!("say ready"))?;
     socket.wait_for_go();
     open_gate(inherited)?;
     if !hooks.start_container.is_empty() {
         let state = hook_state(inherited, Status::Created, memory)?;
         let environment = hooks::DefaultEnvironment::Process;
-        hooks::run(spec, "hooks.startContainer", hooks.start_container, state, environment)?;
+        hooks::run(
+            spec,
+            msg!("hooks.startContainer"),
+            hooks.start_container,
+            state,
+            environment,
+        )?;
     }
     if let Some(profile) = inherited.seccomp.filter(is_late) {
         profile.load(socket)?;
@@ -234,7 +241,7 @@ fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> 
         namespaces.join()?;
     }
     if namespaces.new_cgroup {
-        sys::namespace::unshare(NamespaceKind::Cgroup as u32).during("unshare cgroup (needs CONFIG_CGROUPS)")?;
+        sys::namespace::unshare(NamespaceKind::Cgroup as u32).during(msg!("unshare cgroup (needs CONFIG_CGROUPS)"))?;
     }
     if namespaces.in_user_namespace && !namespaces.new_user {
         credentials::become_namespace_root()?;
@@ -244,10 +251,10 @@ fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> 
 
 fn set_names(spec: &Spec<'static>) -> Result<()> {
     if let Some(name) = spec.hostname {
-        rustix::system::sethostname(name.as_str().as_bytes()).during("set hostname")?;
+        rustix::system::sethostname(name.as_str().as_bytes()).during(msg!("set hostname"))?;
     }
     if let Some(name) = spec.domainname {
-        rustix::system::setdomainname(name.as_str().as_bytes()).during("set domainname")?;
+        rustix::system::setdomainname(name.as_str().as_bytes()).during(msg!("set domainname"))?;
     }
     Ok(())
 }
@@ -255,7 +262,7 @@ fn set_names(spec: &Spec<'static>) -> Result<()> {
 fn bring_loopback_up() -> Result<()> {
     // A kernel without IPv4 has no loopback to bring up.
     if let Ok(socket) = sys::fd::socket(AddressFamily::INET, SocketType::DGRAM) {
-        sys::file::bring_loopback_up(socket.as_fd()).during("bring lo up")?;
+        sys::file::bring_loopback_up(socket.as_fd()).during(msg!("bring lo up"))?;
         leave_open(socket);
     }
     Ok(())
@@ -269,9 +276,9 @@ fn write_sysctls(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
         if !has(name, b'/') {
             path.replace(b'.', b'/');
         }
-        within("linux.sysctl", NO_INDEX, name, || {
+        within(msg!("linux.sysctl"), NO_INDEX, name, || {
             proc.write(path.as_c_str(), sysctl.value.as_str().as_bytes())
-                .during("write")
+                .during(msg!("write"))
         })?;
     }
     Ok(())
@@ -283,7 +290,7 @@ fn hand_out(console: &Console, console_socket: Option<&OwnedFd>, socket: &Socket
         Some(console_socket) => send_fd(console_socket.as_fd(), b"/dev/ptmx", console.master.as_fd()),
         None => socket.send_fd(Kind::Master, console.master.as_fd()),
     }
-    .during("send terminal")
+    .during(msg!("send terminal"))
 }
 
 fn join_keyring(id: &CStr) -> Result<()> {
@@ -293,7 +300,7 @@ fn join_keyring(id: &CStr) -> Result<()> {
         // No CONFIG_KEYS, a filter around roci, or the quota of keys: there is then nothing to share either, or nothing to
         // be done about it, and runc goes on as well.
         Ok(()) | Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS | Errno::DQUOT) => Ok(()),
-        Err(errno) => Err(Error::new("join session keyring", errno)),
+        Err(errno) => Err(Error::new(msg!("join session keyring"), errno)),
     }
 }
 
@@ -303,8 +310,8 @@ fn open_gate(inherited: &Inheritance<'_>) -> Result<()> {
     let open = inherited
         .proc
         .reopen(fifo.as_fd(), OFlags::WRONLY)
-        .during("open exec.fifo")?;
-    write_all(open.as_fd(), b"0").during("write exec.fifo")?;
+        .during(msg!("open exec.fifo"))?;
+    write_all(open.as_fd(), b"0").during(msg!("write exec.fifo"))?;
     // It closes in the exec.
     tell_through(core::mem::ManuallyDrop::new(open).as_fd());
     Ok(())

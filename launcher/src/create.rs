@@ -24,6 +24,7 @@ use crate::container::{Container, Document, FIFO_FILE, StateRoot, write_beside};
 use crate::container_process::Inheritance;
 use crate::error::{During, Error, Result, keep};
 use crate::mounts::{Trees, open_trees};
+use crate::msg;
 use crate::namespaces::Plan;
 use crate::proc::Proc;
 use crate::program::Handover;
@@ -78,7 +79,7 @@ pub fn create(invocation: &Invocation) -> Result<()> {
     created
         .socket
         .send(Kind::Go, &[])
-        .during("tell the container process to wait for start")?;
+        .during(msg!("tell the container process to wait for start"))?;
     undo::forget_all();
     Ok(())
 }
@@ -102,11 +103,14 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let config = config::load(bundle)?;
     let spec: &'static Spec<'static> = config.spec;
     if let Some(name) = spec.process.as_ref().and_then(|process| process.unknown_capability) {
-        report::warn("process.capabilities: unknown capability # is ignored", name.as_str());
+        report::warn(
+            msg!("process.capabilities: unknown capability # is ignored"),
+            name.as_str(),
+        );
     }
     let rootfs_path = config::rootfs_path(spec, bundle);
     let rootfs = open(rootfs_path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY)
-        .during_with("root.path: open #", rootfs_path.as_str())?;
+        .during_with(msg!("root.path: open #"), rootfs_path.as_str())?;
     policy::read(invocation, spec)?;
     let seccomp = Profile::compile(spec)?;
     let console_socket = open_console_socket(invocation, spec, purpose)?;
@@ -127,7 +131,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
 
     // 2. The environment. Each thing that is made is undone should anything fail from here on.
     let Some(root) = StateRoot::open(invocation, true)? else {
-        return Err(Error::said("no state root"));
+        return Err(Error::said(msg!("no state root")));
     };
     // It stays open to the end: the state directory may have to be removed from it.
     let root = ManuallyDrop::new(root);
@@ -149,7 +153,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         Purpose::Create => Some(make_fifo(&container)?),
         Purpose::Run { .. } => None,
     };
-    let (socket, other_end) = pair().during("make socket pair")?;
+    let (socket, other_end) = pair().during(msg!("make socket pair"))?;
     let blocked = match purpose {
         // Signals are taken one by one from before there is a child to forward them to.
         Purpose::Run { detach: false } => sys::signal::set_blocked(SignalSet::ALL),
@@ -184,7 +188,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let (pid, socket) = spawn_container_process(&inheritance, socket, other_end, &mut trees, memory, &rootfs)?;
     undo::note_process(pid, true);
     drop(trees);
-    report::step("container process # made", Digits::signed(pid.into()).as_str());
+    report::step(msg!("container process # made"), Digits::signed(pid.into()).as_str());
     if namespaces.new_user {
         prepare_user_namespace(spec, &proc, pid, cgroup.as_ref())?;
     }
@@ -192,7 +196,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     if namespaces.new_user || namespaces.is_staged() {
         socket
             .send(Kind::Go, &[])
-            .during("tell the container process to go on")?;
+            .during(msg!("tell the container process to go on"))?;
     }
 
     // 3 to 5. Hooks, while the process makes its mounts; createContainer hooks are its own.
@@ -207,10 +211,10 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
             Request::Network(inside) => return net::devices::move_all(spec, pid, inside),
             Request::Listener(number) => return send_listener(spec, pid, number, state),
         }
-        hooks::run(spec, "hooks.prestart", spec.hooks.prestart, state, own)?;
-        hooks::run(spec, "hooks.createRuntime", spec.hooks.create_runtime, state, own)
+        hooks::run(spec, msg!("hooks.prestart"), spec.hooks.prestart, state, own)?;
+        hooks::run(spec, msg!("hooks.createRuntime"), spec.hooks.create_runtime, state, own)
     })?;
-    report::step("container # made", id_text);
+    report::step(msg!("container # made"), id_text);
     // Not before, since one of them may leave little room for the descriptors of mounts.
     if namespaces.new_user
         && let Some(process) = &spec.process
@@ -220,7 +224,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
 
     let start = proc
         .process_start(pid)
-        .ok_or_else(|| Error::said("the container process has vanished"))?;
+        .ok_or_else(|| Error::said(msg!("the container process has vanished")))?;
     let created = Rfc3339::now().line();
     let mut document = Document::new(memory);
     let view = StateView {
@@ -243,7 +247,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     if let Some(socket) = &pidfd_socket {
         send_pidfd(socket, pid)?;
     }
-    report::step("container # created", id_text);
+    report::step(msg!("container # created"), id_text);
     // These wait for the end of the line that they hold; what else is open closes with this process, at no cost.
     drop((inheritance.console_socket, pidfd_socket));
     core::mem::forget((inheritance.fifo, inheritance.handover.init, rootfs));
@@ -284,7 +288,7 @@ pub fn wait_until_ready(
     let mut master = None;
     loop {
         let mut memory = [0; MESSAGE_BYTES];
-        let message = socket.receive(&mut memory).during("hear from the process")?;
+        let message = socket.receive(&mut memory).during(msg!("hear from the process"))?;
         let Some(message) = message else { return Err(died(pid)) };
         match message.kind {
             Kind::Ready => return Ok(master),
@@ -297,20 +301,20 @@ pub fn wait_until_ready(
             Kind::Hooks => serve(Request::Hooks)?,
             Kind::Network => match message.fd {
                 Some(socket) => serve(Request::Network(socket))?,
-                None => return Err(Error::said("linux.netDevices: no netlink socket arrived")),
+                None => return Err(Error::said(msg!("linux.netDevices: no netlink socket arrived"))),
             },
             Kind::Listener => serve(Request::Listener(
                 message.payload.try_into().map_or(-1, i32::from_ne_bytes),
             ))?,
         }
-        socket.send(Kind::Go, &[]).during("tell the process to go on")?;
+        socket.send(Kind::Go, &[]).during(msg!("tell the process to go on"))?;
     }
 }
 
 /// Sends a descriptor of the process to who waits for it at `socket`.
 pub fn send_pidfd(socket: &OwnedFd, pid: i32) -> Result<()> {
-    let pidfd = open_process(pid).during("--pidfd-socket needs Linux 5.3: open pidfd")?;
-    send_fd(socket.as_fd(), b"pidfd", pidfd.as_fd()).during("send pidfd")
+    let pidfd = open_process(pid).during(msg!("--pidfd-socket needs Linux 5.3: open pidfd"))?;
+    send_fd(socket.as_fd(), b"pidfd", pidfd.as_fd()).during(msg!("send pidfd"))
 }
 
 fn open_console_socket(invocation: &Invocation, spec: &Spec<'static>, purpose: Purpose) -> Result<Option<OwnedFd>> {
@@ -318,12 +322,12 @@ fn open_console_socket(invocation: &Invocation, spec: &Spec<'static>, purpose: P
     let relayed = purpose == Purpose::Run { detach: false };
     match invocation.value(Opt::ConsoleSocket) {
         Some(path) if terminal => console::connect_socket(path).map(Some),
-        Some(_) => Err(Error::said(
-            "--console-socket is given, but process.terminal is not set",
-        )),
-        None if terminal && !relayed => Err(Error::said(
-            "process.terminal is set: --console-socket has to say where the terminal goes",
-        )),
+        Some(_) => Err(Error::said(msg!(
+            "--console-socket is given, but process.terminal is not set"
+        ))),
+        None if terminal && !relayed => Err(Error::said(msg!(
+            "process.terminal is set: --console-socket has to say where the terminal goes"
+        ))),
         None => Ok(None),
     }
 }
@@ -353,7 +357,7 @@ fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static C
         // Who is not the host's root may have no cgroup to give, and asked for none.
         Err(errno) if spec.linux.cgroups_path.is_none() && !resources::asks_for_limits(&spec.linux.resources) => {
             undo::note_cgroup(None);
-            report::step("no cgroup: #", errno::words(errno));
+            report::step(msg!("no cgroup: #"), errno::words(errno));
             Ok(None)
         }
         Err(errno) => Err(cgroup::make_error(id, errno)),
@@ -384,8 +388,8 @@ fn owner_of_cgroup(spec: &Spec<'static>) -> Option<u32> {
 /// could not reach it by name.
 fn make_fifo(container: &Container) -> Result<OwnedFd> {
     let mode = Mode::from_raw_mode(0o622);
-    mknodat(&container.directory, FIFO_FILE, FileType::Fifo, mode, 0).during("make exec.fifo")?;
-    open_in(container.directory.as_fd(), FIFO_FILE, OFlags::PATH | OFlags::NOFOLLOW).during("open exec.fifo")
+    mknodat(&container.directory, FIFO_FILE, FileType::Fifo, mode, 0).during(msg!("make exec.fifo"))?;
+    open_in(container.directory.as_fd(), FIFO_FILE, OFlags::PATH | OFlags::NOFOLLOW).during(msg!("open exec.fifo"))
 }
 
 /// Makes the process, directly or through a stage in between, and returns it with the socket to it.
@@ -403,7 +407,7 @@ fn spawn_container_process(
         let before = open(c".", OFlags::PATH | OFlags::DIRECTORY);
         fchdir(rootfs)
             .or_else(|_| chdir(inheritance.rootfs))
-            .during("enter root")?;
+            .during(msg!("enter root"))?;
         before.ok()
     } else {
         None
@@ -428,7 +432,7 @@ fn spawn_container_process(
         }
     };
     if let Some(before) = before {
-        fchdir(&before).during("leave root")?;
+        fchdir(&before).during(msg!("leave root"))?;
     }
     Ok(made)
 }
@@ -448,7 +452,7 @@ fn spawn_in_cgroup(inheritance: &Inheritance<'_>, namespaces: u32, sibling: bool
         match spawn(&options) {
             // Older kernels know no such flag. The process joins by itself then, as on version 1.
             Err(Errno::TOOBIG | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => cgroup.set_entered(false),
-            other => return other.during("clone"),
+            other => return other.during(msg!("clone")),
         }
     }
     spawn(&SpawnOptions {
@@ -456,7 +460,7 @@ fn spawn_in_cgroup(inheritance: &Inheritance<'_>, namespaces: u32, sibling: bool
         sibling,
         cgroup: None,
     })
-    .during("clone")
+    .during(msg!("clone"))
 }
 
 fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: Option<&NewCgroup>) -> Result<()> {
@@ -480,12 +484,14 @@ fn died(pid: i32) -> Error {
     let status = waitpid(Pid::from_raw(pid), WaitOptions::empty()).ok().flatten();
     undo::note_process(0, false);
     match status.and_then(|(_, status)| status.terminating_signal()) {
-        Some(9) => Error::said("the container process was killed before it was ready (out of memory?)"),
+        Some(9) => Error::said(msg!(
+            "the container process was killed before it was ready (out of memory?)"
+        )),
         Some(signal) => Error::says(
-            "the container process died of signal # before it was ready",
+            msg!("the container process died of signal # before it was ready"),
             Digits::signed(signal.into()).as_str(),
         ),
-        None => Error::said("the container process ended before it was ready"),
+        None => Error::said(msg!("the container process ended before it was ready")),
     }
 }
 
@@ -500,5 +506,6 @@ fn owner() -> &'static str {
 
 /// Decimal, without a newline, complete when it appears: conmon and containerd read it as soon as create has ended.
 pub fn write_pid_file(path: &CStr, pid: i32) -> Result<()> {
-    write_beside(path, Digits::signed(pid.into()).as_bytes()).during_with("write pid file #", utf8(path.to_bytes()))
+    write_beside(path, Digits::signed(pid.into()).as_bytes())
+        .during_with(msg!("write pid file #"), utf8(path.to_bytes()))
 }

@@ -14,6 +14,7 @@ use spec_core::process::{CAPABILITY_NAMES, Capabilities, Process};
 use sys::process::SchedulerAttributes;
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
+use crate::msg;
 use crate::proc::Proc;
 use crate::text::Digits;
 
@@ -23,16 +24,16 @@ pub fn become_namespace_root() -> Result<()> {
     match set_thread_groups(&[]) {
         // Forbidden where the maps were written without privileges; there are no groups to lose then.
         Ok(()) | Err(Errno::PERM) => {}
-        Err(errno) => return Err(Error::new("setgroups", errno)),
+        Err(errno) => return Err(Error::new(msg!("setgroups"), errno)),
     }
     // Where id 0 is not mapped the process stays nobody, with all capabilities in its namespace.
     match set_thread_res_gid(root.1, root.1, root.1) {
         Ok(()) | Err(Errno::INVAL) => {}
-        Err(errno) => return Err(Error::new("setgid", errno)),
+        Err(errno) => return Err(Error::new(msg!("setgid"), errno)),
     }
     match set_thread_res_uid(root.0, root.0, root.0) {
         Ok(()) | Err(Errno::INVAL) => Ok(()),
-        Err(errno) => Err(Error::new("setuid", errno)),
+        Err(errno) => Err(Error::new(msg!("setuid"), errno)),
     }
 }
 
@@ -44,7 +45,7 @@ pub fn take(spec: &Spec<'static>, process: &Process<'static>) -> Result<()> {
     let user = &process.user;
     if user.uid != 0 {
         // Otherwise leaving uid 0 would clear the sets before they can be set.
-        set_keep_capabilities(true).during("keep capabilities")?;
+        set_keep_capabilities(true).during(msg!("keep capabilities"))?;
     }
     let gids = spec.list(user.additional_gids);
     let mut groups = heapless::Vec::<Gid, IDS_MAX>::new();
@@ -55,14 +56,14 @@ pub fn take(spec: &Spec<'static>, process: &Process<'static>) -> Result<()> {
     match set_thread_groups(&groups) {
         Ok(()) => {}
         Err(Errno::PERM) if gids.is_empty() => {}
-        Err(errno) => return Err(Error::new("setgroups", errno)),
+        Err(errno) => return Err(Error::new(msg!("setgroups"), errno)),
     }
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-    set_thread_res_gid(gid, gid, gid).during("setgid")?;
-    set_thread_res_uid(uid, uid, uid).during("setuid")?;
+    set_thread_res_gid(gid, gid, gid).during(msg!("setgid"))?;
+    set_thread_res_uid(uid, uid, uid).during(msg!("setuid"))?;
     set_sets(wanted)?;
     if process.no_new_privileges {
-        set_no_new_privs(true).during("set no_new_privs")?;
+        set_no_new_privs(true).during(msg!("set no_new_privs"))?;
     }
     Ok(())
 }
@@ -76,7 +77,7 @@ fn drop_bounding(keep: u64) -> Result<()> {
             Ok(()) => {}
             // The kernel knows no capability from this number on.
             Err(Errno::INVAL) => break,
-            Err(errno) => return Err(Error::new("drop bounding capability", errno)),
+            Err(errno) => return Err(Error::new(msg!("drop bounding capability"), errno)),
         }
     }
     Ok(())
@@ -100,11 +101,11 @@ fn set_sets(wanted: &Capabilities) -> Result<()> {
     match set(wanted, limit) {
         Ok(()) => {}
         Err(Errno::PERM) => {
-            let own = rustix::thread::capabilities(None).during("get capabilities")?;
+            let own = rustix::thread::capabilities(None).during(msg!("get capabilities"))?;
             limit = own.permitted.bits();
-            set(wanted, limit).during("set capabilities")?;
+            set(wanted, limit).during(msg!("set capabilities"))?;
         }
-        Err(errno) => return Err(Error::new("set capabilities", errno)),
+        Err(errno) => return Err(Error::new(msg!("set capabilities"), errno)),
     }
     let ambient = wanted.ambient & wanted.permitted & wanted.inheritable & limit;
     if wanted.ambient == 0 {
@@ -112,13 +113,13 @@ fn set_sets(wanted: &Capabilities) -> Result<()> {
         return match clear_ambient_capability_set() {
             // Before 4.3 there is no such set.
             Ok(()) | Err(Errno::INVAL) => Ok(()),
-            Err(errno) => Err(Error::new("clear ambient capabilities", errno)),
+            Err(errno) => Err(Error::new(msg!("clear ambient capabilities"), errno)),
         };
     }
     for number in 0..CAPABILITY_NAMES.len() {
         if ambient & (1 << number) != 0 {
             configure_capability_in_ambient_set(CapabilitySet::from_bits_retain(1 << number), true)
-                .during("set ambient capability")?;
+                .during(msg!("set ambient capability"))?;
         }
     }
     Ok(())
@@ -127,8 +128,8 @@ fn set_sets(wanted: &Capabilities) -> Result<()> {
 /// Resource limits, for this process.
 pub fn set_rlimits(process: &Process<'static>, pid: i32) -> Result<()> {
     for (index, limit) in process.rlimits.iter().enumerate() {
-        within("process.rlimits", index, "", || {
-            sys::process::set_rlimit(pid, limit.resource, limit.soft, limit.hard).during("set rlimit")
+        within(msg!("process.rlimits"), index, "", || {
+            sys::process::set_rlimit(pid, limit.resource, limit.soft, limit.hard).during(msg!("set rlimit"))
         })?;
     }
     Ok(())
@@ -145,13 +146,13 @@ pub fn set_scheduling(process: &Process<'static>) -> Result<()> {
         attributes.runtime = scheduler.runtime;
         attributes.deadline = scheduler.deadline;
         attributes.period = scheduler.period;
-        within("process.scheduler", NO_INDEX, "", || {
-            sys::process::set_scheduler(attributes).during("set scheduler")
+        within(msg!("process.scheduler"), NO_INDEX, "", || {
+            sys::process::set_scheduler(attributes).during(msg!("set scheduler"))
         })?;
     }
     if let Some(io) = process.io_priority {
-        within("process.ioPriority", NO_INDEX, "", || {
-            sys::process::set_io_priority(io.class, io.priority).during("set io priority")
+        within(msg!("process.ioPriority"), NO_INDEX, "", || {
+            sys::process::set_io_priority(io.class, io.priority).during(msg!("set io priority"))
         })?;
     }
     Ok(())
@@ -164,12 +165,12 @@ pub fn set_oom_score(proc: &Proc, process: &Process<'static>, pid: Option<i32>) 
     };
     let path = match pid {
         Some(pid) => crate::path::Path::of_process(pid, "oom_score_adj"),
-        None => crate::path::Path::of(&[b"self/oom_score_adj"]),
+        None => crate::path::Path::new(b"self/oom_score_adj"),
     };
     let file = proc
         .open_file(path.as_c_str(), OFlags::WRONLY)
-        .during("set oom score")?;
+        .during(msg!("set oom score"))?;
     rustix::io::write(&file, Digits::signed(score.into()).as_bytes())
         .map(drop)
-        .during("set oom score")
+        .during(msg!("set oom score"))
 }

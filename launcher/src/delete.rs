@@ -11,6 +11,7 @@ use crate::cgroup::Hierarchies;
 use crate::cli::{Invocation, Opt};
 use crate::container::{Container, Damage, MISSING, StateRoot};
 use crate::error::{During, Error, Result};
+use crate::msg;
 use crate::proc::Proc;
 use crate::{config, hooks, kill, report, resctrl, state};
 
@@ -44,7 +45,7 @@ pub fn delete(invocation: &Invocation) -> Result<()> {
         }
         Status::Running | Status::Paused => {
             return Err(Error::says(
-                "cannot delete container that is not stopped: it is still #",
+                msg!("cannot delete container that is not stopped: it is still #"),
                 status.name(),
             ));
         }
@@ -64,7 +65,7 @@ pub fn delete(invocation: &Invocation) -> Result<()> {
         host.remove(leftover.as_c_str(), Hierarchies::ALL)?;
     }
     destroy(invocation, root, container, &state, &proc)?;
-    report::step("container # deleted", id_text);
+    report::step(msg!("container # deleted"), id_text);
     if let Some(config) = config {
         resctrl::remove(config.spec, id);
         hooks::run_poststop(config.spec, id, state.bundle.as_c_str(), invocation.arguments());
@@ -88,7 +89,7 @@ fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
     match kill::try_send(state, proc, SIGKILL) {
         // It ended by itself just now.
         Err(Errno::SRCH) => return Ok(()),
-        sent => sent.during("kill")?,
+        sent => sent.during(msg!("kill"))?,
     }
     /// The kernel's part of dying: a core dump, a slow disk, the unmounting of its namespaces.
     const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
@@ -99,7 +100,7 @@ fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
     if let Ok(pidfd) = open_process(state.pid) {
         while alive() {
             if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&PATIENCE)) == Ok(0) {
-                return Err(Error::said("the container's first process does not die"));
+                return Err(Error::said(msg!("the container's first process does not die")));
             }
         }
         return Ok(());
@@ -116,7 +117,7 @@ fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
             }),
         );
     }
-    Err(Error::said("the container's first process does not die"))
+    Err(Error::said(msg!("the container's first process does not die")))
 }
 
 /// Removes the cgroup, with whatever still runs in it, and the state directory.

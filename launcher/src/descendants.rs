@@ -7,6 +7,7 @@ use sys::directory::Names;
 use sys::fd::open_in;
 
 use crate::error::{During, Error, Result};
+use crate::msg;
 use crate::proc::Proc;
 use crate::text::{parse_number, utf8};
 
@@ -27,14 +28,14 @@ pub fn command_line<'m>(proc: &Proc, pid: i32, memory: &'m mut [u8; 256]) -> &'m
 
 /// Calls `each` with all that descend from `ancestor`.
 pub fn for_each(proc: &Proc, ancestor: i32, each: &mut dyn FnMut(i32)) -> Result<()> {
-    let directory = open_in(proc.as_fd(), c".", OFlags::RDONLY | OFlags::DIRECTORY).during("open /proc")?;
+    let directory = open_in(proc.as_fd(), c".", OFlags::RDONLY | OFlags::DIRECTORY).during(msg!("open /proc"))?;
     let mut family = Vec::<i32, DESCENDANTS_MAX>::new();
     let _ = family.push(ancestor);
     // Children mostly have higher numbers than their parents, and /proc lists by number, so one pass finds nearly all; a
     // second one finds those whose numbers wrapped around.
     for _ in 0..2 {
         let mut names = Names::of(directory.as_fd());
-        while let Some(name) = names.next().during("read /proc")? {
+        while let Some(name) = names.next().during(msg!("read /proc"))? {
             let Some(pid) = parse_number(utf8(name.to_bytes())) else {
                 continue;
             };
@@ -44,12 +45,12 @@ pub fn for_each(proc: &Proc, ancestor: i32, each: &mut dyn FnMut(i32)) -> Result
             };
             if family.contains(&parent) && !family.contains(&pid) {
                 if family.push(pid).is_err() {
-                    return Err(Error::said("more than 1024 processes (DESCENDANTS_MAX)"));
+                    return Err(Error::said(msg!("more than 1024 processes (DESCENDANTS_MAX)")));
                 }
                 each(pid);
             }
         }
-        seek(&directory, SeekFrom::Start(0)).during("read /proc")?;
+        seek(&directory, SeekFrom::Start(0)).during(msg!("read /proc"))?;
     }
     Ok(())
 }

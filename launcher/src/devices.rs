@@ -11,25 +11,37 @@ use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{Device, DeviceKind};
 use sys::OwnedFd;
-use sys::fd::{create_in, open, open_in};
+use sys::fd::{create_in, is_device, open, open_in};
 use sys::file::{leave_open, replace_standard_stream};
 use sys::process::inherited_fd;
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::bind_fd;
+use crate::msg;
 use crate::path::Path;
 use crate::root::{Links, Root};
 use crate::text::{has, utf8, without_slashes};
 
 /// The default devices of config-linux.md, all of them readable and writable for everyone.
-const DEFAULT_DEVICES: [(&CStr, &CStr, u32, u32); 6] = [
-    (c"null", c"/dev/null", 1, 3),
-    (c"zero", c"/dev/zero", 1, 5),
-    (c"full", c"/dev/full", 1, 7),
-    (c"random", c"/dev/random", 1, 8),
-    (c"urandom", c"/dev/urandom", 1, 9),
-    (c"tty", c"/dev/tty", 5, 0),
+const DEFAULT_DEVICES: [Wanted<'static>; 6] = [
+    default_device(c"/dev/null", 1, 3),
+    default_device(c"/dev/zero", 1, 5),
+    default_device(c"/dev/full", 1, 7),
+    default_device(c"/dev/random", 1, 8),
+    default_device(c"/dev/urandom", 1, 9),
+    default_device(c"/dev/tty", 5, 0),
 ];
+
+const fn default_device(host_path: &'static CStr, major: u32, minor: u32) -> Wanted<'static> {
+    Wanted {
+        kind: FileType::CharacterDevice,
+        major,
+        minor,
+        mode: 0o666,
+        owner: None,
+        host_path,
+    }
+}
 
 /// The default links of runtime-linux.md.
 const DEFAULT_LINKS: [(&CStr, &CStr); 4] = [
@@ -52,29 +64,25 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
         return Ok(());
     }
     // A link here would have devices made and files removed somewhere else (CVE-2026-41579).
-    let dev = root.make_directories(c"/dev", Links::Refuse).during("open /dev")?;
-    for (name, host_path, major, minor) in DEFAULT_DEVICES {
-        let device = Wanted {
-            kind: FileType::CharacterDevice,
-            major,
-            minor,
-            mode: 0o666,
-            owner: None,
-            host_path,
-        };
-        within("device", NO_INDEX, utf8(host_path.to_bytes()), || {
-            make_device(dev.as_fd(), name, &device, by_bind)
+    let dev = root
+        .make_directories(c"/dev", Links::Refuse)
+        .during(msg!("open /dev"))?;
+    for device in &DEFAULT_DEVICES {
+        let path = utf8(device.host_path.to_bytes());
+        let name = Path::new(path.strip_prefix("/dev/").unwrap_or(path).as_bytes());
+        within(msg!("device"), NO_INDEX, path, || {
+            make_device(dev.as_fd(), name.as_c_str(), device, by_bind)
         })?;
     }
     for (index, device) in spec.list(spec.linux.devices).iter().enumerate() {
-        within("linux.devices", index, device.path.as_str(), || {
+        within(msg!("linux.devices"), index, device.path.as_str(), || {
             make_configured(root, dev.as_fd(), device, by_bind)
         })?;
     }
     for (target, name) in DEFAULT_LINKS {
         match symlinkat(target, &dev, name) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(Error::new("make link in /dev", errno)),
+            Err(errno) => return Err(Error::new(msg!("make link in /dev"), errno)),
         }
     }
     make_ptmx(dev.as_fd())?;
@@ -88,14 +96,14 @@ fn make_ptmx(dev: BorrowedFd<'_>) -> Result<()> {
     match symlinkat(TARGET, dev, c"ptmx") {
         Ok(()) => return Ok(()),
         Err(Errno::EXIST) => {}
-        Err(errno) => return Err(Error::new("make link /dev/ptmx", errno)),
+        Err(errno) => return Err(Error::new(msg!("make link /dev/ptmx"), errno)),
     }
     let mut memory = [core::mem::MaybeUninit::uninit(); 64];
     if readlinkat_raw(dev, c"ptmx", &mut memory).is_ok_and(|(target, _)| target == TARGET.to_bytes()) {
         return Ok(());
     }
-    unlinkat(dev, c"ptmx", AtFlags::empty()).during("replace /dev/ptmx")?;
-    symlinkat(TARGET, dev, c"ptmx").during("make link /dev/ptmx")
+    unlinkat(dev, c"ptmx", AtFlags::empty()).during(msg!("replace /dev/ptmx"))?;
+    symlinkat(TARGET, dev, c"ptmx").during(msg!("make link /dev/ptmx"))
 }
 
 struct Wanted<'a> {
@@ -128,12 +136,12 @@ fn make_configured(root: &Root, dev: BorrowedFd<'_>, device: &Device<'static>, b
         .strip_prefix("/dev/")
         .filter(|name| !has(name, b'/'))
     {
-        let name = Path::of(&[name.as_bytes()]);
+        let name = Path::new(name.as_bytes());
         return make_device(dev, name.as_c_str(), &wanted, by_bind);
     }
     let (parent, name) = root
         .make_parent(device.path.as_c_str(), Links::Refuse)
-        .during("open directory")?;
+        .during(msg!("open directory"))?;
     make_device(parent.as_fd(), name.as_c_str(), &wanted, by_bind)
 }
 
@@ -148,42 +156,42 @@ fn make_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>, by_b
             check_existing(directory, name, wanted)?;
             // What the configuration says about its mode holds for a node that was there as well.
             if wanted.owner.is_some() {
-                chmodat(directory, name, Mode::from_raw_mode(wanted.mode), AtFlags::empty()).during("chmod")?;
+                chmodat(directory, name, Mode::from_raw_mode(wanted.mode), AtFlags::empty()).during(msg!("chmod"))?;
             }
         }
         Err(Errno::PERM) => return bind_device(directory, name, wanted),
-        Err(errno) => return Err(Error::new("mknod", errno)),
+        Err(errno) => return Err(Error::new(msg!("mknod"), errno)),
     }
     match wanted.owner {
         // A new node belongs to root already.
         None | Some((0, 0)) => Ok(()),
         Some((uid, gid)) => {
             let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-            chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).during("chown")
+            chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).during(msg!("chown"))
         }
     }
 }
 
 /// What is there may stay if it is the device that is wanted (config-linux.md: anything else is an error).
 fn check_existing(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> Result<()> {
-    let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).during("stat")?;
+    let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).during(msg!("stat"))?;
     let same_kind = FileType::from_raw_mode(stat.st_mode) == wanted.kind;
     let same_number = wanted.kind == FileType::Fifo || stat.st_rdev == makedev(wanted.major, wanted.minor);
     if same_kind && same_number {
         return Ok(());
     }
-    Err(Error::said("something else is there already"))
+    Err(Error::said(msg!("something else is there already")))
 }
 
 /// Mounts the host's node. It is opened, and looked at, before it is used.
 fn bind_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> Result<()> {
-    let source = open(wanted.host_path, OFlags::PATH | OFlags::NOFOLLOW).during("open the host's device")?;
-    let stat = rustix::fs::fstat(&source).during("stat the host's device")?;
-    if FileType::from_raw_mode(stat.st_mode) != wanted.kind || stat.st_rdev != makedev(wanted.major, wanted.minor) {
-        return Err(Error::said("the host has another device there"));
+    let source = open(wanted.host_path, OFlags::PATH | OFlags::NOFOLLOW).during(msg!("open the host's device"))?;
+    let is_it = is_device(source.as_fd(), wanted.kind, wanted.major, wanted.minor);
+    if !is_it.during(msg!("stat the host's device"))? {
+        return Err(Error::said(msg!("the host has another device there")));
     }
-    let target = make_target(directory, name).during("make mount point")?;
-    bind_fd(source.as_fd(), target.as_fd()).during("bind device")
+    let target = make_target(directory, name).during(msg!("make mount point"))?;
+    bind_fd(source.as_fd(), target.as_fd()).during(msg!("bind device"))
 }
 
 /// An empty file to mount on.
@@ -202,12 +210,7 @@ pub fn make_target(directory: BorrowedFd<'_>, name: &CStr) -> core::result::Resu
 /// (runc and crun replace it as well). What lies at the path is looked at before it is used; where it is not the null
 /// device, the streams stay as they are.
 pub fn reopen_null_streams() -> Result<()> {
-    let number = makedev(1, 3);
-    let is_null = |fd: BorrowedFd<'_>| {
-        rustix::fs::fstat(fd).is_ok_and(|stat| {
-            stat.st_rdev == number && FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
-        })
-    };
+    let is_null = |fd: BorrowedFd<'_>| is_device(fd, FileType::CharacterDevice, 1, 3) == Ok(true);
     let mut null = None;
     for stream in 0..3 {
         if !is_null(inherited_fd(stream)) {
@@ -220,7 +223,7 @@ pub fn reopen_null_streams() -> Result<()> {
                 _ => return Ok(()),
             },
         };
-        replace_standard_stream(own.as_fd(), stream).during("replace /dev/null")?;
+        replace_standard_stream(own.as_fd(), stream).during(msg!("replace /dev/null"))?;
         null = Some(own);
     }
     null.into_iter().for_each(leave_open);

@@ -6,14 +6,15 @@
 use rustix::io::Errno;
 
 use crate::error::keep;
+use crate::msg;
 use crate::text::{Digits, cut};
 use crate::texts::Text;
 
 /// The error number as `operation not permitted (EPERM)`.
 pub fn words(errno: Errno) -> &'static str {
     match row(errno) {
-        ("", _) => keep("error #", &[Digits::signed(errno.raw_os_error().into()).as_str()]),
-        (name, text) => keep("# (#)", &[text, name]),
+        ("", _) => keep(msg!("error #"), &[Digits::signed(errno.raw_os_error().into()).as_str()]),
+        (name, text) => keep(msg!("# (#)"), &[text, name]),
     }
 }
 

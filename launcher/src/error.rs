@@ -14,6 +14,7 @@ use sys::{Register, Truncating};
 
 use crate::errno;
 use crate::text::Pieces;
+use crate::texts::Message;
 
 /// The usual result. Who returns it may not return.
 pub type Result<T> = core::result::Result<T, Error>;
@@ -53,7 +54,7 @@ pub fn set_ending(ending: Ending) {
 /// An element of the configuration, as in `mounts[3] /proc`.
 #[derive(Clone, Copy)]
 struct Site {
-    list: &'static str,
+    list: Option<Message>,
     /// The element's place, or [`NO_INDEX`].
     index: usize,
     /// The element's name, or nothing.
@@ -63,16 +64,18 @@ struct Site {
 /// For what stands alone.
 pub const NO_INDEX: usize = usize::MAX;
 
-static SITE: Register<Site> = Register::new(Site {
-    list: "",
+const NO_SITE: Site = Site {
+    list: None,
     index: 0,
     name: "",
-});
+};
+
+static SITE: Register<Site> = Register::new(NO_SITE);
 
 /// Does something for an element of the configuration: errors made meanwhile name it. An inner element is more exact, and
 /// ends the outer one.
-pub fn within<T>(list: &'static str, index: usize, name: &'static str, act: impl FnOnce() -> T) -> T {
-    set_site(list, index, name);
+pub fn within<T>(list: Message, index: usize, name: &'static str, act: impl FnOnce() -> T) -> T {
+    enter_site(list, index, name);
     let value = act();
     leave_site();
     value
@@ -80,21 +83,40 @@ pub fn within<T>(list: &'static str, index: usize, name: &'static str, act: impl
 
 #[inline(never)]
 fn leave_site() {
-    set_site("", 0, "");
+    SITE.set(NO_SITE);
 }
 
 #[inline(never)]
-fn set_site(list: &'static str, index: usize, name: &'static str) {
+fn enter_site(list: Message, index: usize, name: &'static str) {
+    let list = Some(list);
     SITE.set(Site { list, index, name });
 }
 
 /// The texts that are not known at compile time and live as long as the program. An operation makes a handful of them.
 static NOTES: sys::Notes<{ 4 * MESSAGE_BYTES_MAX }> = sys::Notes::new();
 
+/// What errors are worded with: a text that was made now, or one that the build script has packed.
+pub trait Wording: Copy {
+    /// The text.
+    fn text(&self) -> &str;
+}
+
+impl Wording for &str {
+    fn text(&self) -> &str {
+        self
+    }
+}
+
+impl Wording for Message {
+    fn text(&self) -> &str {
+        self.get()
+    }
+}
+
 /// A text that lives as long as the program: `pattern` with the words in the places of its `#`s.
 #[inline(never)]
-pub fn keep(pattern: &str, words: &[&str]) -> &'static str {
-    NOTES.keep(|text| text.fill(pattern, words))
+pub fn keep(pattern: impl Wording, words: &[&str]) -> &'static str {
+    NOTES.keep(|text| text.fill(pattern.text(), words))
 }
 
 /// The same for what shows itself.
@@ -107,31 +129,27 @@ pub fn keep_shown(what: &dyn fmt::Display) -> &'static str {
 
 impl Error {
     /// `operation` failed with `errno`.
-    pub fn new(operation: &str, errno: Errno) -> Self {
+    pub fn new(operation: impl Wording, errno: Errno) -> Self {
         fail(operation, errno)
     }
 
     /// The same with `word` in the place of the `#` in `operation`.
-    pub fn new_with(operation: &str, word: &str, errno: Errno) -> Self {
+    pub fn new_with(operation: impl Wording, word: &str, errno: Errno) -> Self {
         fail_with(operation, word, errno)
     }
 
     /// The rule `text` was broken.
     #[cold]
     #[inline(never)]
-    pub fn said(text: &str) -> Self {
-        let mut memory = [0; MESSAGE_BYTES_MAX];
-        let mut line = Truncating::new(&mut memory);
-        write_site(&mut line);
-        line.str(text);
-        ENDING.get()(Failure::Operation(line.finish()))
+    pub fn said(text: impl Wording) -> Self {
+        say(text.text())
     }
 
     /// The same with `word` in the place of the `#` in `text`.
     #[cold]
     #[inline(never)]
-    pub fn says(text: &str, word: &str) -> Self {
-        Self::said(keep(text, &[word]))
+    pub fn says(text: impl Wording, word: &str) -> Self {
+        say(keep(text, &[word]))
     }
 
     /// There is no error to do this with.
@@ -142,14 +160,26 @@ impl Error {
     /// The command line is wrong: `text`, with `word` in the place of its `#` if it has one.
     #[cold]
     #[inline(never)]
-    pub fn usage(text: &str, word: &str) -> Self {
+    pub fn usage(text: impl Wording, word: &str) -> Self {
         ENDING.get()(Failure::Usage(keep(text, &[word])))
     }
 }
 
+fn say(text: &str) -> ! {
+    let mut memory = [0; MESSAGE_BYTES_MAX];
+    let mut line = Truncating::new(&mut memory);
+    write_site(&mut line);
+    line.str(text);
+    ENDING.get()(Failure::Operation(line.finish()))
+}
+
 #[cold]
 #[inline(never)]
-fn fail(operation: &str, errno: Errno) -> ! {
+fn fail(operation: impl Wording, errno: Errno) -> ! {
+    explain(operation.text(), errno)
+}
+
+fn explain(operation: &str, errno: Errno) -> ! {
     let mut memory = [0; MESSAGE_BYTES_MAX];
     let mut line = Truncating::new(&mut memory);
     write_site(&mut line);
@@ -163,16 +193,14 @@ fn fail(operation: &str, errno: Errno) -> ! {
 
 #[cold]
 #[inline(never)]
-fn fail_with(operation: &str, word: &str, errno: Errno) -> ! {
-    fail(keep(operation, &[word]), errno)
+fn fail_with(operation: impl Wording, word: &str, errno: Errno) -> ! {
+    explain(keep(operation, &[word]), errno)
 }
 
 fn write_site(line: &mut Truncating<'_>) {
     let Site { list, index, name } = SITE.get();
-    if list.is_empty() {
-        return;
-    }
-    line.str(list);
+    let Some(list) = list else { return };
+    line.str(list.get());
     if index != NO_INDEX {
         line.str("[").number(index as u64).str("]");
     }
@@ -182,20 +210,20 @@ fn write_site(line: &mut Truncating<'_>) {
 /// Adds the operation to a system call's result.
 pub trait During<T> {
     /// Names what was being done.
-    fn during(self, operation: &str) -> Result<T>;
+    fn during(self, operation: impl Wording) -> Result<T>;
     /// Names what was being done, with `word` in the place of the `#` in `operation`.
-    fn during_with(self, operation: &str, word: &str) -> Result<T>;
+    fn during_with(self, operation: impl Wording, word: &str) -> Result<T>;
 }
 
 impl<T> During<T> for rustix::io::Result<T> {
-    fn during(self, operation: &str) -> Result<T> {
+    fn during(self, operation: impl Wording) -> Result<T> {
         match self {
             Ok(value) => Ok(value),
             Err(errno) => fail(operation, errno),
         }
     }
 
-    fn during_with(self, operation: &str, word: &str) -> Result<T> {
+    fn during_with(self, operation: impl Wording, word: &str) -> Result<T> {
         match self {
             Ok(value) => Ok(value),
             Err(errno) => fail_with(operation, word, errno),
@@ -206,18 +234,19 @@ impl<T> During<T> for rustix::io::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::msg;
 
     #[test]
     #[should_panic(expected = "mounts[3] /proc: mount proc: device or resource busy (EBUSY)")]
     fn three_facts_make_one_line() {
-        within("mounts", 3, "/proc", || Error::new("mount proc", Errno::BUSY));
+        within(msg!("mounts"), 3, "/proc", || Error::new("mount proc", Errno::BUSY));
     }
 
     #[test]
     #[should_panic(expected = "inner: x")]
     fn the_inner_site_stays() {
-        within("outer", NO_INDEX, "", || {
-            within("inner", NO_INDEX, "", || Error::said("x"))
+        within(msg!("outer"), NO_INDEX, "", || {
+            within(msg!("inner"), NO_INDEX, "", || Error::said("x"))
         });
     }
 

@@ -16,10 +16,12 @@ use crate::cgroup::{Host, pause_ms};
 use crate::cli::{Invocation, Opt, as_text};
 use crate::container::write_all;
 use crate::error::{Error, Result};
+use crate::msg;
 use crate::output::Output;
 use crate::proc::Proc;
 use crate::state::{self, Access, Found};
 use crate::text::{Digits, Line, Pieces, cut, parse_number};
+use crate::texts::Text;
 
 /// `events`
 pub fn events(invocation: &Invocation) -> Result<()> {
@@ -27,10 +29,10 @@ pub fn events(invocation: &Invocation) -> Result<()> {
     let mut state = State::new();
     let Found { id, proc, status, .. } = state::find(invocation, Access::Shared, &mut state)?;
     if matches!(status, Status::Stopped | Status::Creating) {
-        return Err(Error::said("container not running"));
+        return Err(Error::said(msg!("container not running")));
     }
     let Some((path, host)) = state.cgroup.zip(crate::cgroup_host(invocation, &proc)?) else {
-        return Err(Error::said("the container has no cgroup"));
+        return Err(Error::said(msg!("the container has no cgroup")));
     };
     let cgroup = Cgroup {
         host,
@@ -66,7 +68,7 @@ fn interval_of(invocation: &Invocation) -> Result<Timespec> {
             tv_sec: (interval / 1000) as i64,
             tv_nsec: (interval % 1000 * 1_000_000) as _,
         }),
-        None => Err(Error::usage("--interval: not a duration: #", text)),
+        None => Err(Error::usage(msg!("--interval: not a duration: #"), text)),
     }
 }
 
@@ -156,7 +158,8 @@ impl Cgroup<'_> {
     fn print_statistics(&self, id: &str) -> Result<()> {
         let mut out = Output::new();
         out.str("{\"type\":\"stats\",\"id\":\"").str(id).str("\"");
-        let mut rest = NUMBERS;
+        // What stands before each number, its controller, and its place in either version.
+        let mut rest = Text::Events.get();
         while !rest.is_empty() {
             let mut row = cut(&mut rest, b'\n');
             out.str(cut(&mut row, b' '));
@@ -210,24 +213,3 @@ impl Cgroup<'_> {
         }
     }
 }
-
-/// The numbers: what stands before each, its controller, and its place in either version.
-const NUMBERS: &str = "\
-,\"data\":{\"cpu\":{\"usage\":{\"total\": cpuacct cpuacct.usage cpu.stat#usage_usec*1000
-,\"kernel\": cpuacct cpuacct.usage_sys cpu.stat#system_usec*1000
-,\"user\": cpuacct cpuacct.usage_user cpu.stat#user_usec*1000
-},\"throttling\":{\"periods\": cpu cpu.stat#nr_periods cpu.stat#nr_periods
-,\"throttledPeriods\": cpu cpu.stat#nr_throttled cpu.stat#nr_throttled
-,\"throttledTime\": cpu cpu.stat#throttled_time cpu.stat#throttled_usec*1000
-}},\"pids\":{\"current\": pids pids.current pids.current
-,\"limit\": pids pids.max pids.max
-},\"memory\":{\"cache\": memory memory.stat#cache memory.stat#file
-,\"usage\":{\"limit\": memory memory.limit_in_bytes memory.max
-,\"usage\": memory memory.usage_in_bytes memory.current
-,\"max\": memory memory.max_usage_in_bytes memory.peak
-,\"failcnt\": memory memory.failcnt memory.events#max
-},\"swap\":{\"limit\": memory memory.memsw.limit_in_bytes memory.swap.max
-,\"usage\": memory memory.memsw.usage_in_bytes memory.swap.current
-,\"max\": memory memory.memsw.max_usage_in_bytes memory.swap.peak
-,\"failcnt\": memory memory.memsw.failcnt memory.swap.events#max
-";

@@ -25,6 +25,7 @@ use crate::console::{self, Console};
 use crate::container::Document;
 use crate::create::{Request, send_pidfd, wait_until_ready, write_pid_file};
 use crate::error::{During, Error, Result, keep};
+use crate::msg;
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
@@ -48,26 +49,26 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
         ..
     } = state::find(invocation, Access::Shared, &mut state)?;
     if !matches!(status, Status::Running | Status::Created) {
-        return Err(Error::says("cannot exec in a # container", status.name()));
+        return Err(Error::says(msg!("cannot exec in a # container"), status.name()));
     }
     let config::Config { spec, .. } = config::load_copy(&container)?;
     describe_process(invocation, spec)?;
     let spec: &'static Spec<'static> = spec;
     let Some(process) = &spec.process else {
-        return Err(Error::said("exec: nothing to run"));
+        return Err(Error::said(msg!("exec: nothing to run")));
     };
     let detach = invocation.has(Opt::Detach);
     let console_socket = match invocation.value(Opt::ConsoleSocket) {
         Some(path) if process.terminal => Some(console::connect_socket(path)?),
         Some(_) => {
-            return Err(Error::said(
-                "--console-socket is given, but there is no terminal: see --tty",
-            ));
+            return Err(Error::said(msg!(
+                "--console-socket is given, but there is no terminal: see --tty"
+            )));
         }
         None if process.terminal && detach => {
-            return Err(Error::said(
-                "a terminal with --detach: --console-socket has to say where it goes",
-            ));
+            return Err(Error::said(msg!(
+                "a terminal with --detach: --console-socket has to say where it goes"
+            )));
         }
         None => None,
     };
@@ -82,14 +83,14 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
         .process_start(state.pid)
         .is_none_or(|start| start.ticks != state.start_time)
     {
-        return Err(Error::said("container not running"));
+        return Err(Error::said(msg!("container not running")));
     }
     let target = Target {
         pid: state.pid,
         pidfd: pidfd.ok(),
         kinds: kinds_to_join(&proc, state.pid)?,
     };
-    let (socket, other_end) = pair().during("make socket pair")?;
+    let (socket, other_end) = pair().during(msg!("make socket pair"))?;
     let blocked = if detach {
         sys::signal::blocked()
     } else {
@@ -122,7 +123,7 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
                 sibling: true,
                 ..SpawnOptions::default()
             };
-            spawn(&options).during("clone")
+            spawn(&options).during(msg!("clone"))
         },
         &mut |socket| become_process(&inheritance, socket),
     )?;
@@ -166,7 +167,7 @@ fn prepare(
         credentials::set_oom_score(proc, process, Some(child))?;
         credentials::set_rlimits(process, child)?;
     }
-    socket.send(Kind::Go, &[]).during("tell the process to go on")?;
+    socket.send(Kind::Go, &[]).during(msg!("tell the process to go on"))?;
     let master = wait_until_ready(socket, child, &mut |request| {
         let Request::Listener(number) = request else {
             return Ok(());
@@ -221,7 +222,11 @@ fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
             // The kernel has no such namespaces.
             (Err(Errno::NOENT), _) => {}
             (_, Err(errno)) | (Err(errno), _) => {
-                return Err(Error::new_with("look at the container's # namespace", name, errno));
+                return Err(Error::new_with(
+                    msg!("look at the container's # namespace"),
+                    name,
+                    errno,
+                ));
             }
         }
     }
@@ -232,12 +237,12 @@ fn enter_namespaces(inheritance: &Inheritance<'_>) -> Result<()> {
     let Target { pid, pidfd, kinds } = &inheritance.target;
     // Processes of the container must not look into this one while it still holds descriptors of the host
     // (CVE-2016-9962).
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).during("set dumpable")?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).during(msg!("set dumpable"))?;
     let shares_mounts = kinds & NamespaceKind::Mount as u32 == 0;
     let root = if shares_mounts {
         let path = Path::of_process(*pid, "root");
         let flags = OFlags::PATH | OFlags::DIRECTORY;
-        Some(open_in(inheritance.proc.as_fd(), path.as_c_str(), flags).during("open root")?)
+        Some(open_in(inheritance.proc.as_fd(), path.as_c_str(), flags).during(msg!("open root"))?)
     } else {
         None
     };
@@ -246,12 +251,12 @@ fn enter_namespaces(inheritance: &Inheritance<'_>) -> Result<()> {
             Some(Ok(())) => {}
             // One by one before Linux 5.8.
             None | Some(Err(Errno::INVAL | Errno::NOSYS)) => enter_one_by_one(inheritance)?,
-            Some(Err(errno)) => return Err(Error::new("join namespaces", errno)),
+            Some(Err(errno)) => return Err(Error::new(msg!("join namespaces"), errno)),
         }
     }
     if let Some(root) = root {
-        rustix::process::fchdir(&root).during("enter root")?;
-        rustix::process::chroot(c".").during("chroot")?;
+        rustix::process::fchdir(&root).during(msg!("enter root"))?;
+        rustix::process::chroot(c".").during(msg!("chroot"))?;
     }
     Ok(())
 }
@@ -264,10 +269,10 @@ fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
         let name = utf8(kind.proc_name().to_bytes());
         let path = Path::of(&[Digits::signed((*pid).into()).as_bytes(), b"/ns/", name.as_bytes()]);
         let fd = open_in(inheritance.proc.as_fd(), path.as_c_str(), OFlags::RDONLY);
-        let _ = fds.push((kind, fd.during("open namespace")?));
+        let _ = fds.push((kind, fd.during(msg!("open namespace"))?));
     }
     for (kind, fd) in &fds {
-        sys::namespace::enter(fd.as_fd(), *kind as u32).during_with("join # namespace", kind.name())?;
+        sys::namespace::enter(fd.as_fd(), *kind as u32).during_with(msg!("join # namespace"), kind.name())?;
     }
     Ok(())
 }
@@ -275,11 +280,11 @@ fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
 fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infallible> {
     let Inheritance { spec, proc, target, .. } = inheritance;
     let Some(process) = &spec.process else {
-        return Err(Error::said("nothing to run"));
+        return Err(Error::said(msg!("nothing to run")));
     };
     tell_over(socket);
     socket.wait_for_go();
-    setsid().during("setsid")?;
+    setsid().during(msg!("setsid"))?;
     let in_user_namespace = target.kinds & NamespaceKind::User as u32 != 0;
     if in_user_namespace {
         credentials::become_namespace_root()?;
@@ -291,7 +296,7 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
             Some(console_socket) => send_fd(console_socket.as_fd(), b"/dev/ptmx", console.master.as_fd()),
             None => socket.send_fd(Kind::Master, console.master.as_fd()),
         }
-        .during("send terminal")?;
+        .during(msg!("send terminal"))?;
     }
     if let Some(bits) = process.user.umask {
         umask(Mode::from_raw_mode(bits as _));
@@ -311,7 +316,7 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
         3 + inheritance.handover.preserve_fds,
         proc,
     )?;
-    socket.send(Kind::Ready, &[]).during("say ready")?;
+    socket.send(Kind::Ready, &[]).during(msg!("say ready"))?;
     socket.wait_for_go();
     if let Some(profile) = inheritance.seccomp.as_ref().filter(is_late) {
         profile.load(socket)?;
@@ -340,22 +345,22 @@ fn describe_process(invocation: &Invocation, spec: &mut Spec<'static>) -> Result
         spec.add_group(number(gid, "--additional-gids")?).map_err(too_many)?;
     }
     let Some(process) = &mut spec.process else {
-        return Err(Error::said("exec: nothing to run"));
+        return Err(Error::said(msg!("exec: nothing to run")));
     };
     if let Some(cwd) = invocation.value(Opt::Cwd) {
         if !cwd.to_bytes().starts_with(b"/") {
-            return Err(Error::usage("--cwd: not an absolute path: #", as_text(cwd)?));
+            return Err(Error::usage(msg!("--cwd: not an absolute path: #"), as_text(cwd)?));
         }
         process.cwd = text_of(cwd).ok_or_else(|| too_many(()))?;
     }
     if let Some(user) = invocation.value(Opt::User) {
         let text = as_text(user)?;
         (process.user.uid, process.user.gid) =
-            parse_user(text).ok_or_else(|| Error::usage("--user: not UID[:GID] in numbers: #", text))?;
+            parse_user(text).ok_or_else(|| Error::usage(msg!("--user: not UID[:GID] in numbers: #"), text))?;
     }
     for cap in invocation.values(Opt::Cap) {
         let name = as_text(cap)?;
-        let number = capability_number(name).ok_or_else(|| Error::usage("--cap: unknown capability: #", name))?;
+        let number = capability_number(name).ok_or_else(|| Error::usage(msg!("--cap: unknown capability: #"), name))?;
         // Not inheritable: that would survive the exec of any program with file capabilities (CVE-2022-29162).
         let caps = &mut process.capabilities;
         for set in [&mut caps.bounding, &mut caps.effective, &mut caps.permitted] {
@@ -368,7 +373,9 @@ fn describe_process(invocation: &Invocation, spec: &mut Spec<'static>) -> Result
 }
 
 fn too_many(_: ()) -> Error {
-    Error::said("more arguments, variables or groups than roci holds (TEXTS_MAX, IDS_MAX)")
+    Error::said(msg!(
+        "more arguments, variables or groups than roci holds (TEXTS_MAX, IDS_MAX)"
+    ))
 }
 
 fn text_of(word: &'static CStr) -> Option<Text<'static>> {

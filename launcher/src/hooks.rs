@@ -15,7 +15,7 @@ use spec_core::state::Status;
 use spec_core::{List, Spec};
 use sys::OwnedFd;
 use sys::exec::{StringList, execve, execve_with_own_environment};
-use sys::fd::{memory_file, pipe};
+use sys::fd::{memory_file, pipe, read};
 use sys::file::replace_standard_stream;
 use sys::process::{Child, SpawnOptions, Spawned, exit, spawn, write_stderr};
 use sys::signal::{SignalSet, set_blocked};
@@ -24,8 +24,10 @@ use sys::{Arguments, TakeOnce};
 use crate::container::{Document, write_all};
 use crate::errno::words;
 use crate::error::{Error, Result, keep, within};
+use crate::msg;
 use crate::report;
 use crate::text::{Digits, utf8};
+use crate::texts::Message;
 
 /// Room for an argument or environment list of any configuration.
 pub type Strings = StringList<'static, { TEXTS_MAX + 8 }>;
@@ -51,7 +53,7 @@ pub enum DefaultEnvironment {
 /// named as its list is, `hooks.prestart`.
 pub fn run(
     spec: &Spec<'static>,
-    kind: &'static str,
+    kind: Message,
     hooks: List<Hook<'static>>,
     state: &[u8],
     environment: DefaultEnvironment,
@@ -79,7 +81,10 @@ pub fn run_poststop(spec: &Spec<'static>, id: &CStr, bundle: &CStr, own: Argumen
         if let Err(text) = run_one(spec, hook, document.as_bytes(), DefaultEnvironment::Own(own)) {
             let index = Digits::of(index as u64);
             report::warn(
-                keep("hooks.poststop[#] #: #", &[index.as_str(), hook.path.as_str(), text]),
+                keep(
+                    msg!("hooks.poststop[#] #: #"),
+                    &[index.as_str(), hook.path.as_str(), text],
+                ),
                 "",
             );
         }
@@ -89,8 +94,8 @@ pub fn run_poststop(spec: &Spec<'static>, id: &CStr, bundle: &CStr, own: Argumen
 /// Why a hook failed: a poststop hook may.
 type Reason = &'static str;
 
-fn reason(operation: &'static str) -> impl FnOnce(Errno) -> Reason {
-    move |errno| keep("#: #", &[operation, words(errno)])
+fn reason(operation: Message) -> impl FnOnce(Errno) -> Reason {
+    move |errno| keep(msg!("#: #"), &[operation.get(), words(errno)])
 }
 
 fn run_one(
@@ -99,9 +104,9 @@ fn run_one(
     state: &[u8],
     environment: DefaultEnvironment,
 ) -> core::result::Result<(), Reason> {
-    let stdin = state_file(state).map_err(reason("write state for hook"))?;
-    let (output, output_end) = pipe().map_err(reason("make pipe"))?;
-    let child = match spawn(&SpawnOptions::default()).map_err(reason("clone for hook"))? {
+    let stdin = state_file(state).map_err(reason(msg!("write state for hook")))?;
+    let (output, output_end) = pipe().map_err(reason(msg!("make pipe")))?;
+    let child = match spawn(&SpawnOptions::default()).map_err(reason(msg!("clone for hook")))? {
         Spawned::Child => execute(spec, hook, &stdin, &output_end, environment),
         Spawned::Parent(child) => child,
     };
@@ -114,7 +119,7 @@ fn run_one(
     let status = loop {
         match waitpid(Pid::from_raw(child.pid), WaitOptions::empty()) {
             Err(Errno::INTR) => {}
-            other => break other.map_err(reason("wait for hook"))?.map(|(_, status)| status),
+            other => break other.map_err(reason(msg!("wait for hook")))?.map(|(_, status)| status),
         }
     };
     let said = utf8(tail.trim_ascii_end());
@@ -122,14 +127,17 @@ fn run_one(
     let number = |number: i64| Digits::signed(number);
     Err(match status {
         _ if !in_time => keep(
-            "timed out after # s",
+            msg!("timed out after # s"),
             &[number(hook.timeout.unwrap_or(0).into()).as_str()],
         ),
         Some(status) => match (status.exit_status(), status.terminating_signal()) {
             (Some(0), _) => return Ok(()),
-            (_, Some(signal)) => keep("killed by signal ###", &[number(signal.into()).as_str(), colon, said]),
+            (_, Some(signal)) => keep(
+                msg!("killed by signal ###"),
+                &[number(signal.into()).as_str(), colon, said],
+            ),
             (code, None) => keep(
-                "exit status ###",
+                msg!("exit status ###"),
                 &[number(code.unwrap_or(-1).into()).as_str(), colon, said],
             ),
         },
@@ -245,15 +253,15 @@ fn wait_for_end(child: &Child, output: &OwnedFd, timeout: Option<u32>, tail: &mu
 fn drain(output: &OwnedFd, tail: &mut Vec<u8, OUTPUT_BYTES>) -> bool {
     loop {
         let mut chunk = [0; OUTPUT_BYTES];
-        match rustix::io::read(output, &mut chunk) {
-            Ok(0) => return false,
-            Ok(n) => {
-                let surplus = (tail.len() + n).saturating_sub(OUTPUT_BYTES);
-                let dropped = surplus.min(tail.len());
-                let kept = tail.len() - dropped;
-                tail.rotate_left(dropped);
-                tail.truncate(kept);
-                let _ = tail.extend_from_slice(chunk.get(..n).unwrap_or_default());
+        match read(output.as_fd(), &mut chunk) {
+            Ok([]) => return false,
+            Ok(chunk) => {
+                for byte in chunk {
+                    if tail.is_full() {
+                        tail.remove(0);
+                    }
+                    let _ = tail.push(*byte);
+                }
             }
             Err(Errno::INTR) => {}
             Err(_) => return true,

@@ -9,7 +9,7 @@ use rustix::process::{Pid, WaitOptions, getegid, geteuid, waitpid};
 use spec_core::linux::IdMapping;
 use sys::OwnedFd;
 use sys::exec::execve;
-use sys::fd::{open_in, pipe};
+use sys::fd::{open_in, pipe, read};
 use sys::file::replace_standard_stream;
 use sys::process::{SpawnOptions, Spawned, exit, spawn};
 use sys::signal::{SignalSet, set_blocked};
@@ -17,6 +17,7 @@ use sys::signal::{SignalSet, set_blocked};
 use crate::container::Document;
 use crate::error::{During, Error, Result};
 use crate::hooks::{ARGUMENTS, ENVIRONMENT};
+use crate::msg;
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::text::{Digits, Pieces, utf8};
@@ -40,11 +41,11 @@ pub fn write_maps(proc: &Proc, pid: i32, uids: &[IdMapping], gids: &[IdMapping])
         match proc.write(path.as_c_str(), b"deny") {
             // Before 3.19 there is no such file and no such rule.
             Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(Error::new("write setgroups", errno)),
+            Err(errno) => return Err(Error::new(msg!("write setgroups"), errno)),
         }
     }
-    write_map(proc, pid, "gid_map", gids).during("set id mapping gid_map")?;
-    write_map(proc, pid, "uid_map", uids).during("set id mapping uid_map")
+    write_map(proc, pid, "gid_map", gids).during(msg!("set id mapping gid_map"))?;
+    write_map(proc, pid, "uid_map", uids).during(msg!("set id mapping uid_map"))
 }
 
 /// Whether nothing but the id `own` of the host is mapped.
@@ -58,8 +59,8 @@ fn is_own_alone(mappings: &[IdMapping], own: u32) -> bool {
 /// Runs one of the two programs. What it has to say goes into the error.
 fn run(program: &'static CStr, pid: i32, mappings: &[IdMapping]) -> Result<()> {
     let name = utf8(program.to_bytes());
-    let (output, output_end) = pipe().during("make pipe")?;
-    let child = match spawn(&SpawnOptions::default()).during("clone for id mapping")? {
+    let (output, output_end) = pipe().during(msg!("make pipe"))?;
+    let child = match spawn(&SpawnOptions::default()).during(msg!("clone for id mapping"))? {
         Spawned::Child => execute(program, pid, mappings, output_end.as_fd()),
         Spawned::Parent(child) => child,
     };
@@ -68,7 +69,7 @@ fn run(program: &'static CStr, pid: i32, mappings: &[IdMapping]) -> Result<()> {
             Err(Errno::INTR) => {}
             other => {
                 break other
-                    .during("wait for id mapping")?
+                    .during(msg!("wait for id mapping"))?
                     .and_then(|(_, status)| status.exit_status());
             }
         }
@@ -76,16 +77,15 @@ fn run(program: &'static CStr, pid: i32, mappings: &[IdMapping]) -> Result<()> {
     match status {
         Some(0) => Ok(()),
         Some(NOT_FOUND) => Err(Error::says(
-            "set id mapping: for more than one's own id # is needed, which is not there",
+            msg!("set id mapping: for more than one's own id # is needed, which is not there"),
             name,
         )),
         _ => {
             // A line or two, which the pipe has held.
             let mut memory = [0; 256];
-            let n = rustix::io::read(&output, &mut memory).unwrap_or(0);
-            let said = memory.get(..n).unwrap_or_default().trim_ascii();
-            let said = utf8(said);
-            Err(Error::says("set id mapping: #", said))
+            let said = read(output.as_fd(), &mut memory).unwrap_or_default();
+            let said = utf8(said.trim_ascii());
+            Err(Error::says(msg!("set id mapping: #"), said))
         }
     }
 }
@@ -98,9 +98,9 @@ fn execute(program: &CStr, pid: i32, mappings: &[IdMapping], output: BorrowedFd<
     let _ = replace_standard_stream(output, 1);
     let _ = replace_standard_stream(output, 2);
     let arguments = ARGUMENTS.take();
-    let _ = arguments.push(Path::of(&[program.to_bytes()]).leak());
+    let _ = arguments.push(Path::new(program.to_bytes()).leak());
     let mut push = |number: u32| {
-        let _ = arguments.push(Path::of(&[Digits::of(number.into()).as_bytes()]).leak());
+        let _ = arguments.push(Path::new(Digits::of(number.into()).as_bytes()).leak());
     };
     push(pid as u32);
     for mapping in mappings {
@@ -145,7 +145,7 @@ pub fn make_user_namespace(uids: &[IdMapping], gids: &[IdMapping], proc: &Proc) 
         namespaces: CLONE_NEWUSER,
         ..SpawnOptions::default()
     };
-    let child = match spawn(&options).during("clone for idmap")? {
+    let child = match spawn(&options).during(msg!("clone for idmap"))? {
         Spawned::Child => {
             // It is only there to hold the namespace until the parent has it open, and then is killed.
             loop {
@@ -157,7 +157,7 @@ pub fn make_user_namespace(uids: &[IdMapping], gids: &[IdMapping], proc: &Proc) 
     let result = write_maps(proc, child.pid, uids, gids).and_then(|()| {
         let path = Path::of_process(child.pid, "ns/user");
         // A namespace file is a magic link, of a process that is ours alone.
-        open_in(proc.as_fd(), path.as_c_str(), OFlags::RDONLY).during("open user namespace")
+        open_in(proc.as_fd(), path.as_c_str(), OFlags::RDONLY).during(msg!("open user namespace"))
     });
     let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
     let _ = waitpid(rustix::process::Pid::from_raw(child.pid), WaitOptions::empty());

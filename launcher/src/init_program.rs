@@ -9,6 +9,7 @@ use sys::Arguments;
 use sys::OwnedFd;
 
 use crate::error::{During, Error, Result};
+use crate::msg;
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::sealed;
@@ -16,7 +17,7 @@ use crate::sealed;
 /// Opens `roci-init`, which lies beside `roci`, so that nobody in the container can write it.
 pub fn open(proc: &Proc, arguments: Arguments) -> Result<OwnedFd> {
     let mut memory = [MaybeUninit::uninit(); PATH_BYTES_MAX];
-    let (own, _) = readlinkat_raw(proc.as_fd(), c"self/exe", &mut memory).during("find roci-init")?;
+    let (own, _) = readlinkat_raw(proc.as_fd(), c"self/exe", &mut memory).during(msg!("find roci-init"))?;
     // A protected copy of roci was started by the path of what it is a copy of.
     let name = arguments.get(0).map_or(&b""[..], CStr::to_bytes);
     let mut refused = None;
@@ -31,7 +32,7 @@ pub fn open(proc: &Proc, arguments: Arguments) -> Result<OwnedFd> {
         }
     }
     Err(match refused {
-        Some((path, errno)) => Error::new_with("--init: open #", path.as_str(), errno),
-        None => Error::said("--init: roci-init is not beside roci"),
+        Some((path, errno)) => Error::new_with(msg!("--init: open #"), path.as_str(), errno),
+        None => Error::said(msg!("--init: roci-init is not beside roci")),
     })
 }

@@ -8,6 +8,7 @@ use sys::signal::SIGKILL;
 
 use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{Error, Result};
+use crate::msg;
 use crate::proc::Proc;
 use crate::state::{self, Access, Found};
 use crate::text::{cut, parse_number, utf8};
@@ -19,7 +20,7 @@ pub fn kill(invocation: &Invocation) -> Result<()> {
     let signal = match invocation.positional(1) {
         Some(word) => {
             let text = as_text(word)?;
-            parse_signal(text).ok_or_else(|| Error::says("unknown signal \"#\"", text))?
+            parse_signal(text).ok_or_else(|| Error::says(msg!("unknown signal \"#\""), text))?
         }
         None => SIGTERM,
     };
@@ -29,7 +30,7 @@ pub fn kill(invocation: &Invocation) -> Result<()> {
         return kill_all(&state, status, &proc, signal);
     }
     if !matches!(status, Status::Created | Status::Running | Status::Paused) {
-        return Err(Error::said("container not running"));
+        return Err(Error::said(msg!("container not running")));
     }
     send(&state, &proc, signal)
 }
@@ -38,8 +39,8 @@ pub fn kill(invocation: &Invocation) -> Result<()> {
 pub fn send(state: &State<'_>, proc: &Proc, signal: u8) -> Result<()> {
     match try_send(state, proc, signal) {
         Ok(()) => Ok(()),
-        Err(Errno::SRCH) => Err(Error::said("container not running: process already finished")),
-        Err(errno) => Err(Error::new("kill", errno)),
+        Err(Errno::SRCH) => Err(Error::said(msg!("container not running: process already finished"))),
+        Err(errno) => Err(Error::new(msg!("kill"), errno)),
     }
 }
 

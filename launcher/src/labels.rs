@@ -8,6 +8,7 @@ use spec_core::Text;
 use spec_core::process::Process;
 
 use crate::error::{Error, Result, keep};
+use crate::msg;
 use crate::path::Path;
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::proc::Proc;
@@ -49,9 +50,9 @@ fn judge(feature: Feature, field: &str, module: &str, result: core::result::Resu
         Ok(()) => Ok(()),
         Err(Errno::NOENT | Errno::INVAL) if is_preferred(feature) => Ok(()),
         Err(Errno::NOENT | Errno::INVAL) => Err(Error::said(keep(
-            "#: the kernel does not have the label, or not the module: it needs CONFIG_SECURITY_#, switched on",
+            msg!("#: the kernel does not have the label, or not the module: it needs CONFIG_SECURITY_#, switched on"),
             &[field, module],
         ))),
-        Err(errno) => Err(Error::new_with("#: set label", field, errno)),
+        Err(errno) => Err(Error::new_with(msg!("#: set label"), field, errno)),
     }
 }

@@ -143,12 +143,12 @@ fn open_standard_streams() -> Result<()> {
     let mut fds = streams.map(|stream| PollFd::from_borrowed_fd(stream, PollFlags::empty()));
     let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
     // One call tells of all three. It fails only for want of memory.
-    rustix::event::poll(&mut fds, Some(&now)).during("look at the standard streams")?;
+    rustix::event::poll(&mut fds, Some(&now)).during(msg!("look at the standard streams"))?;
     let closed = fds.iter().filter(|fd| fd.revents().contains(PollFlags::NVAL)).count();
     for _ in 0..closed {
         // The lowest number that is free is the next of them.
-        let null = sys::fd::open(c"/dev/null", OFlags::RDWR).during("open /dev/null")?;
-        sys::file::keep_on_exec(null.as_fd()).during("keep /dev/null")?;
+        let null = sys::fd::open(c"/dev/null", OFlags::RDWR).during(msg!("open /dev/null"))?;
+        sys::file::keep_on_exec(null.as_fd()).during(msg!("keep /dev/null"))?;
         core::mem::forget(null);
     }
     Ok(())
@@ -159,11 +159,13 @@ fn open_log(invocation: &Invocation) -> Result<()> {
         None | Some("text") => false,
         Some("json") => true,
         Some(other) => {
-            return Err(Error::usage("--log-format: neither text nor json: #", other));
+            return Err(Error::usage(msg!("--log-format: neither text nor json: #"), other));
         }
     };
     if invocation.has(Opt::SystemdCgroup) {
-        return Err(Error::said("--systemd-cgroup is not supported: use cgroupfs paths"));
+        return Err(Error::said(msg!(
+            "--systemd-cgroup is not supported: use cgroupfs paths"
+        )));
     }
     report::set_places(invocation.value(Opt::Log), json, invocation.has(Opt::Verbose))
 }
@@ -218,7 +220,7 @@ fn cgroup_host(invocation: &Invocation, proc: &proc::Proc) -> Result<Option<&'st
         None | Some("cgroupfs") => Ok(cgroup::host(proc)),
         Some("disabled") => Ok(None),
         Some(other) => Err(Error::usage(
-            "--cgroup-manager: neither cgroupfs nor disabled: #",
+            msg!("--cgroup-manager: neither cgroupfs nor disabled: #"),
             other,
         )),
     }
@@ -250,7 +252,7 @@ fn inherited_fds(invocation: &Invocation) -> Result<InheritedFds> {
     for fd in 3..3 + preserve as i32 {
         if rustix::io::fcntl_getfd(sys::process::inherited_fd(fd)).is_err() {
             return Err(Error::usage(
-                "--preserve-fds: descriptor # is not open",
+                msg!("--preserve-fds: descriptor # is not open"),
                 text::Digits::signed(fd.into()).as_str(),
             ));
         }

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{CWD, FileType, OFlags, fstat, fstatfs};
+use rustix::fs::{CWD, FileType, OFlags, fstatfs};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount};
 use rustix::process::fchdir;
@@ -13,13 +13,14 @@ use spec_core::mounts::{
 };
 use spec_core::{Spec, Text};
 use sys::OwnedFd;
-use sys::fd::open;
+use sys::fd::{kind, open};
 use sys::file::{is_missing, leave_open};
 use sys::mount::{MountAttributes, mount as mount_call, set_attributes};
 
 use crate::cgroup::mount::mount_cgroup;
 use crate::error::{During, Error, Result, within};
 use crate::idmap;
+use crate::msg;
 use crate::path::{Path, components};
 use crate::proc::{PROC_MAGIC, Proc};
 use crate::root::{Links, Root};
@@ -83,11 +84,11 @@ pub fn open_trees(spec: &Spec<'static>, bundle: &CStr, proc: &Proc, new_user_nam
         if !mount.is_bind() || !(new_user_namespace || mount.plan.idmap.is_some()) {
             continue;
         }
-        within("mounts", index, mount.destination.as_str(), || {
+        within(msg!("mounts"), index, mount.destination.as_str(), || {
             let tree = match open_source(mount, bundle)? {
                 Ok(tree) => tree,
                 Err(_) if mount.plan.idmap.is_none() => return Ok(()),
-                Err(errno) => return Err(Error::new("idmap needs Linux 5.12: open source", errno)),
+                Err(errno) => return Err(Error::new(msg!("idmap needs Linux 5.12: open source"), errno)),
             };
             if let Some(kind) = mount.plan.idmap {
                 idmap_tree(spec, mount, kind, tree.as_fd(), proc)?;
@@ -113,9 +114,9 @@ fn idmap_tree(
         (mount.uid_mappings, mount.gid_mappings)
     };
     if uids.is_empty() {
-        return Err(Error::said(
-            "idmap needs uidMappings and gidMappings, of the mount or of the container",
-        ));
+        return Err(Error::said(msg!(
+            "idmap needs uidMappings and gidMappings, of the mount or of the container"
+        )));
     }
     let namespace = idmap::make_user_namespace(spec.list(uids), spec.list(gids), proc)?;
     use rustix::fd::AsRawFd;
@@ -124,7 +125,7 @@ fn idmap_tree(
         user_namespace: namespace.as_raw_fd() as u64,
         ..MountAttributes::default()
     };
-    set_attributes(tree, kind == Idmap::Recursive, &attributes).during("set idmap")
+    set_attributes(tree, kind == Idmap::Recursive, &attributes).during(msg!("set idmap"))
 }
 
 /// Mounts everything.
@@ -132,7 +133,7 @@ pub fn mount_all(around: &Surroundings<'_>, trees: &mut Trees) -> Result<()> {
     for (index, mount) in around.spec.mounts.iter().enumerate() {
         let position = trees.iter().position(|(of, _)| usize::from(*of) == index);
         let tree = position.map(|position| trees.swap_remove(position).1);
-        within("mounts", index, mount.destination.as_str(), || {
+        within(msg!("mounts"), index, mount.destination.as_str(), || {
             mount_one(around, mount, tree)
         })?;
     }
@@ -151,7 +152,7 @@ fn mount_one(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<Own
         _ => Links::Follow,
     };
     let destination = make_destination(around, mount, links, Root::make_directories)?;
-    fchdir(&destination).during("enter destination")?;
+    fchdir(&destination).during(msg!("enter destination"))?;
     match kind {
         "cgroup" | "cgroup2" => mount_cgroup(around, mount)?,
         _ => mount_file_system(around, mount, kind)?,
@@ -166,13 +167,13 @@ fn mount_one(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<Own
     let mounted = around
         .root
         .open(mount.destination.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, links)
-        .during("open mount")?;
+        .during(msg!("open mount"))?;
     if plan.tmpcopyup {
         let below = around
             .proc
             .reopen(destination.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)
-            .during("open directory below")?;
-        tmpcopyup::copy(below.as_fd(), mounted.as_fd()).during("copy directory up")?;
+            .during(msg!("open directory below"))?;
+        tmpcopyup::copy(below.as_fd(), mounted.as_fd()).during(msg!("copy directory up"))?;
         if plan.flags & MS_RDONLY != 0 {
             change(mounted.as_fd(), false, &READ_ONLY, plan.flags)?;
         }
@@ -196,11 +197,11 @@ fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &s
         // A network namespace that belongs to somebody else's user namespace: sysfs cannot be mounted, but the one that
         // is there shows the same.
         ("sysfs", Err(Errno::PERM)) if around.in_user_namespace => {
-            let tree = sys::fd::clone_tree(CWD, c"/sys", OpenTreeFlags::AT_RECURSIVE).during("open /sys")?;
+            let tree = sys::fd::clone_tree(CWD, c"/sys", OpenTreeFlags::AT_RECURSIVE).during(msg!("open /sys"))?;
             let attributes = attributes_of(plan.flags, 0);
-            set_attributes(tree.as_fd(), true, &attributes).during("change /sys")?;
+            set_attributes(tree.as_fd(), true, &attributes).during(msg!("change /sys"))?;
             let here = open_here()?;
-            attach(tree.as_fd(), here.as_fd()).during("mount sysfs")
+            attach(tree.as_fd(), here.as_fd()).during(msg!("mount sysfs"))
         }
         // The group of terminals may have no number in this user namespace.
         ("devpts", Err(Errno::INVAL)) if around.in_user_namespace => {
@@ -209,18 +210,18 @@ fn mount_file_system(around: &Surroundings<'_>, mount: &Mount<'static>, kind: &s
             for option in parts(data, b',').filter(|option| !option.starts_with("gid=")) {
                 let comma = if kept.is_empty() { "" } else { "," };
                 if kept.push_str(comma).is_err() || kept.push_str(option).is_err() {
-                    return Err(Error::new("mount devpts", Errno::INVAL));
+                    return Err(Error::new(msg!("mount devpts"), Errno::INVAL));
                 }
             }
-            let path = Path::of(&[kept.as_bytes()]);
-            call(Some(path.as_c_str())).during("mount devpts")
+            let path = Path::new(kept.as_bytes());
+            call(Some(path.as_c_str())).during(msg!("mount devpts"))
         }
-        (_, Err(errno)) => Err(Error::new_with("mount #", kind, errno)),
+        (_, Err(errno)) => Err(Error::new_with(msg!("mount #"), kind, errno)),
     }
 }
 
 fn open_here() -> Result<OwnedFd> {
-    open(c".", OFlags::PATH | OFlags::DIRECTORY).during("open .")
+    open(c".", OFlags::PATH | OFlags::DIRECTORY).during(msg!("open ."))
 }
 
 /// The source of a bind mount as a path of the host.
@@ -244,7 +245,7 @@ fn open_source(mount: &Mount<'static>, bundle: &CStr) -> Result<core::result::Re
     let path = source_path(mount, bundle);
     Ok(match sys::fd::clone_tree(CWD, path.as_c_str(), recursive) {
         Err(errno) if !is_missing(errno) => {
-            return Err(Error::new_with("open source #", path.as_str(), errno));
+            return Err(Error::new_with(msg!("open source #"), path.as_str(), errno));
         }
         tree => tree,
     })
@@ -260,7 +261,7 @@ fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>
             Err(_) => return bind_by_path(around, mount),
         },
     };
-    let kind = FileType::from_raw_mode(fstat(&tree).during("stat source")?.st_mode);
+    let kind = kind(tree.as_fd()).during(msg!("stat source"))?;
     let destination = open_destination(around, mount, kind)?;
     let plan = &mount.plan;
     let mut attributes = attributes_of(plan.flags, plan.cleared);
@@ -276,7 +277,7 @@ fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>
         match set_attributes(tree.as_fd(), false, &attributes) {
             Ok(()) => {}
             Err(errno) if is_missing(errno) => late = true,
-            Err(errno) => return Err(Error::new("change bind mount", errno)),
+            Err(errno) => return Err(Error::new(msg!("change bind mount"), errno)),
         }
     }
     if !simple && !late {
@@ -285,13 +286,13 @@ fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>
                 propagation: u64::from(word & !MS_REC),
                 ..MountAttributes::default()
             };
-            set_attributes(tree.as_fd(), word & MS_REC != 0, &attributes).during("change propagation")?;
+            set_attributes(tree.as_fd(), word & MS_REC != 0, &attributes).during(msg!("change propagation"))?;
         }
     }
     if !late {
         change_tree(mount, tree.as_fd())?;
     }
-    attach(tree.as_fd(), destination.as_fd()).during_with("bind #", mount.source.map_or("", Text::as_str))?;
+    attach(tree.as_fd(), destination.as_fd()).during_with(msg!("bind #"), mount.source.map_or("", Text::as_str))?;
     if late {
         change_bind_by_path(mount, tree.as_fd())?;
     }
@@ -352,7 +353,7 @@ fn make_destination(around: &Surroundings<'_>, mount: &Mount<'static>, links: Li
         }
         other => other,
     };
-    let destination = destination.during_with("open #", mount.destination.as_str())?;
+    let destination = destination.during_with(msg!("open #"), mount.destination.as_str())?;
     if followed || components(path.to_bytes()).any(|component| component == b"proc") {
         refuse_inside_proc(mount, destination.as_fd())?;
     }
@@ -378,7 +379,10 @@ fn refuse_inside_proc(mount: &Mount<'static>, destination: BorrowedFd<'_>) -> Re
     ];
     let path = without_slashes(mount.destination.as_str());
     if !HARMLESS.contains(&path) && fstatfs(destination).is_ok_and(|statfs| statfs.f_type as u64 == PROC_MAGIC) {
-        return Err(Error::says("# cannot be mounted because it is inside /proc", path));
+        return Err(Error::says(
+            msg!("# cannot be mounted because it is inside /proc"),
+            path,
+        ));
     }
     Ok(())
 }
@@ -411,16 +415,16 @@ fn change(mount: BorrowedFd<'_>, recursive: bool, attributes: &MountAttributes, 
                 MS_REMOUNT | MS_BIND | (flags & !MS_REC),
                 None,
             )
-            .during("remount")
+            .during(msg!("remount"))
         }
-        other => other.during("change mount"),
+        other => other.during(msg!("change mount")),
     }
 }
 
 fn change_propagation_and_tree(mount: &Mount<'static>, mounted: BorrowedFd<'_>) -> Result<()> {
     for word in mount.plan.propagation.iter().filter(|word| **word != 0) {
-        fchdir(mounted).during("enter mount")?;
-        mount_call(None, c".", None, *word, None).during("change propagation")?;
+        fchdir(mounted).during(msg!("enter mount"))?;
+        mount_call(None, c".", None, *word, None).during(msg!("change propagation"))?;
     }
     change_tree(mount, mounted)
 }
@@ -437,24 +441,24 @@ fn change_tree(mount: &Mount<'static>, tree: BorrowedFd<'_>) -> Result<()> {
         ..MountAttributes::default()
     };
     match set_attributes(tree, true, &attributes) {
-        Err(errno) if is_missing(errno) => Err(Error::said("recursive mount options need Linux 5.12")),
-        other => other.during("change mount tree"),
+        Err(errno) if is_missing(errno) => Err(Error::said(msg!("recursive mount options need Linux 5.12"))),
+        other => other.during(msg!("change mount tree")),
     }
 }
 
 /// Bind mounts on kernels before 5.2.
 fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()> {
     let source = source_path(mount, around.bundle);
-    let from = open(source.as_c_str(), OFlags::PATH).during_with("open source #", source.as_str())?;
-    let kind = FileType::from_raw_mode(fstat(&from).during("stat source")?.st_mode);
+    let from = open(source.as_c_str(), OFlags::PATH).during_with(msg!("open source #"), source.as_str())?;
+    let kind = kind(from.as_fd()).during(msg!("stat source"))?;
     let destination = open_destination(around, mount, kind)?;
     let (from, to) = (fd_path(from.as_fd()), fd_path(destination.as_fd()));
     let flags = MS_BIND | (mount.plan.flags & MS_REC);
-    mount_call(Some(from.as_c_str()), to.as_c_str(), None, flags, None).during_with("bind #", source.as_str())?;
+    mount_call(Some(from.as_c_str()), to.as_c_str(), None, flags, None).during_with(msg!("bind #"), source.as_str())?;
     let mounted = around
         .root
         .open(mount.destination.as_c_str(), OFlags::PATH, Links::Follow)
-        .during("open mount")?;
+        .during(msg!("open mount"))?;
     change_bind_by_path(mount, mounted.as_fd())?;
     change_tree(mount, mounted.as_fd())
 }
@@ -466,12 +470,12 @@ fn change_bind_by_path(mount: &Mount<'static>, mounted: BorrowedFd<'_>) -> Resul
     let wanted = plan.flags & !(MS_REC | MS_BIND);
     if wanted != 0 || plan.cleared != 0 {
         // A remount replaces all flags, and in a user namespace those of the source are locked: begin with what is there.
-        let present = rustix::fs::fstatvfs(mounted).during("stat mount")?.f_flag.bits() as u32 & 0xf;
+        let present = rustix::fs::fstatvfs(mounted).during(msg!("stat mount"))?.f_flag.bits() as u32 & 0xf;
         let flags = (present & !plan.cleared) | wanted;
-        mount_call(None, path.as_c_str(), None, MS_REMOUNT | MS_BIND | flags, None).during("remount bind")?;
+        mount_call(None, path.as_c_str(), None, MS_REMOUNT | MS_BIND | flags, None).during(msg!("remount bind"))?;
     }
     for word in plan.propagation.iter().filter(|word| **word != 0) {
-        mount_call(None, path.as_c_str(), None, *word, None).during("change propagation")?;
+        mount_call(None, path.as_c_str(), None, *word, None).during(msg!("change propagation"))?;
     }
     change_tree(mount, mounted)
 }
@@ -480,7 +484,7 @@ fn change_bind_by_path(mount: &Mount<'static>, mounted: BorrowedFd<'_>) -> Resul
 pub fn make_read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
     match set_attributes(fd, recursive, &READ_ONLY) {
         Err(errno) if is_missing(errno) => {
-            let present = rustix::fs::fstatvfs(fd).during("stat mount")?.f_flag.bits() as u32 & 0xf;
+            let present = rustix::fs::fstatvfs(fd).during(msg!("stat mount"))?.f_flag.bits() as u32 & 0xf;
             let path = fd_path(fd);
             mount_call(
                 None,
@@ -489,9 +493,9 @@ pub fn make_read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
                 MS_REMOUNT | MS_BIND | MS_RDONLY | present,
                 None,
             )
-            .during("remount")
+            .during(msg!("remount"))
         }
-        other => other.during("make read-only"),
+        other => other.during(msg!("make read-only")),
     }
 }
 
@@ -499,12 +503,12 @@ pub fn make_read_only(fd: BorrowedFd<'_>, recursive: bool) -> Result<()> {
 /// and only the first of a tree.
 pub fn attach_read_only(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>, recursive: bool) -> Result<()> {
     match set_attributes(tree, recursive, &READ_ONLY) {
-        Ok(()) => attach(tree, destination).during("bind"),
+        Ok(()) => attach(tree, destination).during(msg!("bind")),
         Err(errno) if is_missing(errno) => {
-            attach(tree, destination).during("bind")?;
+            attach(tree, destination).during(msg!("bind"))?;
             make_read_only(tree, false)
         }
-        Err(errno) => Err(Error::new("make read-only", errno)),
+        Err(errno) => Err(Error::new(msg!("make read-only"), errno)),
     }
 }
 

@@ -17,8 +17,10 @@ use sys::fd::open;
 use sys::namespace::{enter, unshare};
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
+use crate::msg;
 use crate::proc::Proc;
 use crate::text::{Line, Pieces};
+use crate::texts::Message;
 
 /// What is made and what is joined.
 pub struct Plan {
@@ -58,8 +60,8 @@ impl Plan {
                 plan.new_user |= kind == NamespaceKind::User;
                 continue;
             };
-            let fd = within("linux.namespaces", index, kind.name(), || {
-                open(path.as_c_str(), OFlags::RDONLY).during_with("open #", path.as_str())
+            let fd = within(msg!("linux.namespaces"), index, kind.name(), || {
+                open(path.as_c_str(), OFlags::RDONLY).during_with(msg!("open #"), path.as_str())
             })?;
             // As many places as there are kinds.
             let _ = plan.joins.push((kind, fd));
@@ -80,7 +82,7 @@ impl Plan {
     pub fn enter_stage(&self, spec: &Spec<'static>, proc: &Proc) -> Result<()> {
         self.join()?;
         if self.new_time {
-            unshare(NamespaceKind::Time as u32).during("unshare time (needs CONFIG_TIME_NS)")?;
+            unshare(NamespaceKind::Time as u32).during(msg!("unshare time (needs CONFIG_TIME_NS)"))?;
             write_offsets(spec, proc)?;
         }
         Ok(())
@@ -119,11 +121,11 @@ impl Plan {
 }
 
 fn join_error(kind: NamespaceKind, errno: Errno) -> Error {
-    within("linux.namespaces", NO_INDEX, kind.name(), || {
+    within(msg!("linux.namespaces"), NO_INDEX, kind.name(), || {
         if errno == Errno::INVAL {
-            return Error::said("the path is not a namespace of this type");
+            return Error::said(msg!("the path is not a namespace of this type"));
         }
-        Error::new("join", errno)
+        Error::new(msg!("join"), errno)
     })
 }
 
@@ -135,12 +137,17 @@ fn is_own_user_namespace(fd: &OwnedFd) -> bool {
 
 fn write_offsets(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
     let offsets = spec.linux.time_offsets;
-    write_offset("linux.timeOffsets.monotonic", "monotonic ", offsets.monotonic, proc)?;
-    write_offset("linux.timeOffsets.boottime", "boottime ", offsets.boottime, proc)
+    write_offset(
+        msg!("linux.timeOffsets.monotonic"),
+        "monotonic ",
+        offsets.monotonic,
+        proc,
+    )?;
+    write_offset(msg!("linux.timeOffsets.boottime"), "boottime ", offsets.boottime, proc)
 }
 
 #[inline(never)]
-fn write_offset(site: &'static str, clock: &str, offset: Option<TimeOffset>, proc: &Proc) -> Result<()> {
+fn write_offset(site: Message, clock: &str, offset: Option<TimeOffset>, proc: &Proc) -> Result<()> {
     let Some(TimeOffset { secs, nanosecs }) = offset else {
         return Ok(());
     };
@@ -149,6 +156,6 @@ fn write_offset(site: &'static str, clock: &str, offset: Option<TimeOffset>, pro
     within(site, NO_INDEX, "", || {
         line.text()
             .and_then(|text| proc.write(c"self/timens_offsets", text.as_bytes()))
-            .during("write timens_offsets")
+            .during(msg!("write timens_offsets"))
     })
 }

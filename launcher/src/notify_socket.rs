@@ -14,8 +14,10 @@ use sys::fd::clone_tree;
 
 use crate::error::{During, Result};
 use crate::mounts::attach;
+use crate::msg;
 use crate::report;
 use crate::root::{Links, Root};
+use crate::text::without_slashes;
 
 /// Where the socket is in the container, as with runc.
 const PATH: &CStr = c"/run/notify/notify.sock";
@@ -29,7 +31,7 @@ pub fn open(spec: &Spec<'static>, arguments: sys::Arguments) -> Option<OwnedFd> 
     // One with an "@" has no file, and is that of another network namespace.
     if !path.to_bytes().starts_with(b"/")
         || spec.mounts.iter().any(|mount| {
-            let destination = mount.destination.as_str().trim_end_matches('/');
+            let destination = without_slashes(mount.destination.as_str());
             destination.starts_with("/run/notify") && taken(destination)
         })
     {
@@ -38,7 +40,7 @@ pub fn open(spec: &Spec<'static>, arguments: sys::Arguments) -> Option<OwnedFd> 
     match clone_tree(CWD, path, OpenTreeFlags::empty()) {
         Ok(tree) => Some(tree),
         Err(errno) => {
-            report::warn("NOTIFY_SOCKET is not passed on: #", crate::errno::text(errno));
+            report::warn(msg!("NOTIFY_SOCKET is not passed on: #"), crate::errno::text(errno));
             None
         }
     }
@@ -48,6 +50,6 @@ pub fn open(spec: &Spec<'static>, arguments: sys::Arguments) -> Option<OwnedFd> 
 pub fn mount(root: &Root, socket: BorrowedFd<'_>) -> Result<()> {
     let target = root
         .make_file(PATH, Links::Follow)
-        .during("make mount point of NOTIFY_SOCKET")?;
-    attach(socket, target.as_fd()).during("mount NOTIFY_SOCKET")
+        .during(msg!("make mount point of NOTIFY_SOCKET"))?;
+    attach(socket, target.as_fd()).during(msg!("mount NOTIFY_SOCKET"))
 }

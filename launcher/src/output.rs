@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::error::{Error, Result};
+use crate::msg;
 use crate::text::Pieces;
 
 /// Collects what a command prints. A failure is remembered and reported once, at the end.
@@ -52,7 +53,7 @@ impl Output {
         match self.failed {
             // The reader has seen enough (`roci list | head -1`).
             None | Some(rustix::io::Errno::PIPE) => Ok(()),
-            Some(errno) => Err(Error::new("write output", errno)),
+            Some(errno) => Err(Error::new(msg!("write output"), errno)),
         }
     }
 }

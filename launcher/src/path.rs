@@ -15,6 +15,12 @@ use crate::text::Digits;
 pub struct Path(ScratchString);
 
 impl Path {
+    /// A copy of `path`.
+    #[inline(never)]
+    pub fn new(path: &[u8]) -> Self {
+        Self::of(&[path])
+    }
+
     /// Joins `parts` as they are.
     pub fn of(parts: &[&[u8]]) -> Self {
         Self(ScratchString::join(parts))

@@ -5,6 +5,7 @@ use spec_core::state::{State, Status};
 use crate::cgroup::resources::set_frozen;
 use crate::cli::Invocation;
 use crate::error::{Error, Result};
+use crate::msg;
 use crate::state::{self, Access, Found};
 
 /// `pause` (`frozen`) and `resume`.
@@ -19,11 +20,11 @@ pub fn set(invocation: &Invocation, frozen: bool) -> Result<()> {
     } = state::find(invocation, Access::Exclusive, &mut state)?;
     match (status, frozen) {
         (Status::Running | Status::Created, true) | (Status::Paused, false) => {}
-        (_, true) => return Err(Error::says("cannot pause a # container", status.name())),
-        (_, false) => return Err(Error::says("cannot resume a # container", status.name())),
+        (_, true) => return Err(Error::says(msg!("cannot pause a # container"), status.name())),
+        (_, false) => return Err(Error::says(msg!("cannot resume a # container"), status.name())),
     }
     let Some((cgroup, host)) = state.cgroup.zip(crate::cgroup_host(invocation, &proc)?) else {
-        return Err(Error::said("the container has no cgroup"));
+        return Err(Error::said(msg!("the container has no cgroup")));
     };
     set_frozen(host, cgroup.as_c_str(), frozen)
 }

@@ -5,6 +5,7 @@ use spec_core::Text;
 use spec_core::linux::MemoryPolicy;
 
 use crate::error::{Error, Result, keep};
+use crate::msg;
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::text::{parse_number, parts, split_once};
 
@@ -34,13 +35,13 @@ pub fn set_memory_policy(policy: &MemoryPolicy<'static>) -> Result<()> {
         parse(nodes.as_str()).and_then(|places| sys::process::set_memory_policy(policy.mode | policy.flags, &places));
     match result {
         Err(Errno::NOSYS) if is_preferred(Feature::MemoryPolicy) => Ok(()),
-        Err(Errno::NOSYS) => Err(Error::said("linux.memoryPolicy: the kernel needs CONFIG_NUMA")),
+        Err(Errno::NOSYS) => Err(Error::said(msg!("linux.memoryPolicy: the kernel needs CONFIG_NUMA"))),
         result => result.map_err(|errno| refused("linux.memoryPolicy", nodes, errno)),
     }
 }
 
 fn refused(field: &'static str, list: Text<'static>, errno: Errno) -> Error {
-    Error::new(keep("#: set \"#\"", &[field, list.as_str()]), errno)
+    Error::new(keep(msg!("#: set \"#\""), &[field, list.as_str()]), errno)
 }
 
 /// `0-3,7`, as the kernel writes such lists (cpuset(7), List format).

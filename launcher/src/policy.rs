@@ -6,6 +6,7 @@ use sys::Register;
 
 use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{Error, Result, keep};
+use crate::msg;
 use crate::text::split_once;
 
 /// What has a policy, in the order of [`NAMES`].
@@ -79,10 +80,10 @@ fn set(name: &str, policy: &str, place: &str) -> Result<()> {
     let mut policies = POLICIES.get();
     match (feature.and_then(|feature| policies.get_mut(feature)), policy) {
         (Some(place), Some(policy)) => *place = policy,
-        (None, _) => return Err(Error::said(keep("#: no such feature: #", &[place, name]))),
+        (None, _) => return Err(Error::said(keep(msg!("#: no such feature: #"), &[place, name]))),
         _ => {
             return Err(Error::said(keep(
-                "#: #: neither require, prefer nor off",
+                msg!("#: #: neither require, prefer nor off"),
                 &[place, name],
             )));
         }

@@ -12,9 +12,10 @@ use rustix::fs::{OFlags, ResolveFlags, fstatfs};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use sys::OwnedFd;
-use sys::fd::{open, open_in, open_resolved};
+use sys::fd::{open, open_in, open_resolved, read};
 
 use crate::error::{During, Error, Result};
+use crate::msg;
 use crate::path::Path;
 use crate::text::{cut, parse_number, utf8};
 
@@ -36,11 +37,11 @@ impl Proc {
         }
         let attributes =
             MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        let root = sys::fd::new_mount(c"proc", attributes).during("open /proc, which is not mounted")?;
+        let root = sys::fd::new_mount(c"proc", attributes).during(msg!("open /proc, which is not mounted"))?;
         if is_procfs(root.as_fd()) {
             Ok(Self { root })
         } else {
-            Err(Error::said("/proc is not procfs"))
+            Err(Error::said(msg!("/proc is not procfs")))
         }
     }
 
@@ -92,8 +93,7 @@ impl Proc {
     pub fn read_of<'m>(&self, pid: i32, name: &str, memory: &'m mut [u8]) -> Option<&'m mut [u8]> {
         let path = Path::of_process(pid, name);
         let file = self.open_file(path.as_c_str(), OFlags::RDONLY).ok()?;
-        let n = rustix::io::read(&file, &mut *memory).ok()?;
-        memory.get_mut(..n)
+        read(file.as_fd(), memory).ok()
     }
 
     /// The root.

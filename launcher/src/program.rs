@@ -18,6 +18,7 @@ use sys::signal::{SignalSet, set_blocked};
 use crate::errno;
 use crate::error::{During, Error, Result, keep};
 use crate::hooks::{ARGUMENTS, ENVIRONMENT, Strings};
+use crate::msg;
 use crate::notify_socket;
 use crate::path::Path;
 use crate::proc::Proc;
@@ -33,14 +34,14 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
     let name = spec.list(process.args).first().map_or("", |text| text.as_str());
     if has(name, b'/') {
-        let path = Path::of(&[name.as_bytes()]);
+        let path = Path::new(name.as_bytes());
         return match check(path.as_c_str()) {
             Ok(()) => Ok(path),
             Err(Errno::NOENT) => Err(Error::said(keep(
-                "exec: \"#\": stat #: no such file or directory",
+                msg!("exec: \"#\": stat #: no such file or directory"),
                 &[name, name],
             ))),
-            Err(errno) => Err(Error::said(keep("exec: \"#\": #", &[name, errno::text(errno)]))),
+            Err(errno) => Err(Error::said(keep(msg!("exec: \"#\": #"), &[name, errno::text(errno)]))),
         };
     }
     let mut refused = None;
@@ -59,8 +60,11 @@ pub fn find(spec: &Spec<'static>, process: &Process<'static>) -> Result<Path> {
         }
     }
     match refused {
-        Some(errno) => Err(Error::said(keep("exec: \"#\": #", &[name, errno::text(errno)]))),
-        None => Err(Error::says("exec: \"#\": executable file not found in $PATH", name)),
+        Some(errno) => Err(Error::said(keep(msg!("exec: \"#\": #"), &[name, errno::text(errno)]))),
+        None => Err(Error::says(
+            msg!("exec: \"#\": executable file not found in $PATH"),
+            name,
+        )),
     }
 }
 
@@ -139,12 +143,12 @@ pub fn become_program(
         None => execve(path, arguments, environment),
     };
     let name = utf8(path.to_bytes());
-    Err(Error::said(keep("exec: \"#\": #", &[name, errno::text(errno)])))
+    Err(Error::said(keep(msg!("exec: \"#\": #"), &[name, errno::text(errno)])))
 }
 
 fn push(list: &mut Strings, string: &'static CStr) -> Result<()> {
     list.push(string)
-        .map_err(|_| Error::said("more than 8192 arguments or variables (TEXTS_MAX)"))
+        .map_err(|_| Error::said(msg!("more than 8192 arguments or variables (TEXTS_MAX)")))
 }
 
 /// Closes every descriptor from `first` up but those in `kept`.
@@ -169,7 +173,7 @@ pub fn close_all_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: &Proc) -
         match closed {
             Ok(()) => {}
             Err(Errno::NOSYS | Errno::PERM) => return close_each_but(kept, first, proc.as_fd()),
-            Err(errno) => return Err(Error::new("close descriptors", errno)),
+            Err(errno) => return Err(Error::new(msg!("close descriptors"), errno)),
         }
         match next {
             Some(fd) => from = fd + 1,
@@ -181,9 +185,9 @@ pub fn close_all_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: &Proc) -
 /// The same for kernels before 5.9: each descriptor that `/proc` lists.
 fn close_each_but(kept: &[Option<BorrowedFd<'_>>], first: u32, proc: BorrowedFd<'_>) -> Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let directory = open_in(proc, c"self/fd", flags).during("list descriptors")?;
+    let directory = open_in(proc, c"self/fd", flags).during(msg!("list descriptors"))?;
     let mut names = Names::of(directory.as_fd());
-    while let Some(name) = names.next().during("list descriptors")? {
+    while let Some(name) = names.next().during(msg!("list descriptors"))? {
         let Some(fd) = parse_number(utf8(name.to_bytes())).and_then(|fd| u32::try_from(fd).ok()) else {
             continue;
         };
@@ -231,21 +235,21 @@ pub fn enter_working_directory(process: &Process<'static>) -> Result<()> {
         Ok(()) => {}
         Err(Errno::NOENT) => {
             let slash = open(c"/", OFlags::PATH | OFlags::DIRECTORY);
-            let root = crate::root::Root::new(slash.during("open /")?);
+            let root = crate::root::Root::new(slash.during(msg!("open /"))?);
             let made = root.make_directories(cwd.as_c_str(), crate::root::Links::Follow);
-            let made = made.during_with("make working directory #", cwd.as_str())?;
-            rustix::process::fchdir(&made).during_with("chdir to cwd #", cwd.as_str())?;
+            let made = made.during_with(msg!("make working directory #"), cwd.as_str())?;
+            rustix::process::fchdir(&made).during_with(msg!("chdir to cwd #"), cwd.as_str())?;
         }
-        Err(errno) => return Err(Error::new_with("chdir to cwd #", cwd.as_str(), errno)),
+        Err(errno) => return Err(Error::new_with(msg!("chdir to cwd #"), cwd.as_str(), errno)),
     }
     let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
-    let path = sys::file::current_directory(&mut memory).during("find working directory")?;
+    let path = sys::file::current_directory(&mut memory).during(msg!("find working directory"))?;
     // Outside of the root the kernel writes "(unreachable)" before the path.
     if path.to_bytes().starts_with(b"/") {
         return Ok(());
     }
     Err(Error::says(
-        "current working directory is outside of container mount namespace root: #",
+        msg!("current working directory is outside of container mount namespace root: #"),
         cwd.as_str(),
     ))
 }

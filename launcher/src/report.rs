@@ -7,7 +7,8 @@ use spec_core::limits::MESSAGE_BYTES_MAX;
 use sys::fd::create_in;
 use sys::{Register, Truncating};
 
-use crate::error::During;
+use crate::error::{During, Wording};
+use crate::msg;
 use crate::text::{Pieces, utf8};
 use crate::time::Rfc3339;
 
@@ -33,7 +34,7 @@ pub fn set_places(log: Option<&CStr>, json: bool, verbose: bool) -> crate::error
         Some(path) => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
             let file = create_in(rustix::fs::CWD, path, flags, Mode::from_raw_mode(0o644))
-                .during_with("open log #", utf8(path.to_bytes()))?;
+                .during_with(msg!("open log #"), utf8(path.to_bytes()))?;
             rustix::fd::IntoRawFd::into_raw_fd(file)
         }
         None => -1,
@@ -77,15 +78,15 @@ pub fn error(command: &str, id: &str, text: &str) {
 /// as one JSON object, so a failed call may write one line to it and a successful one none.
 ///
 /// `word` takes the place of the `#` in `text`.
-pub fn warn(text: &str, word: &str) {
-    say("roci: warning: ", text, word);
+pub fn warn(text: impl Wording, word: &str) {
+    say("roci: warning: ", text.text(), word);
 }
 
 /// A step that was done, for `-v`.
 #[inline(never)]
-pub fn step(text: &str, word: &str) {
+pub fn step(text: impl Wording, word: &str) {
     if PLACES.get().verbose {
-        say("", text, word);
+        say("", text.text(), word);
     }
 }
 

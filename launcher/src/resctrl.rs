@@ -11,6 +11,7 @@ use sys::fd::open_in;
 
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
+use crate::msg;
 use crate::path::Path;
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::text::Digits;
@@ -38,9 +39,9 @@ pub fn apply(spec: &Spec<'static>, id: &'static CStr, pid: i32) -> Result<()> {
         if is_preferred(Feature::IntelRdt) {
             return Ok(());
         }
-        return Err(Error::said(
-            "linux.intelRdt: no resctrl at /sys/fs/resctrl: the kernel needs CONFIG_X86_CPU_RESCTRL",
-        ));
+        return Err(Error::said(msg!(
+            "linux.intelRdt: no resctrl at /sys/fs/resctrl: the kernel needs CONFIG_X86_CPU_RESCTRL"
+        )));
     };
     let schemata = spec.list(rdt.schemata);
     let asks = rdt.l3_cache_schema.is_some() || rdt.mem_bw_schema.is_some() || !schemata.is_empty();
@@ -49,10 +50,10 @@ pub fn apply(spec: &Spec<'static>, id: &'static CStr, pid: i32) -> Result<()> {
     if rdt.clos_id.is_none() || asks {
         match mkdirat(&top, name, Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(Error::new("linux.intelRdt: make class", errno)),
+            Err(errno) => return Err(Error::new(msg!("linux.intelRdt: make class"), errno)),
         }
     }
-    let class = open_in(top.as_fd(), name, DIRECTORY).during("linux.intelRdt: open class")?;
+    let class = open_in(top.as_fd(), name, DIRECTORY).during(msg!("linux.intelRdt: open class"))?;
     let write = |file: &CStr, text: &[u8]| {
         let file = open_in(class.as_fd(), file, OFlags::WRONLY)?;
         write_all(file.as_fd(), text)
@@ -60,18 +61,18 @@ pub fn apply(spec: &Spec<'static>, id: &'static CStr, pid: i32) -> Result<()> {
     let lines = rdt.l3_cache_schema.iter().chain(&rdt.mem_bw_schema).chain(schemata);
     for line in lines {
         let line = Path::of(&[line.as_str().as_bytes(), b"\n"]);
-        write(c"schemata", line.as_bytes()).during("linux.intelRdt: write schemata")?;
+        write(c"schemata", line.as_bytes()).during(msg!("linux.intelRdt: write schemata"))?;
     }
     let pid = Digits::of(pid as u64);
-    write(c"tasks", pid.as_bytes()).during("linux.intelRdt: join class")?;
+    write(c"tasks", pid.as_bytes()).during(msg!("linux.intelRdt: join class"))?;
     if rdt.enable_monitoring {
         let group = Path::of(&[b"mon_groups/", id.to_bytes()]);
         match mkdirat(&class, group.as_c_str(), Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(Error::new("linux.intelRdt: make monitoring group", errno)),
+            Err(errno) => return Err(Error::new(msg!("linux.intelRdt: make monitoring group"), errno)),
         }
         let tasks = Path::of(&[b"mon_groups/", id.to_bytes(), b"/tasks"]);
-        write(tasks.as_c_str(), pid.as_bytes()).during("linux.intelRdt: join monitoring group")?;
+        write(tasks.as_c_str(), pid.as_bytes()).during(msg!("linux.intelRdt: join monitoring group"))?;
     }
     Ok(())
 }

@@ -87,9 +87,9 @@ impl Root {
         let (above, name) = split_last(without_slashes(whole));
         if above.len() > 1
             && name != b".."
-            && let Ok(parent) = self.open(Path::of(&[above]).as_c_str(), flags, links)
+            && let Ok(parent) = self.open(Path::new(above).as_c_str(), flags, links)
         {
-            let name = Path::of(&[name]);
+            let name = Path::new(name);
             match mkdirat(&parent, name.as_c_str(), DIRECTORY_MODE) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
@@ -106,7 +106,7 @@ impl Root {
             if !made {
                 // The path up to and with this component.
                 let until = whole.get(..whole.len() - below.rest.len()).unwrap_or_default();
-                match self.open(Path::of(&[until]).as_c_str(), flags, links) {
+                match self.open(Path::new(until).as_c_str(), flags, links) {
                     Ok(next) => {
                         current = next;
                         continue;
@@ -118,7 +118,7 @@ impl Root {
             if component == b".." {
                 return Err(Errno::NOENT);
             }
-            let name = Path::of(&[component]);
+            let name = Path::new(component);
             match mkdirat(&current, name.as_c_str(), DIRECTORY_MODE) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
@@ -153,9 +153,9 @@ impl Root {
         let parent = if above.len() <= 1 {
             open_in(self.fd.as_fd(), c".", OFlags::PATH | OFlags::DIRECTORY)?
         } else {
-            self.make_directories(Path::of(&[above]).as_c_str(), links)?
+            self.make_directories(Path::new(above).as_c_str(), links)?
         };
-        Ok((parent, Path::of(&[name])))
+        Ok((parent, Path::new(name)))
     }
 
     /// What `openat2` with `RESOLVE_IN_ROOT` does, for kernels before 5.6: one component at a time, links read and
@@ -165,7 +165,7 @@ impl Root {
         let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         let mut above: Vec<OwnedFd, DEPTH_MAX> = Vec::new();
         let mut current = open_in(self.fd.as_fd(), c".", directory)?;
-        let mut rest = Path::of(&[path.to_bytes()]);
+        let mut rest = Path::new(path.to_bytes());
         let mut at = 0;
         let mut links_seen = 0;
         loop {
@@ -175,7 +175,7 @@ impl Root {
             };
             let last = without_slashes(below.rest).is_empty();
             at = rest.as_bytes().len() - below.rest.len();
-            let component = Path::of(&[component]);
+            let component = Path::new(component);
             let name = component.as_c_str();
             if name == c".." {
                 if let Some(parent) = above.pop() {

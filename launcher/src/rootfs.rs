@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use rustix::fd::AsFd;
-use rustix::fs::{FileType, OFlags, fstat};
+use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
@@ -11,12 +11,13 @@ use spec_core::Spec;
 use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use sys::OwnedFd;
-use sys::fd::{open, open_in};
+use sys::fd::{is_device, kind, open, open_in, read};
 use sys::file::{is_missing, leave_open};
 use sys::mount::mount as mount_call;
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::{self, attach, clone_tree, make_read_only};
+use crate::msg;
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::root::{Links, Root};
@@ -28,7 +29,7 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 ///
 /// The working directory must be the root file system.
 pub fn prepare(spec: &Spec<'static>) -> Result<Root> {
-    let here = open(c".", DIRECTORY).during("open root")?;
+    let here = open(c".", DIRECTORY).during(msg!("open root"))?;
     if spec.linux.namespace(NamespaceKind::Mount).is_none() {
         // The mounts are the host's; the root is only changed.
         return Ok(Root::new(here));
@@ -39,26 +40,26 @@ pub fn prepare(spec: &Spec<'static>) -> Result<Root> {
         Some(propagation) => propagation,
     };
     // Slave and not private: a bind mount with `rslave` is to see what the host mounts later. Nothing goes back to the host.
-    mount_call(None, c"/", None, propagation | MS_REC, None).during("change propagation of /")?;
+    mount_call(None, c"/", None, propagation | MS_REC, None).during(msg!("change propagation of /"))?;
     if propagation & MS_SHARED != 0 {
         make_parent_private()?;
     }
     match clone_tree(here.as_fd(), true) {
         Ok(tree) => {
-            attach(tree.as_fd(), here.as_fd()).during("bind root")?;
-            fchdir(&tree).during("enter root")?;
+            attach(tree.as_fd(), here.as_fd()).during(msg!("bind root"))?;
+            fchdir(&tree).during(msg!("enter root"))?;
             leave_open(here);
             Ok(Root::new(tree))
         }
         Err(errno) if is_missing(errno) => {
-            mount_call(Some(c"."), c".", None, MS_BIND | MS_REC, None).during("bind root")?;
+            mount_call(Some(c"."), c".", None, MS_BIND | MS_REC, None).during(msg!("bind root"))?;
             // The working directory lies below the new mount: go there by name again.
             let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
-            let cwd = current_directory(&mut memory).during("find root")?;
-            chdir(cwd).during("enter root")?;
-            Ok(Root::new(open(c".", DIRECTORY).during("open root")?))
+            let cwd = current_directory(&mut memory).during(msg!("find root"))?;
+            chdir(cwd).during(msg!("enter root"))?;
+            Ok(Root::new(open(c".", DIRECTORY).during(msg!("open root"))?))
         }
-        Err(errno) => Err(Error::new("open root tree", errno)),
+        Err(errno) => Err(Error::new(msg!("open root tree"), errno)),
     }
 }
 
@@ -70,9 +71,9 @@ pub fn current_directory(memory: &mut [u8; spec_core::limits::PATH_BYTES_MAX]) -
 /// `pivot_root` refuses a root whose parent mount is shared. The parent is the mount that holds the working directory.
 fn make_parent_private() -> Result<()> {
     let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
-    let mut path = current_directory(&mut memory).during("find root")?.to_bytes();
+    let mut path = current_directory(&mut memory).during(msg!("find root"))?.to_bytes();
     loop {
-        let prefix = Path::of(&[if path.is_empty() { b"/" } else { path }]);
+        let prefix = Path::new(if path.is_empty() { b"/" } else { path });
         match mount_call(None, prefix.as_c_str(), None, MS_PRIVATE, None) {
             Ok(()) => return Ok(()),
             // Not a mount point: the parent mount begins further up.
@@ -80,7 +81,7 @@ fn make_parent_private() -> Result<()> {
                 let slash = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
                 path = &path[..slash];
             }
-            Err(errno) => return Err(Error::new("make root's mount private", errno)),
+            Err(errno) => return Err(Error::new(msg!("make root's mount private"), errno)),
         }
     }
 }
@@ -88,9 +89,9 @@ fn make_parent_private() -> Result<()> {
 /// Makes the root file system `/`, and lets go of everything else.
 #[inline(never)]
 pub fn enter(spec: &Spec<'static>, root: &Root, proc: &Proc) -> Result<()> {
-    fchdir(root.as_fd()).during("enter root")?;
+    fchdir(root.as_fd()).during(msg!("enter root"))?;
     if spec.linux.namespace(NamespaceKind::Mount).is_none() {
-        return chroot(c".").during("chroot");
+        return chroot(c".").during(msg!("chroot"));
     }
     let shared = spec
         .linux
@@ -99,23 +100,23 @@ pub fn enter(spec: &Spec<'static>, root: &Root, proc: &Proc) -> Result<()> {
     let old = shared
         .then(|| open(c"/", DIRECTORY))
         .transpose()
-        .during("open old root")?;
+        .during(msg!("open old root"))?;
     match pivot_root(c".", c".") {
         Ok(()) => {}
         Err(Errno::INVAL) if root_is_ramdisk() => leave_ramdisk(root, proc)?,
-        Err(errno) => return Err(Error::new("pivot_root", errno)),
+        Err(errno) => return Err(Error::new(msg!("pivot_root"), errno)),
     }
     if let Some(old) = old {
         // What is unmounted must not be unmounted on the host too.
-        fchdir(&old).during("enter old root")?;
-        mount_call(None, c".", None, MS_SLAVE | MS_REC, None).during("change propagation of the old root")?;
+        fchdir(&old).during(msg!("enter old root"))?;
+        mount_call(None, c".", None, MS_SLAVE | MS_REC, None).during(msg!("change propagation of the old root"))?;
     }
     // Both roots are stacked on `/`, and the old one is the upper: that is what `.` names here (pivot_root(2), NOTES).
-    unmount(c".", UnmountFlags::DETACH).during("unmount old root")?;
+    unmount(c".", UnmountFlags::DETACH).during(msg!("unmount old root"))?;
     if let Some(propagation) = spec.linux.rootfs_propagation {
-        mount_call(None, c"/", None, propagation, None).during("change propagation of the root")?;
+        mount_call(None, c"/", None, propagation, None).during(msg!("change propagation of the root"))?;
     }
-    chdir(c"/").during("enter /")
+    chdir(c"/").during(msg!("enter /"))
 }
 
 /// Whether `/` is the file system that the kernel unpacked its initramfs into, which cannot be pivoted away from.
@@ -133,31 +134,31 @@ fn root_is_ramdisk() -> bool {
 /// mounted in it, is copied on top of that, and pivoted to as usual. Everything that was mounted below is detached in this
 /// mount namespace, so that under the container there is only the bare ramdisk, which no path leads to.
 fn leave_ramdisk(root: &Root, proc: &Proc) -> Result<()> {
-    let moved = clone_tree(root.as_fd(), true).during("copy container root")?;
-    let slash = open(c"/", DIRECTORY).during("open /")?;
-    let bare = clone_tree(slash.as_fd(), false).during("copy ramdisk root")?;
+    let moved = clone_tree(root.as_fd(), true).during(msg!("copy container root"))?;
+    let slash = open(c"/", DIRECTORY).during(msg!("open /"))?;
+    let bare = clone_tree(slash.as_fd(), false).during(msg!("copy ramdisk root"))?;
     detach_everything(proc)?;
-    attach(bare.as_fd(), slash.as_fd()).during("cover ramdisk root")?;
-    fchdir(&bare).during("enter copied root")?;
-    chroot(c".").during("chroot into copied root")?;
-    attach(moved.as_fd(), bare.as_fd()).during("mount container root")?;
-    fchdir(&moved).during("enter container root")?;
-    pivot_root(c".", c".").during("pivot_root from the copied root")
+    attach(bare.as_fd(), slash.as_fd()).during(msg!("cover ramdisk root"))?;
+    fchdir(&bare).during(msg!("enter copied root"))?;
+    chroot(c".").during(msg!("chroot into copied root"))?;
+    attach(moved.as_fd(), bare.as_fd()).during(msg!("mount container root"))?;
+    fchdir(&moved).during(msg!("enter container root"))?;
+    pivot_root(c".", c".").during(msg!("pivot_root from the copied root"))
 }
 
 /// Detaches every mount of this mount namespace but the root.
 fn detach_everything(proc: &Proc) -> Result<()> {
     let mut memory = [0; 16 * 1024];
     loop {
-        let file = open_in(proc.as_fd(), c"self/mountinfo", OFlags::RDONLY).during("open mountinfo")?;
-        let n = rustix::io::read(&file, &mut memory).during("read mountinfo")?;
+        let file = open_in(proc.as_fd(), c"self/mountinfo", OFlags::RDONLY).during(msg!("open mountinfo"))?;
+        let lines = read(file.as_fd(), &mut memory).during(msg!("read mountinfo"))?;
         let mut detached = false;
         // The fifth word of a line is the mount point; what lies below a detached mount goes with it.
-        for line in memory.get(..n).unwrap_or_default().split(|&byte| byte == b'\n') {
+        for line in lines.split(|&byte| byte == b'\n') {
             let Some(point) = line.split(|&byte| byte == b' ').nth(4) else {
                 continue;
             };
-            let point = Path::of(&[point]);
+            let point = Path::new(point);
             if point.as_c_str() != c"/" && unmount(point.as_c_str(), UnmountFlags::DETACH).is_ok() {
                 detached = true;
             }
@@ -171,7 +172,7 @@ fn detach_everything(proc: &Proc) -> Result<()> {
 /// Protects and masks paths, and the root itself. Still before the pivot, while the host's `/dev/null` is in reach.
 pub fn protect(spec: &Spec<'static>, root: &Root) -> Result<()> {
     for (index, path) in spec.list(spec.linux.readonly_paths).iter().enumerate() {
-        within("linux.readonlyPaths", index, path.as_str(), || {
+        within(msg!("linux.readonlyPaths"), index, path.as_str(), || {
             protect_path(root, path.as_c_str())
         })?;
     }
@@ -180,13 +181,15 @@ pub fn protect(spec: &Spec<'static>, root: &Root) -> Result<()> {
         empty: None,
     };
     for (index, path) in spec.list(spec.linux.masked_paths).iter().enumerate() {
-        within("linux.maskedPaths", index, path.as_str(), || {
+        within(msg!("linux.maskedPaths"), index, path.as_str(), || {
             masks.cover(root, path.as_c_str())
         })?;
     }
     masks.null.into_iter().chain(masks.empty).for_each(leave_open);
     if spec.root.is_some_and(|root| root.readonly) {
-        within("root.readonly", NO_INDEX, "", || make_read_only(root.as_fd(), false))?;
+        within(msg!("root.readonly"), NO_INDEX, "", || {
+            make_read_only(root.as_fd(), false)
+        })?;
     }
     Ok(())
 }
@@ -196,7 +199,7 @@ fn open_or_absent(root: &Root, path: &CStr) -> Result<Option<OwnedFd>> {
         Ok(fd) => Ok(Some(fd)),
         // A path that this kernel does not have needs no protection.
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(errno) => Err(Error::new("open", errno)),
+        Err(errno) => Err(Error::new(msg!("open"), errno)),
     }
 }
 
@@ -213,13 +216,13 @@ fn protect_path(root: &Root, path: &CStr) -> Result<()> {
         }
         Err(errno) if is_missing(errno) => {
             let name = mounts::fd_path(target.as_fd());
-            mount_call(Some(name.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during("bind")?;
+            mount_call(Some(name.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during(msg!("bind"))?;
             let Some(mounted) = open_or_absent(root, path)? else {
                 return Ok(());
             };
             make_read_only(mounted.as_fd(), false)
         }
-        Err(errno) => Err(Error::new("open tree", errno)),
+        Err(errno) => Err(Error::new(msg!("open tree"), errno)),
     }
 }
 
@@ -236,13 +239,13 @@ impl Masks {
         let Some(target) = open_or_absent(root, path)? else {
             return Ok(());
         };
-        let kind = FileType::from_raw_mode(fstat(&target).during("stat")?.st_mode);
+        let kind = kind(target.as_fd()).during(msg!("stat"))?;
         if kind != FileType::Directory {
             let null = match self.null.take() {
                 Some(null) => null,
                 None => open_null()?,
             };
-            mounts::bind_fd(null.as_fd(), target.as_fd()).during("mask file")?;
+            mounts::bind_fd(null.as_fd(), target.as_fd()).during(msg!("mask file"))?;
             self.null = Some(null);
             leave_open(target);
             return Ok(());
@@ -250,23 +253,23 @@ impl Masks {
         if let Some(first) = &self.empty {
             match clone_tree(first.as_fd(), false) {
                 Ok(copy) => {
-                    attach(copy.as_fd(), target.as_fd()).during("mask directory")?;
+                    attach(copy.as_fd(), target.as_fd()).during(msg!("mask directory"))?;
                     leave_open(copy);
                     leave_open(target);
                     return Ok(());
                 }
                 // Without open_tree each directory gets a tmpfs of its own.
                 Err(errno) if is_missing(errno) => {}
-                Err(errno) => return Err(Error::new("mask directory", errno)),
+                Err(errno) => return Err(Error::new(msg!("mask directory"), errno)),
             }
         }
-        fchdir(&target).during("enter directory")?;
+        fchdir(&target).during(msg!("enter directory"))?;
         leave_open(target);
         // One block and one inode are enough for nothing; kernels that count the root differently get the defaults.
         let mount = |data| mount_call(Some(c"tmpfs"), c".", Some(c"tmpfs"), MS_RDONLY, data);
         mount(Some(c"nr_blocks=1,nr_inodes=1"))
             .or_else(|_| mount(None))
-            .during("mask directory")?;
+            .during(msg!("mask directory"))?;
         self.empty = root.open(path, OFlags::PATH, Links::Follow).ok();
         Ok(())
     }
@@ -274,13 +277,10 @@ impl Masks {
 
 /// The host's `/dev/null`.
 fn open_null() -> Result<OwnedFd> {
-    let null = open(c"/dev/null", OFlags::PATH | OFlags::NOFOLLOW).during("open /dev/null")?;
-    let stat = fstat(&null).during("stat /dev/null")?;
-    let is_null =
-        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == rustix::fs::makedev(1, 3);
-    if is_null {
+    let null = open(c"/dev/null", OFlags::PATH | OFlags::NOFOLLOW).during(msg!("open /dev/null"))?;
+    if is_device(null.as_fd(), FileType::CharacterDevice, 1, 3).during(msg!("stat /dev/null"))? {
         Ok(null)
     } else {
-        Err(Error::said("/dev/null of the host is not the null device"))
+        Err(Error::said(msg!("/dev/null of the host is not the null device")))
     }
 }

@@ -8,6 +8,7 @@ use sys::signal::{SignalSet, read_signal_fd, wait_for};
 use crate::cli::{Invocation, Opt};
 use crate::create::{Created, Purpose, make};
 use crate::error::{During, Result};
+use crate::msg;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket};
 use crate::{console, exit, hooks, resctrl, start, undo};
 
@@ -61,9 +62,12 @@ pub fn let_go(socket: Socket, master: &Option<OwnedFd>) -> Result<()> {
     }
     socket
         .send(Kind::Go, &[])
-        .during("tell the container process to go on")?;
+        .during(msg!("tell the container process to go on"))?;
     let mut memory = [0; MESSAGE_BYTES];
-    match socket.receive(&mut memory).during("hear from the container process")? {
+    match socket
+        .receive(&mut memory)
+        .during(msg!("hear from the container process"))?
+    {
         Some(message) if message.kind == Kind::Failed => Err(message.error()),
         _ => Ok(()),
     }
@@ -72,7 +76,7 @@ pub fn let_go(socket: Socket, master: &Option<OwnedFd>) -> Result<()> {
 /// Sleeps until the program ends; every other signal is the program's.
 pub fn forward_signals(pid: i32) -> Result<WaitStatus> {
     loop {
-        let signal = wait_for(SignalSet::ALL).during("wait for signals")?;
+        let signal = wait_for(SignalSet::ALL).during(msg!("wait for signals"))?;
         if let Some(status) = take_signal(pid, signal) {
             return Ok(status);
         }
@@ -95,7 +99,7 @@ fn take_signal(pid: i32, signal: u8) -> Option<WaitStatus> {
 pub fn relay(pid: i32, master: &OwnedFd) -> Result<WaitStatus> {
     console::clear_output_processing(master.as_fd());
     let raw = console::RawMode::enter();
-    let signals = sys::signal::open_signal_fd(SignalSet::ALL).during("open signalfd")?;
+    let signals = sys::signal::open_signal_fd(SignalSet::ALL).during(msg!("open signalfd"))?;
     let mut status = None;
     console::relay(master.as_fd(), signals.as_fd(), || {
         while let Some(signal) = read_signal_fd(signals.as_fd()) {

@@ -24,6 +24,7 @@ use crate::hooks::ARGUMENTS;
 use crate::mounts::{READ_ONLY, clone_tree};
 use crate::path::Path;
 
+use crate::msg;
 use crate::proc::Proc;
 
 /// `TMPFS_MAGIC` of `linux/magic.h`: what memory files are in.
@@ -46,7 +47,7 @@ pub fn ensure(arguments: sys::Arguments) -> Result<()> {
         }
         Err(_) => {
             let private = Proc::open()?;
-            let own = private.own_executable().during("open /proc/self/exe")?;
+            let own = private.own_executable().during(msg!("open /proc/self/exe"))?;
             proc = Some(private);
             own
         }
@@ -62,17 +63,17 @@ pub fn ensure(arguments: sys::Arguments) -> Result<()> {
         Some(proc) => readlinkat_raw(proc.as_fd(), c"self/exe", &mut memory),
         None => readlinkat_raw(CWD, OWN, &mut memory),
     };
-    let (own_path, _) = own_path.during("read /proc/self/exe")?;
-    let own_path = Path::of(&[own_path]);
+    let (own_path, _) = own_path.during(msg!("read /proc/self/exe"))?;
+    let own_path = Path::new(own_path);
     let mut fits = list.push(own_path.leak()).is_ok();
     for index in 1..arguments.len() {
         fits &= arguments.get(index).is_some_and(|word| list.push(word).is_ok());
     }
     if !fits {
-        return Err(Error::said("more than 8192 arguments (TEXTS_MAX)"));
+        return Err(Error::said(msg!("more than 8192 arguments (TEXTS_MAX)")));
     }
     let errno = execve_fd_with_own_environment(sealed.as_fd(), list, arguments);
-    Err(Error::new("execute the read-only copy of roci", errno))
+    Err(Error::new(msg!("execute the read-only copy of roci"), errno))
 }
 
 fn is_read_only(statfs: &StatFs) -> bool {
@@ -106,12 +107,12 @@ fn protect(file: OwnedFd) -> Result<OwnedFd> {
         core::mem::forget(file);
         return Ok(tree);
     }
-    let copy = memory_file(c"roci", MemfdFlags::ALLOW_SEALING).during("make a copy of roci")?;
-    while sendfile(&copy, &file, None, 1 << 20).during("copy roci")? > 0 {}
+    let copy = memory_file(c"roci", MemfdFlags::ALLOW_SEALING).during(msg!("make a copy of roci"))?;
+    while sendfile(&copy, &file, None, 1 << 20).during(msg!("copy roci"))? > 0 {}
     fcntl_add_seals(
         &copy,
         SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
     )
-    .during("seal the copy of roci")?;
+    .during(msg!("seal the copy of roci"))?;
     Ok(copy)
 }

@@ -19,6 +19,7 @@ use sys::{OwnedFd, TakeOnce};
 use crate::console::connect_socket;
 use crate::container::Document;
 use crate::error::{During, Error, Result, keep_shown};
+use crate::msg;
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::report;
 use crate::sync::{Kind, Socket};
@@ -44,7 +45,10 @@ impl Profile {
             return Ok(None);
         };
         if is_preferred(Feature::Seccomp) && !has_seccomp_filters() {
-            report::warn("linux.seccomp is not used: the kernel needs CONFIG_SECCOMP_FILTER", "");
+            report::warn(
+                msg!("linux.seccomp is not used: the kernel needs CONFIG_SECCOMP_FILTER"),
+                "",
+            );
             return Ok(None);
         }
         let mut notifies = false;
@@ -61,7 +65,7 @@ impl Profile {
         }
         let filter = FILTER.take();
         compile(spec, seccomp, Machine::HOST, SCRATCH.take(), filter)
-            .map_err(|error| Error::says("linux.seccomp: #", keep_shown(&error)))?;
+            .map_err(|error| Error::says(msg!("linux.seccomp: #"), keep_shown(&error)))?;
         Ok(Some(Self {
             filter,
             flags: seccomp.flags & !FILTER_FLAG_TSYNC,
@@ -81,7 +85,7 @@ impl Profile {
             let listener = loaded(load_filter_with_listener(self.filter.instructions(), self.flags))?;
             socket
                 .send(Kind::Listener, &listener.as_raw_fd().to_ne_bytes())
-                .during("hand over the seccomp listener")?;
+                .during(msg!("hand over the seccomp listener"))?;
             socket.wait_for_go();
             return Ok(());
         }
@@ -94,10 +98,10 @@ const UNANSWERABLE: &str = "linux.seccomp: SCMP_ACT_NOTIFY cannot be used for wr
 
 fn loaded<T>(result: rustix::io::Result<T>) -> Result<T> {
     match result {
-        Err(Errno::INVAL) => Err(Error::said(
-            "linux.seccomp: the kernel refuses the filter: it needs CONFIG_SECCOMP_FILTER, and the flags to be known",
-        )),
-        other => other.during("load seccomp filter"),
+        Err(Errno::INVAL) => Err(Error::said(msg!(
+            "linux.seccomp: the kernel refuses the filter: it needs CONFIG_SECCOMP_FILTER, and the flags to be known"
+        ))),
+        other => other.during(msg!("load seccomp filter")),
     }
 }
 
@@ -105,9 +109,9 @@ fn loaded<T>(result: rustix::io::Result<T>) -> Result<T> {
 pub fn send_listener(spec: &Spec<'static>, pid: i32, number: i32, state: &[u8]) -> Result<()> {
     let seccomp = spec.linux.seccomp.as_ref();
     let Some(path) = seccomp.and_then(|seccomp| seccomp.listener_path) else {
-        return Err(Error::said("linux.seccomp: SCMP_ACT_NOTIFY needs listenerPath"));
+        return Err(Error::said(msg!("linux.seccomp: SCMP_ACT_NOTIFY needs listenerPath")));
     };
-    let listener = take_from(pid, number).during("take the seccomp listener (needs Linux 5.6)")?;
+    let listener = take_from(pid, number).during(msg!("take the seccomp listener (needs Linux 5.6)"))?;
     let socket = connect_socket(path.as_c_str())?;
     let mut memory = [0; 8192];
     let mut head = Document::new(&mut memory);
@@ -120,10 +124,12 @@ pub fn send_listener(spec: &Spec<'static>, pid: i32, number: i32, state: &[u8]) 
     let written = write_json_string(&mut head, metadata.map_or("", |metadata| metadata.as_str()))
         .and_then(|()| head.write_str(",\"state\":"));
     if written.is_err() {
-        return Err(Error::said("linux.seccomp.listenerMetadata: longer than roci sends"));
+        return Err(Error::said(msg!(
+            "linux.seccomp.listenerMetadata: longer than roci sends"
+        )));
     }
     sys::socket::send_with_fd(socket.as_fd(), &[head.as_bytes(), state, b"}"], listener.as_fd())
-        .during("send the seccomp listener")
+        .during(msg!("send the seccomp listener"))
 }
 
 fn take_from(pid: i32, number: i32) -> core::result::Result<OwnedFd, Errno> {

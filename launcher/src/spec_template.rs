@@ -9,6 +9,7 @@ use sys::fd::create_in;
 use crate::cli::{Invocation, Opt};
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
+use crate::msg;
 use crate::path::Path;
 use crate::text::{Digits, cut};
 use crate::texts::Text;
@@ -21,14 +22,14 @@ pub fn spec(invocation: &Invocation) -> Result<()> {
     let file = match create_in(CWD, path.as_c_str(), flags, Mode::from_raw_mode(0o644)) {
         Ok(file) => file,
         Err(Errno::EXIST) => {
-            return Err(Error::says("# exists: remove it first", path.as_str()));
+            return Err(Error::says(msg!("# exists: remove it first"), path.as_str()));
         }
         Err(errno) => {
-            return Err(Error::new_with("create #", path.as_str(), errno));
+            return Err(Error::new_with(msg!("create #"), path.as_str(), errno));
         }
     };
     // It is what runc and crun write, so that what is said about those holds here.
-    let write = |text: &str| write_all(file.as_fd(), text.as_bytes()).during("write config.json");
+    let write = |text: &str| write_all(file.as_fd(), text.as_bytes()).during(msg!("write config.json"));
     if !invocation.has(Opt::SpecRootless) {
         return write(Text::Config.get());
     }

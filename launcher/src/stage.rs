@@ -7,6 +7,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use sys::process::{SpawnOptions, Spawned, exit, spawn};
 
 use crate::error::{During, Error, Result};
+use crate::msg;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket, tell_over};
 
 /// Makes a process by way of a stage. `enter` is what the stage does; `make` makes the process, and is told that it is to
@@ -20,7 +21,7 @@ pub fn spawn_staged(
     make: &mut dyn FnMut() -> Result<Spawned>,
     run: &mut dyn FnMut(&Socket) -> Result<core::convert::Infallible>,
 ) -> Result<(i32, Socket)> {
-    let stage = match spawn(&SpawnOptions::default()).during("clone")? {
+    let stage = match spawn(&SpawnOptions::default()).during(msg!("clone"))? {
         Spawned::Parent(stage) => stage,
         Spawned::Child => {
             drop(socket);
@@ -39,12 +40,14 @@ pub fn spawn_staged(
     let mut memory = [0; MESSAGE_BYTES];
     let message = socket.receive(&mut memory);
     let _ = waitpid(Pid::from_raw(stage.pid), WaitOptions::empty());
-    match message.during("hear from the process")? {
+    match message.during(msg!("hear from the process"))? {
         Some(message) if message.kind == Kind::Spawned => {
             let pid = message.payload.try_into().map_or(0, i32::from_ne_bytes);
             Ok((pid, socket))
         }
         Some(message) if message.kind == Kind::Failed => Err(message.error()),
-        _ => Err(Error::said("the process ended before it was made (out of memory?)")),
+        _ => Err(Error::said(msg!(
+            "the process ended before it was made (out of memory?)"
+        ))),
     }
 }

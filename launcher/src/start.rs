@@ -16,6 +16,7 @@ use sys::fd::{open_in, open_process};
 use crate::cli::Invocation;
 use crate::container::{Container, Document, FIFO_FILE};
 use crate::error::{During, Error, Result};
+use crate::msg;
 use crate::proc::Proc;
 use crate::state::{self, Access, Found};
 use crate::text::utf8;
@@ -34,7 +35,7 @@ pub fn start(invocation: &Invocation) -> Result<()> {
     } = found;
     if status != Status::Created {
         return Err(Error::says(
-            "cannot start: container is not in created state: it is #",
+            msg!("cannot start: container is not in created state: it is #"),
             status.name(),
         ));
     }
@@ -42,8 +43,8 @@ pub fn start(invocation: &Invocation) -> Result<()> {
     undo::note_process(state.pid, false);
     undo::note_gate(container.directory.as_fd());
     open_gate(&container, state.pid, &proc)?;
-    unlinkat(&container.directory, FIFO_FILE, AtFlags::empty()).during("remove exec.fifo")?;
-    report::step("container # started", id);
+    unlinkat(&container.directory, FIFO_FILE, AtFlags::empty()).during(msg!("remove exec.fifo"))?;
+    report::step(msg!("container # started"), id);
     let config = config::load_copy(&container)?;
     let own = hooks::DefaultEnvironment::Own(invocation.arguments());
     let bundle = state.bundle.as_c_str();
@@ -66,34 +67,40 @@ pub fn run_poststart(
     }
     let mut document = Document::new(memory);
     state::write_for_hook(&mut document, spec, id, bundle, pid, Status::Running)?;
-    hooks::run(spec, "hooks.poststart", spec.hooks.poststart, document.as_bytes(), own)
+    hooks::run(
+        spec,
+        msg!("hooks.poststart"),
+        spec.hooks.poststart,
+        document.as_bytes(),
+        own,
+    )
 }
 
 /// Opens the fifo for reading, which lets the process open it for writing; takes its byte, and reads on until the process
 /// has become the program, which closes the fifo, or has sent the reason why it could not.
 fn open_gate(container: &Container, pid: i32, proc: &Proc) -> Result<()> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-    let fifo = open_in(container.directory.as_fd(), FIFO_FILE, flags).during("open exec.fifo")?;
+    let fifo = open_in(container.directory.as_fd(), FIFO_FILE, flags).during(msg!("open exec.fifo"))?;
     let pidfd = open_process(pid).ok();
     let mut memory = [0; MESSAGE_BYTES_MAX];
     if !wait_for_byte(&fifo, pidfd.as_ref(), pid, proc)? {
-        return Err(Error::said("the container process died before it was started"));
+        return Err(Error::said(msg!("the container process died before it was started")));
     }
-    fcntl_setfl(&fifo, OFlags::empty()).during("read exec.fifo")?;
+    fcntl_setfl(&fifo, OFlags::empty()).during(msg!("read exec.fifo"))?;
     let mut len = 0;
     loop {
         match rustix::io::read(&fifo, memory.get_mut(len..).unwrap_or_default()) {
             Ok(0) => break,
             Ok(n) => len += n,
             Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::new("read exec.fifo", errno)),
+            Err(errno) => return Err(Error::new(msg!("read exec.fifo"), errno)),
         }
     }
     match utf8(memory.get(..len).unwrap_or_default()) {
         "0" => Ok(()),
         // An index would bring the kilobytes that say how an index into a text can be wrong.
         text if text.len() > 1 => Err(Error::said(text.get(1..).unwrap_or_default())),
-        _ => Err(Error::said("the container process died before it was started")),
+        _ => Err(Error::said(msg!("the container process died before it was started"))),
     }
 }
 
@@ -112,7 +119,7 @@ fn wait_for_byte(fifo: &OwnedFd, pidfd: Option<&OwnedFd>, pid: i32, proc: &Proc)
         }
         match poll(&mut fds, if pidfd.is_some() { None } else { Some(&INTERVAL) }) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::new("wait for the container process", errno)),
+            Err(errno) => return Err(Error::new(msg!("wait for the container process"), errno)),
         }
         let of = |index| fds.get(index).map(PollFd::revents);
         let fifo = of(0).unwrap_or(PollFlags::HUP);

@@ -16,6 +16,7 @@ use crate::cli::{Invocation, Opt};
 use crate::config::format_into;
 use crate::container::{Container, Damage, MISSING, StateMemory, StateRoot};
 use crate::error::{During, Error, Result};
+use crate::msg;
 use crate::output::Output;
 use crate::proc::Proc;
 use crate::text::{Digits, Pieces, utf8};
@@ -172,7 +173,7 @@ pub fn list(invocation: &Invocation) -> Result<()> {
     if let Some(root) = StateRoot::open(invocation, false)? {
         let memory = STATE.take();
         let mut names = Names::of(root.as_fd());
-        while let Some(name) = names.next().during("read state root")? {
+        while let Some(name) = names.next().during(msg!("read state root"))? {
             listing.add(&root, name, memory)?;
         }
     }
@@ -259,7 +260,7 @@ impl Format {
         match invocation.text(Opt::Format)? {
             None | Some("table") => Ok(Self::Table),
             Some("json") => Ok(Self::Json),
-            Some(other) => Err(Error::usage("--format: neither table nor json: #", other)),
+            Some(other) => Err(Error::usage(msg!("--format: neither table nor json: #"), other)),
         }
     }
 }

@@ -64,6 +64,18 @@ pub trait Pieces: fmt::Write + Sized {
         self
     }
 
+    /// Writes `pattern` with the words in the places of its `#`s, one after the other.
+    #[inline(never)]
+    fn fill(&mut self, pattern: &str, words: &[&str]) {
+        let mut words = words.iter();
+        let mut rest = pattern;
+        while !rest.is_empty() {
+            let text = cut(&mut rest, b'#');
+            self.str(text);
+            self.str(words.next().copied().unwrap_or_default());
+        }
+    }
+
     /// Writes the digits of `number`.
     fn number(&mut self, number: u64) -> &mut Self {
         self.str(Digits::of(number).as_str())
@@ -198,6 +210,13 @@ mod tests {
         assert_eq!(Digits::of(u64::MAX).as_str(), "18446744073709551615");
         assert_eq!(Digits::signed(i64::MIN).as_str(), "-9223372036854775808");
         assert_eq!(Digits::signed(42).as_str(), "42");
+    }
+
+    #[test]
+    fn words_take_the_places_of_marks() {
+        let mut line = Line::new();
+        line.fill("#: a # b#", &["one", "two", "three"]);
+        assert_eq!(line.text(), Ok("one: a two bthree"));
     }
 
     #[test]

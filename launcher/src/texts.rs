@@ -27,6 +27,10 @@ pub enum Text {
     Config,
     /// The same for a plain user, with a `@` in place of the ids.
     Rootless,
+    /// See [`crate::events`].
+    Events,
+    /// See [`Message`].
+    Messages,
 }
 
 static MEMORY: TakeOnce<[u8; UNPACKED_BYTES]> = TakeOnce::new([0; UNPACKED_BYTES]);
@@ -50,6 +54,50 @@ impl Text {
         }
         cut(&mut rest, 0)
     }
+}
+
+/// A text of errors, by its place in [`Text::Messages`]: a place is told in fewer bytes than an address and a length.
+#[derive(Clone, Copy)]
+pub struct Message(u16);
+
+impl Message {
+    /// The place of `text`; [`msg!`](crate::msg) asks while the program is compiled.
+    pub const fn of(text: &str) -> Self {
+        let mut place = 0;
+        while place < MESSAGES.len() {
+            if is_same(MESSAGES[place].as_bytes(), text.as_bytes()) {
+                return Self(place as u16);
+            }
+            place += 1;
+        }
+        panic!("the build script has not found this text");
+    }
+
+    /// The text.
+    #[inline(never)]
+    pub fn get(self) -> &'static str {
+        let mut rest = Text::Messages.get();
+        for _ in 0..self.0 {
+            cut(&mut rest, 1);
+        }
+        cut(&mut rest, 1)
+    }
+}
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
+
+/// A text of an error. The build script finds it here, in the source, and packs it with the others.
+#[macro_export]
+macro_rules! msg {
+    ($text:literal) => {
+        const { $crate::texts::Message::of($text) }
+    };
 }
 
 /// Writes what `byte` stands for. It calls itself for a pair in a pair, which was made before it.

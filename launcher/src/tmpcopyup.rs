@@ -61,7 +61,7 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usiz
         FileType::Symlink => {
             let mut memory = [MaybeUninit::uninit(); PATH_BYTES_MAX];
             let (target, _) = readlinkat_raw(from, name, &mut memory)?;
-            symlinkat(crate::path::Path::of(&[target]).as_c_str(), to, name)?;
+            symlinkat(crate::path::Path::new(target).as_c_str(), to, name)?;
         }
         _ => mknodat(
             to,

@@ -15,6 +15,7 @@ use crate::cli::{Invocation, Opt, as_text};
 use crate::config;
 use crate::container::Document;
 use crate::error::{During, Error, Result, keep, keep_shown};
+use crate::msg;
 use crate::policy;
 use crate::state::{self, Access, Found};
 use crate::text::{Pieces, cut, parse_number};
@@ -33,7 +34,7 @@ pub fn update(invocation: &Invocation) -> Result<()> {
         ..
     } = state::find(invocation, Access::Exclusive, &mut state)?;
     if matches!(status, Status::Stopped | Status::Creating) {
-        return Err(Error::said("container not running"));
+        return Err(Error::said(msg!("container not running")));
     }
     let spec: &'static mut Spec<'static> = config::new_spec();
     match invocation.value(Opt::Resources) {
@@ -44,7 +45,7 @@ pub fn update(invocation: &Invocation) -> Result<()> {
                 stdin = sys::process::inherited_fd(0);
                 stdin
             } else {
-                file = open(path, OFlags::RDONLY).during_with("open #", as_text(path)?)?;
+                file = open(path, OFlags::RDONLY).during_with(msg!("open #"), as_text(path)?)?;
                 rustix::fd::AsFd::as_fd(&file)
             };
             config::parse_resources(fd, spec)?;
@@ -52,7 +53,7 @@ pub fn update(invocation: &Invocation) -> Result<()> {
         None => parse_options(invocation, spec)?,
     }
     let Some((cgroup, host)) = state.cgroup.zip(crate::cgroup_host(invocation, &proc)?) else {
-        return Err(Error::said("the container has no cgroup"));
+        return Err(Error::said(msg!("the container has no cgroup")));
     };
     let resources = spec.linux.resources;
     policy::read(invocation, spec)?;
@@ -94,7 +95,7 @@ fn parse_options(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<()
         };
         let value = as_text(value)?;
         if value.len() > VALUE_BYTES_MAX {
-            return Err(Error::said("the options are too long"));
+            return Err(Error::said(msg!("the options are too long")));
         }
         if object == group {
             document.str(",\"");
@@ -113,7 +114,7 @@ fn parse_options(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<()
         let digits = value.strip_prefix("-").unwrap_or(number);
         if parse_number(digits).is_none_or(|number| number > i64::MAX as u64) {
             return Err(Error::usage(
-                keep("update: # #: not a number: #", &[group, member, value]),
+                keep(msg!("update: # #: not a number: #"), &[group, member, value]),
                 "",
             ));
         }
@@ -121,5 +122,5 @@ fn parse_options(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<()
     }
     document.str(if object.is_empty() { "{}" } else { "}}" });
     spec_core::parse_resources(document.into_bytes(), OPTIONS_TEXTS.take(), spec)
-        .map_err(|error| Error::says("update: #", keep_shown(&error)))
+        .map_err(|error| Error::says(msg!("update: #"), keep_shown(&error)))
 }

@@ -9,7 +9,7 @@ use core::ffi::CStr;
 use linux_raw_sys::general as k;
 use linux_raw_sys::ioctl::TIOCGPTPEER;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, fstat, makedev};
 use rustix::io::{Errno, Result};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags};
 use rustix::net::{AddressFamily, SocketType};
@@ -196,4 +196,24 @@ pub fn open_terminal_of(master: BorrowedFd<'_>) -> Result<OwnedFd> {
     let flags = (k::O_RDWR | k::O_NOCTTY | k::O_CLOEXEC) as usize;
     // SAFETY: this operation takes numbers.
     unsafe { make(k::__NR_ioctl, [number(master), TIOCGPTPEER as usize, flags, 0]) }
+}
+
+/// What kind of file `fd` stands for.
+#[inline(never)]
+pub fn kind(fd: BorrowedFd<'_>) -> Result<FileType> {
+    Ok(FileType::from_raw_mode(fstat(fd)?.st_mode))
+}
+
+/// Whether `fd` stands for the device of this kind and number.
+#[inline(never)]
+pub fn is_device(fd: BorrowedFd<'_>, kind: FileType, major: u32, minor: u32) -> Result<bool> {
+    let stat = fstat(fd)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == kind && stat.st_rdev == makedev(major, minor))
+}
+
+/// Reads once; the part of `memory` that was filled.
+#[inline(never)]
+pub fn read<'m>(fd: BorrowedFd<'_>, memory: &'m mut [u8]) -> Result<&'m mut [u8]> {
+    let n = rustix::io::read(fd, &mut *memory)?;
+    Ok(memory.get_mut(..n).unwrap_or_default())
 }

@@ -170,18 +170,6 @@ impl<'a> Truncating<'a> {
         }
     }
 
-    /// Writes `pattern` with the words in the places of its `#`s, one after the other.
-    pub fn fill(&mut self, pattern: &str, words: &[&str]) {
-        let mut words = words.iter();
-        for byte in pattern.bytes() {
-            if byte == b'#' {
-                let _ = self.write_str(words.next().copied().unwrap_or_default());
-            } else {
-                self.push(byte);
-            }
-        }
-    }
-
     fn push(&mut self, byte: u8) {
         match self.bytes.get_mut(self.len) {
             Some(place) => {
@@ -244,9 +232,12 @@ mod tests {
     #[test]
     fn notes_follow_each_other_until_the_buffer_is_full() {
         static NOTES: Notes<8> = Notes::new();
-        assert_eq!(NOTES.keep(|text| text.fill("ab", &[])), "ab");
-        assert_eq!(NOTES.keep(|text| text.fill("1#56", &["234"])), "123456");
-        assert_eq!(NOTES.keep(|text| text.fill("#", &["x"])), "");
+        let keep = |word: &str| {
+            NOTES.keep(|text| {
+                let _ = text.write_str(word);
+            })
+        };
+        assert_eq!((keep("ab"), keep("123456"), keep("x")), ("ab", "123456", ""));
     }
 
     #[test]

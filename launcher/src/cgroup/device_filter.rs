@@ -21,11 +21,7 @@ static PROGRAM: TakeOnce<Program> = TakeOnce::new(Program {
 });
 
 /// Has the kernel enforce `rules` in the cgroup; `always` come after them, as rules that allow.
-pub fn attach(
-    cgroup: BorrowedFd<'_>,
-    rules: &[DeviceRule],
-    always: impl Iterator<Item = DeviceRule> + Clone,
-) -> Result<(), Errno> {
+pub fn attach(cgroup: BorrowedFd<'_>, rules: &[DeviceRule], always: &[DeviceRule]) -> Result<(), Errno> {
     let program = PROGRAM.take();
     program.assemble(rules, always);
     let instructions = program.instructions.get(..program.len).unwrap_or_default();
@@ -64,7 +60,7 @@ const WRITE: u32 = 4;
 const ALL: u32 = MKNOD | READ | WRITE;
 
 impl Program {
-    fn assemble(&mut self, rules: &[DeviceRule], always: impl Iterator<Item = DeviceRule> + Clone) {
+    fn assemble(&mut self, rules: &[DeviceRule], always: &[DeviceRule]) {
         self.len = 0;
         // `struct bpf_cgroup_dev_ctx`: the access in the upper half of a word and the kind in the lower, then the numbers.
         self.push(LOAD_WORD, KIND, CONTEXT, 0, 0);
@@ -74,7 +70,7 @@ impl Program {
         self.push(LOAD_WORD, MAJOR, CONTEXT, 4, 0);
         self.push(LOAD_WORD, MINOR, CONTEXT, 8, 0);
         for rule in always {
-            self.rule(&rule);
+            self.rule(rule);
         }
         for rule in rules.iter().rev() {
             if self.rule(rule) {
@@ -178,7 +174,7 @@ mod tests {
             instructions: [0; INSTRUCTIONS_MAX],
             len: 0,
         });
-        program.assemble(rules, always.iter().copied());
+        program.assemble(rules, always);
         program.instructions[..program.len].to_vec()
     }
 

@@ -8,22 +8,24 @@ use core::ffi::CStr;
 
 use heapless::Vec;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
 use sys::directory::Names;
-use sys::fd::open_in;
+use sys::fd::{open, open_in, read};
 use sys::signal::SIGKILL;
 use sys::{OwnedFd, TakeOnce};
 
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
+use crate::msg;
 use crate::path::{Path, components};
 use crate::proc::Proc;
 use crate::text::{Digits, cut, utf8};
 use crate::undo;
 
 mod device_filter;
+mod devices;
 mod files;
 pub mod mount;
 pub mod resources;
@@ -49,12 +51,11 @@ static TEXT: TakeOnce<[u8; 4096]> = TakeOnce::new([0; 4096]);
 impl Host {
     /// Looks at the host; `None` where there are no cgroups to use, which is no error.
     fn detect(proc: &Proc) -> Option<Self> {
-        let top = open_in(CWD, c"/sys/fs/cgroup", DIRECTORY).ok()?;
+        let top = open(c"/sys/fs/cgroup", DIRECTORY).ok()?;
         let is_v2 = fstatfs(&top).ok()?.f_type as u64 == CGROUP2_MAGIC;
         let file = proc.open_file(c"self/cgroup", OFlags::RDONLY).ok()?;
         let memory = TEXT.take();
-        let n = rustix::io::read(&file, &mut *memory).ok()?;
-        let text = utf8(memory.get(..n)?);
+        let text = utf8(read(file.as_fd(), memory).ok()?);
         let host = Self { top, is_v2, text };
         host.lines().next().is_some().then_some(host)
     }
@@ -79,9 +80,9 @@ impl Host {
             .cgroups_path
             .map_or(id.to_bytes(), |path| path.as_c_str().to_bytes());
         let Some(wanted) = without_slashes(wanted) else {
-            return Err(Error::said(
-                "linux.cgroupsPath: the root cgroup cannot be a container's",
-            ));
+            return Err(Error::said(msg!(
+                "linux.cgroupsPath: the root cgroup cannot be a container's"
+            )));
         };
         let mut base: &[u8] = b"";
         let mut slash: &[u8] = b"";
@@ -134,7 +135,7 @@ impl Host {
     /// A cgroup whose last process has just died may be busy for a moment; whatever still runs in it is killed.
     pub fn remove(&self, path: &CStr, hierarchies: Hierarchies) -> Result<()> {
         self.try_remove(path, hierarchies)
-            .during_with("remove cgroup #", utf8(path.to_bytes()))
+            .during_with(msg!("remove cgroup #"), utf8(path.to_bytes()))
     }
 
     /// The same, for who has another error to tell.
@@ -189,10 +190,10 @@ impl Host {
             let directory = self.directory(name, path);
             match self.procs(&directory) {
                 Ok(file) => {
-                    write_all(file.as_fd(), pid.as_bytes()).during_with("join cgroup #", directory.as_str())?;
+                    write_all(file.as_fd(), pid.as_bytes()).during_with(msg!("join cgroup #"), directory.as_str())?;
                 }
                 Err(Errno::NOENT) => {}
-                Err(errno) => return Err(Error::new("open cgroup.procs", errno)),
+                Err(errno) => return Err(Error::new(msg!("open cgroup.procs"), errno)),
             }
         }
         Ok(())
@@ -206,7 +207,9 @@ impl Host {
         let mut files = Vec::<OwnedFd, HIERARCHIES_MAX>::new();
         for (place, (name, _)) in self.lines().enumerate() {
             if hierarchies.contains(place) {
-                let procs = self.procs(&self.directory(name, path)).during("open cgroup.procs")?;
+                let procs = self
+                    .procs(&self.directory(name, path))
+                    .during(msg!("open cgroup.procs"))?;
                 // As many places as there are hierarchies.
                 let _ = files.push(procs);
             }
@@ -409,7 +412,11 @@ impl NewCgroup {
         if host.is_v2 {
             let directory = host.directory("", path);
             enable_controllers(host.top.as_fd(), directory.as_c_str());
-            new.directory = Some(directory.open(host.top.as_fd(), DIRECTORY).during("open cgroup")?);
+            new.directory = Some(
+                directory
+                    .open(host.top.as_fd(), DIRECTORY)
+                    .during(msg!("open cgroup"))?,
+            );
         }
         Ok(Ok(new))
     }
@@ -419,9 +426,11 @@ impl NewCgroup {
         for (place, (name, _)) in self.host.lines().enumerate() {
             if self.made.get().contains(place) {
                 let directory = self.host.directory(name, self.path);
-                let procs = self.host.procs(&directory).during("open cgroup.procs")?;
+                let procs = self.host.procs(&directory).during(msg!("open cgroup.procs"))?;
                 if self.procs.push(procs).is_err() {
-                    return Err(Error::said("more cgroup hierarchies than roci knows (HIERARCHIES_MAX)"));
+                    return Err(Error::said(msg!(
+                        "more cgroup hierarchies than roci knows (HIERARCHIES_MAX)"
+                    )));
                 }
             }
         }
@@ -435,23 +444,22 @@ impl NewCgroup {
             return Ok(());
         };
         let owner = Some(Uid::from_raw(uid));
-        chownat(directory, c".", owner, None, AtFlags::empty()).during("chown cgroup")?;
+        chownat(directory, c".", owner, None, AtFlags::empty()).during(msg!("chown cgroup"))?;
         let mut memory = [0; 1024];
-        let n = open_in(CWD, c"/sys/kernel/cgroup/delegate", OFlags::RDONLY)
-            .and_then(|file| rustix::io::read(&file, &mut memory))
-            .unwrap_or(0);
-        let listed = memory.get(..n).unwrap_or_default();
+        let listed = open(c"/sys/kernel/cgroup/delegate", OFlags::RDONLY)
+            .and_then(|file| read(file.as_fd(), &mut memory))
+            .unwrap_or_default();
         // Before Linux 4.15 there is no list.
-        let names = if n == 0 {
+        let names = if listed.is_empty() {
             &b"cgroup.procs\ncgroup.subtree_control\ncgroup.threads"[..]
         } else {
             listed
         };
         for name in names.split(|byte| *byte == b'\n').filter(|name| !name.is_empty()) {
-            match chownat(directory, Path::of(&[name]).as_c_str(), owner, None, AtFlags::empty()) {
+            match chownat(directory, Path::new(name).as_c_str(), owner, None, AtFlags::empty()) {
                 // A file of a controller that is not there.
                 Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(Error::new("chown cgroup", errno)),
+                Err(errno) => return Err(Error::new(msg!("chown cgroup"), errno)),
             }
         }
         Ok(())
@@ -478,7 +486,7 @@ impl NewCgroup {
             return Ok(());
         }
         for procs in &self.procs {
-            write_all(procs.as_fd(), pid).during("join cgroup")?;
+            write_all(procs.as_fd(), pid).during(msg!("join cgroup"))?;
         }
         Ok(())
     }
@@ -492,7 +500,7 @@ impl NewCgroup {
 
 /// The error of a cgroup that cannot be made.
 pub fn make_error(path: &CStr, errno: Errno) -> Error {
-    Error::new_with("make cgroup #", utf8(path.to_bytes()), errno)
+    Error::new_with(msg!("make cgroup #"), utf8(path.to_bytes()), errno)
 }
 
 /// Makes a directory below `top`, with those above it.
@@ -508,7 +516,7 @@ fn make_directory(top: BorrowedFd<'_>, path: &CStr) -> core::result::Result<(), 
     }
     let bytes = path.to_bytes();
     for (end, _) in bytes.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/') {
-        let prefix = Path::of(&[bytes.get(..end).unwrap_or_default()]);
+        let prefix = Path::new(bytes.get(..end).unwrap_or_default());
         if make(prefix.as_c_str())? {
             // Only a cpuset directory has the files; anywhere else there is nothing to fill.
             let _ = fill_cpuset(prefix.open(top, DIRECTORY)?.as_fd());
@@ -533,18 +541,13 @@ fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
         let file = |name: &[u8], flags| Path::of(&[above, slash, name]).open(top, flags);
         let mut memory = [0; 256];
         let available = file(b"cgroup.controllers", OFlags::RDONLY);
-        let Ok(n) = available.and_then(|file| rustix::io::read(&file, &mut memory)) else {
+        let Ok(names) = available.and_then(|file| read(file.as_fd(), &mut memory)) else {
             continue;
         };
         let Ok(control) = file(b"cgroup.subtree_control", OFlags::WRONLY) else {
             continue;
         };
-        for name in memory
-            .get(..n)
-            .unwrap_or_default()
-            .trim_ascii()
-            .split(|byte| *byte == b' ')
-        {
+        for name in names.trim_ascii().split(|byte| *byte == b' ') {
             // One at a time: of several, one that is refused takes the others with it.
             let _ = rustix::io::write(&control, Path::of(&[b"+", name]).as_bytes());
         }
@@ -556,17 +559,17 @@ fn fill_cpuset(directory: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
     for name in [c"cpuset.cpus", c"cpuset.mems"] {
         let mut memory = [0; 1024];
         let own = open_in(directory, name, OFlags::RDWR)?;
-        if rustix::io::read(&own, &mut memory)? > 1 {
+        if read(own.as_fd(), &mut memory)?.len() > 1 {
             continue;
         }
         let above = open_in(directory, c"..", DIRECTORY)?;
         let file = open_in(above.as_fd(), name, OFlags::RDONLY)?;
-        let mut n = rustix::io::read(&file, &mut memory)?;
+        let mut n = read(file.as_fd(), &mut memory)?.len();
         if n <= 1 {
             // Another roci has made that one and not filled it yet. The root, which ends this, is never empty.
             fill_cpuset(above.as_fd())?;
             rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
-            n = rustix::io::read(&file, &mut memory)?;
+            n = read(file.as_fd(), &mut memory)?.len();
         }
         rustix::io::write(&own, memory.get(..n).unwrap_or_default())?;
     }

@@ -14,6 +14,7 @@ use sys::mount::mount as mount_call;
 use super::{host, lists};
 use crate::error::{During, Error, Result};
 use crate::mounts::{Surroundings, attach, attach_read_only, make_read_only};
+use crate::msg;
 use crate::path::Path;
 use crate::text::cut;
 
@@ -24,9 +25,9 @@ use crate::text::cut;
 /// its own limits (CVE-2023-25809).
 pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()> {
     let Some(host) = host(around.proc) else {
-        return Err(Error::said(
-            "the host has no cgroups at /sys/fs/cgroup: leave this mount out",
-        ));
+        return Err(Error::said(msg!(
+            "the host has no cgroups at /sys/fs/cgroup: leave this mount out"
+        )));
     };
     let namespaced = around.spec.linux.namespace(NamespaceKind::Cgroup).is_some();
     let read_only = mount.plan.flags & MS_RDONLY != 0;
@@ -36,10 +37,10 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
             match mount_call(Some(c"cgroup2"), c".", Some(c"cgroup2"), flags, None) {
                 // In a user namespace that does not own the cgroup namespace: show the host's directory.
                 Err(Errno::PERM | Errno::BUSY) => {}
-                other => return other.during("mount cgroup2"),
+                other => return other.during(msg!("mount cgroup2")),
             }
         }
-        let here = open_in(CWD, c".", OFlags::PATH | OFlags::DIRECTORY).during("open directory")?;
+        let here = open_in(CWD, c".", OFlags::PATH | OFlags::DIRECTORY).during(msg!("open directory"))?;
         return bind_directory(around, "", here.as_fd(), !namespaced || read_only);
     }
     let data = Some(c"mode=755,size=64k");
@@ -50,21 +51,21 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
         mount.plan.flags & !MS_RDONLY,
         data,
     )
-    .during("mount tmpfs")?;
+    .during(msg!("mount tmpfs"))?;
     let links = crate::root::Links::Refuse;
     let top = around
         .root
         .open(mount.destination.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, links)
-        .during("open mount")?;
+        .during(msg!("open mount"))?;
     for (hierarchy, _) in host.lines() {
-        let name = Path::of(&[hierarchy.as_bytes()]);
-        mkdirat(&top, name.as_c_str(), Mode::from_raw_mode(0o755)).during("make directory")?;
+        let name = Path::new(hierarchy.as_bytes());
+        mkdirat(&top, name.as_c_str(), Mode::from_raw_mode(0o755)).during(msg!("make directory"))?;
         let directory = name
             .open(top.as_fd(), OFlags::PATH | OFlags::DIRECTORY)
-            .during("open directory")?;
+            .during(msg!("open directory"))?;
         let mut bind = true;
         if namespaced {
-            fchdir(&directory).during("enter directory")?;
+            fchdir(&directory).during(msg!("enter directory"))?;
             let is_named = lists("systemd,openrc,elogind", hierarchy);
             let start: &[u8] = if is_named { b"none,name=" } else { b"" };
             let data = Path::of(&[start, hierarchy.as_bytes()]);
@@ -72,7 +73,7 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
             match mount_call(Some(c"cgroup"), c".", Some(c"cgroup"), mount.plan.flags, data) {
                 Err(Errno::PERM | Errno::BUSY | Errno::INVAL) => {}
                 result => {
-                    result.during("mount cgroup")?;
+                    result.during(msg!("mount cgroup"))?;
                     bind = false;
                 }
             }
@@ -84,8 +85,8 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
         // Each of several controllers in one hierarchy has a link to it.
         let mut controller = cut(&mut rest, b',');
         while controller != hierarchy && !controller.is_empty() {
-            let link = Path::of(&[controller.as_bytes()]);
-            symlinkat(name.as_c_str(), &top, link.as_c_str()).during("make link")?;
+            let link = Path::new(controller.as_bytes());
+            symlinkat(name.as_c_str(), &top, link.as_c_str()).during(msg!("make link"))?;
             controller = cut(&mut rest, b',');
         }
     }
@@ -104,19 +105,21 @@ fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'
         Ok(tree) => tree,
         Err(errno) if is_missing(errno) => {
             let name = crate::mounts::fd_path(here);
-            mount_call(Some(path.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during("bind cgroup")?;
+            mount_call(Some(path.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None)
+                .during(msg!("bind cgroup"))?;
             return if read_only {
-                mount_call(None, name.as_c_str(), None, MS_REMOUNT | MS_BIND | MS_RDONLY, None).during("remount cgroup")
+                mount_call(None, name.as_c_str(), None, MS_REMOUNT | MS_BIND | MS_RDONLY, None)
+                    .during(msg!("remount cgroup"))
             } else {
                 Ok(())
             };
         }
         Err(errno) => {
-            return Err(Error::new_with("open #", path.as_str(), errno));
+            return Err(Error::new_with(msg!("open #"), path.as_str(), errno));
         }
     };
     if read_only {
         return attach_read_only(tree.as_fd(), here, true);
     }
-    attach(tree.as_fd(), here).during("bind cgroup")
+    attach(tree.as_fd(), here).during(msg!("bind cgroup"))
 }

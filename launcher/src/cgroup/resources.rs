@@ -10,18 +10,19 @@ use rustix::fd::AsFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use spec_core::Spec;
-use spec_core::linux::DeviceKind;
-use spec_core::resources::{DeviceAccess, DeviceRule, Resources};
+use spec_core::resources::Resources;
 use sys::OwnedFd;
 
+use super::devices::apply_devices;
 use super::files::File;
-use super::{Hierarchies, Host, device_filter};
+use super::{Hierarchies, Host};
 use crate::container::write_all;
-use crate::error::{During, Error, Result, keep};
+use crate::error::{Error, Result, keep};
+use crate::msg;
 use crate::path::Path;
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::report;
-use crate::text::{Digits, Line, Pieces, cut, parse_number, parts, utf8};
+use crate::text::{Digits, Line, Pieces, cut, utf8};
 
 /// Whether a cgroup gets its first limits or other ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,7 +95,10 @@ pub fn apply(
     for pair in spec.list(resources.unified) {
         let name = pair.key.as_str();
         if !host.is_v2 {
-            return Err(Error::says("linux.resources.unified #: needs cgroup version 2", name));
+            return Err(Error::says(
+                msg!("linux.resources.unified #: needs cgroup version 2"),
+                name,
+            ));
         }
         cgroup.set_named(cut(&mut { name }, b'.'), name, pair.value.as_str())?;
     }
@@ -157,11 +161,10 @@ pub fn is_frozen(host: &Host, path: &CStr) -> bool {
 
 /// Reads a file of the cgroup; nothing where it cannot be read.
 pub fn read<'m>(host: &Host, path: &CStr, controller: &str, file: &str, memory: &'m mut [u8]) -> &'m str {
-    let n = Cgroup { host, path, made: None }
+    let bytes = Cgroup { host, path, made: None }
         .open(controller, file, OFlags::RDONLY)
-        .and_then(|file| rustix::io::read(&file, &mut *memory))
-        .unwrap_or(0);
-    let bytes = memory.get(..n).unwrap_or_default();
+        .and_then(|file| sys::fd::read(file.as_fd(), memory))
+        .unwrap_or_default();
     utf8(bytes.trim_ascii())
 }
 
@@ -177,9 +180,10 @@ pub fn open_file(
     Cgroup { host, path, made }.open(controller, file, flags)
 }
 
-struct Cgroup<'a> {
-    host: &'a Host,
-    path: &'a CStr,
+/// A cgroup whose files are written.
+pub(super) struct Cgroup<'a> {
+    pub(super) host: &'a Host,
+    pub(super) path: &'a CStr,
     /// Where it is noted in which hierarchies the cgroup was made; without it none is made.
     made: Option<&'a Cell<Hierarchies>>,
 }
@@ -190,7 +194,7 @@ impl Cgroup<'_> {
     /// # Errors
     /// `ENODEV` where the host lacks the controller, or its version has no such file; and the kernel's.
     #[inline(never)]
-    fn open(&self, controller: &str, file: &str, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
+    pub(super) fn open(&self, controller: &str, file: &str, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
         if file.is_empty() {
             return Err(Errno::NODEV);
         }
@@ -209,7 +213,7 @@ impl Cgroup<'_> {
     }
 
     #[inline(never)]
-    fn try_set(&self, file: File, value: &str) -> core::result::Result<(), Errno> {
+    pub(super) fn try_set(&self, file: File, value: &str) -> core::result::Result<(), Errno> {
         let (controller, name) = file.names(self.host);
         write_all(self.open(controller, name, OFlags::WRONLY)?.as_fd(), value.as_bytes())
     }
@@ -280,7 +284,7 @@ impl Cgroup<'_> {
     }
 
     #[inline(never)]
-    fn check(&self, file: File, result: core::result::Result<(), Errno>) -> Result<()> {
+    pub(super) fn check(&self, file: File, result: core::result::Result<(), Errno>) -> Result<()> {
         match result {
             Ok(()) => Ok(()),
             Err(errno) => {
@@ -305,15 +309,18 @@ impl Cgroup<'_> {
                 Feature::Limits
             };
             if is_preferred(feature) {
-                report::warn(keep("linux.resources: # is not there: CONFIG_#", &[file, option]), "");
+                report::warn(
+                    keep(msg!("linux.resources: # is not there: CONFIG_#"), &[file, option]),
+                    "",
+                );
                 return Ok(());
             }
             return Err(Error::said(keep(
-                "linux.resources: the host has no cgroup controller # with #: the kernel needs CONFIG_#",
+                msg!("linux.resources: the host has no cgroup controller # with #: the kernel needs CONFIG_#"),
                 &[controller, file, option],
             )));
         }
-        Err(Error::new_with("linux.resources: write #", file, errno))
+        Err(Error::new_with(msg!("linux.resources: write #"), file, errno))
     }
 }
 
@@ -454,153 +461,9 @@ fn set_weight(cgroup: &Cgroup<'_>, device: Option<(u32, u32)>, weight: Option<u1
     }
 }
 
-/// What every container may use, whatever its rules say: the default devices and terminals, and making any node, which
-/// opens none (as runc and crun).
-const ALWAYS: &str = "c *:* m,b *:* m,c 1:3 rwm,c 1:5 rwm,c 1:7 rwm,c 1:8 rwm,c 1:9 rwm,c 5:0 rwm,c 5:1 rwm,c 5:2 rwm,\
-    c 136:* rwm,c 10:200 rwm";
-
-/// Version 1 has a file for each direction; version 2 needs a program.
-fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resources<'static>) -> Result<()> {
-    let rules = spec.list(resources.devices);
-    // A list that forbids nothing need not be enforced, nor can one be in a container that cannot make a node: what nodes
-    // there are, are those that the configuration asks for.
-    let forbids = rules.iter().any(|rule| !rule.allow);
-    let makes_nodes = spec
-        .process
-        .as_ref()
-        .is_some_and(|process| process.capabilities.bounding & CAP_MKNOD != 0);
-    if cgroup.host.is_v2 {
-        let directory = cgroup.host.directory("", cgroup.path);
-        let attach = || {
-            let directory = directory.open(cgroup.host.top.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)?;
-            device_filter::attach(directory.as_fd(), rules, always())
-        };
-        return match if forbids { attach() } else { Ok(()) } {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) if !makes_nodes || is_preferred(Feature::Devices) => Ok(()),
-            Err(errno @ (Errno::INVAL | Errno::NOSYS)) => Err(Error::new(
-                "linux.resources.devices: the kernel needs CONFIG_CGROUP_BPF: attach program",
-                errno,
-            )),
-            result => result.during("linux.resources.devices: attach program"),
-        };
-    }
-    for rule in rules {
-        let file = if rule.allow {
-            File::DevicesAllow
-        } else {
-            File::DevicesDeny
-        };
-        match device_rule(rule).text().and_then(|text| cgroup.try_set(file, text)) {
-            Err(Errno::NODEV) if !forbids || !makes_nodes || is_preferred(Feature::Devices) => return Ok(()),
-            result => cgroup.check(file, result)?,
-        }
-    }
-    if forbids {
-        // One call for each, as the file takes them.
-        let (controller, name) = File::DevicesAllow.names(cgroup.host);
-        let result = cgroup.open(controller, name, OFlags::WRONLY).and_then(|file| {
-            let mut rest = ALWAYS;
-            while !rest.is_empty() {
-                write_all(file.as_fd(), cut(&mut rest, b',').as_bytes())?;
-            }
-            Ok(())
-        });
-        cgroup.check(File::DevicesAllow, result)?;
-    }
-    Ok(())
-}
-
-/// `CAP_MKNOD` of `linux/capability.h`.
-const CAP_MKNOD: u64 = 1 << 27;
-
-/// [`ALWAYS`] as rules.
-fn always() -> impl Iterator<Item = DeviceRule> + Clone {
-    let number = |text: &str| {
-        if text == "*" {
-            None
-        } else {
-            parse_number(text).map(|number| number as u32)
-        }
-    };
-    parts(ALWAYS, b',').map(move |mut row| {
-        let kind = cut(&mut row, b' ');
-        let major = cut(&mut row, b':');
-        let minor = cut(&mut row, b' ');
-        DeviceRule {
-            allow: true,
-            kind: Some(if kind == "b" {
-                DeviceKind::Block
-            } else {
-                DeviceKind::Character
-            }),
-            major: number(major),
-            minor: number(minor),
-            access: DeviceAccess {
-                read: row == "rwm",
-                write: row == "rwm",
-                mknod: true,
-            },
-        }
-    })
-}
-
-/// A rule as version 1 writes it.
-fn device_rule(rule: &DeviceRule) -> Line {
-    let mut line = Line::new();
-    line.str(match rule.kind {
-        None => "a",
-        Some(DeviceKind::Block) => "b",
-        Some(_) => "c",
-    });
-    if rule.kind.is_none() && rule.major.is_none() && rule.minor.is_none() {
-        return line;
-    }
-    line.str(" ");
-    device_number(&mut line, rule.major, ":");
-    device_number(&mut line, rule.minor, " ");
-    let access = rule.access;
-    line.str(if access.read { "r" } else { "" });
-    line.str(if access.write { "w" } else { "" });
-    line.str(if access.mknod { "m" } else { "" });
-    line
-}
-
-fn device_number(line: &mut Line, number: Option<u32>, end: &str) {
-    match number {
-        Some(number) => line.number(number.into()),
-        None => line.str("*"),
-    }
-    .str(end);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rules_as_version_1_writes_them() {
-        let access = DeviceAccess {
-            read: true,
-            write: false,
-            mknod: true,
-        };
-        let all = DeviceRule {
-            allow: false,
-            kind: None,
-            major: None,
-            minor: None,
-            access,
-        };
-        assert_eq!(device_rule(&all).text(), Ok("a"));
-        let tty = DeviceRule {
-            allow: true,
-            kind: Some(DeviceKind::Character),
-            major: Some(136),
-            minor: None,
-            access,
-        };
-        assert_eq!(device_rule(&tty).text(), Ok("c 136:* rm"));
-    }
 
     #[test]
     fn shares_become_weights() {

@@ -1,6 +1,7 @@
 //! The tables of commands and options, and the help that is made of them.
 
 use super::Invocation;
+use crate::msg;
 use crate::output::Output;
 use crate::text::{Pieces, cut};
 use crate::texts::Text;
@@ -355,19 +356,18 @@ pub fn write_help(out: &mut Output, invocation: &Invocation) {
             for row in commands() {
                 let summary = cut(&mut summaries, b'\n');
                 if row.command == topic {
-                    out.str("roci ").str(row.name).str(" [OPTION...]");
-                    out.str(if row.synopsis.is_empty() { "" } else { " " });
-                    out.str(row.synopsis).str("\n\n").str(summary).str("\n\n");
+                    let gap = if row.synopsis.is_empty() { "" } else { " " };
+                    let words = [row.name, gap, row.synopsis, summary];
+                    out.fill(msg!("roci # [OPTION...]##\n\n#\n\n").get(), &words);
                     write_options(out, row.letter);
                 }
             }
-            out.str("\nOptions that stand before the command: see roci --help.\n");
+            out.str(msg!("\nOptions that stand before the command: see roci --help.\n").get());
         }
         None => {
-            out.str(concat!(
-                "roci runs OCI containers. roci [OPTION...] COMMAND [OPTION...] [WORD...]\n",
-                "\nCommands:\n"
-            ));
+            out.str(
+                msg!("roci runs OCI containers. roci [OPTION...] COMMAND [OPTION...] [WORD...]\n\nCommands:\n").get(),
+            );
             for row in commands() {
                 out.str("  ").column(row.name, 9);
                 out.str(cut(&mut summaries, b'\n')).str("\n");

@@ -11,6 +11,7 @@ use super::netlink::{
     ALL, NEW, RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK, Request, Socket, Word, attribute, number_at,
 };
 use crate::error::{During, Error, Result, within};
+use crate::msg;
 use crate::path::Path;
 use crate::text::has;
 
@@ -33,7 +34,7 @@ const ADDRESS: usize = 8;
 /// Refuses what cannot work before anything is made.
 pub fn check(spec: &Spec<'static>) -> Result<()> {
     if !spec.linux.net_devices.is_empty() && spec.linux.namespace(NamespaceKind::Network).is_none() {
-        return Err(Error::said("linux.netDevices: needs a network namespace"));
+        return Err(Error::said(msg!("linux.netDevices: needs a network namespace")));
     }
     Ok(())
 }
@@ -41,9 +42,9 @@ pub fn check(spec: &Spec<'static>) -> Result<()> {
 /// Moves the devices to the process `pid`, in whose network namespace `inside` was made.
 pub fn move_all(spec: &Spec<'static>, pid: i32, inside: OwnedFd) -> Result<()> {
     let inside = Socket::from_fd(inside);
-    let host = Socket::open().during("linux.netDevices: open netlink socket")?;
+    let host = Socket::open().during(msg!("linux.netDevices: open netlink socket"))?;
     for (index, pair) in spec.list(spec.linux.net_devices).iter().enumerate() {
-        within("linux.netDevices", index, pair.key.as_str(), || {
+        within(msg!("linux.netDevices"), index, pair.key.as_str(), || {
             move_one(pair, pid, &host, &inside)
         })?;
     }
@@ -62,8 +63,8 @@ struct Address {
 fn move_one(pair: &Pair<'static>, pid: i32, host: &Socket, inside: &Socket) -> Result<()> {
     let (name, wanted) = (pair.key.as_str(), pair.value.as_str());
     let wanted = if wanted.is_empty() { name } else { wanted };
-    let index = find(host, name).during("find device")?;
-    let addresses = addresses_of(host, index).during("list addresses")?;
+    let index = find(host, name).during(msg!("find device"))?;
+    let addresses = addresses_of(host, index).during(msg!("list addresses"))?;
     // A template is filled in by the kernel, so the device keeps its name until its number is known there.
     let is_template = has(wanted, b'%');
     let on_the_way = if is_template { name } else { wanted };
@@ -72,12 +73,12 @@ fn move_one(pair: &Pair<'static>, pid: i32, host: &Socket, inside: &Socket) -> R
     if !is_template {
         with_name(&mut request, wanted);
     }
-    host.ask(&mut request, &mut |_| {}).during("move device")?;
-    let index = find(inside, on_the_way).during("find device in the container")?;
+    host.ask(&mut request, &mut |_| {}).during(msg!("move device"))?;
+    let index = find(inside, on_the_way).during(msg!("find device in the container"))?;
     if is_template {
         let mut request = Request::new(RTM_NEWLINK, 0, &link(index, 0, 0));
         with_name(&mut request, wanted);
-        inside.ask(&mut request, &mut |_| {}).during("rename device")?;
+        inside.ask(&mut request, &mut |_| {}).during(msg!("rename device"))?;
     }
     for address in &addresses {
         let mut request = Request::new(RTM_NEWADDR, NEW, &[address.header, index.to_ne_bytes()]);
@@ -90,15 +91,15 @@ fn move_one(pair: &Pair<'static>, pid: i32, host: &Socket, inside: &Socket) -> R
                 request.attribute(kind, value);
             }
         }
-        inside.ask(&mut request, &mut |_| {}).during("set address")?;
+        inside.ask(&mut request, &mut |_| {}).during(msg!("set address"))?;
     }
     let mut request = Request::new(RTM_NEWLINK, 0, &link(index, IFF_UP, IFF_UP));
-    inside.ask(&mut request, &mut |_| {}).during("bring device up")
+    inside.ask(&mut request, &mut |_| {}).during(msg!("bring device up"))
 }
 
 fn with_name(request: &mut Request, name: &str) {
     // The configuration's reader lets no name through that is longer than `IFNAMSIZ`, which counts the NUL.
-    let name = Path::of(&[name.as_bytes()]);
+    let name = Path::new(name.as_bytes());
     request.attribute(IFLA_IFNAME, name.as_c_str().to_bytes_with_nul());
 }
 
