@@ -9,7 +9,7 @@ use spec_core::Spec;
 use spec_core::limits::{CONFIG_BYTES_MAX, PATH_BYTES_MAX, TEXT_BYTES_MAX};
 use sys::TakeOnce;
 
-use crate::container::{CONFIG_FILE, Container, read_document, read_own, write_all};
+use crate::container::{CONFIG_FILE, Container, read_document, read_own};
 use crate::error::{During, Error, Result};
 use crate::path::Path;
 
@@ -101,14 +101,6 @@ pub fn parse_resources(file: BorrowedFd<'_>, spec: &mut Spec<'static>) -> Result
     })?;
     spec_core::parse_resources(document, TEXTS.take(), spec)
         .map_err(|error| Error::says(format_args!("resources:{error}")))
-}
-
-/// Keeps the document for exec, start and delete.
-pub fn write_copy(container: &Container, document: &[u8]) -> Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = openat(&container.directory, CONFIG_FILE, flags, Mode::RUSR | Mode::WUSR)
-        .during("create the copy of config.json")?;
-    write_all(file.as_fd(), document).during("write the copy of config.json")
 }
 
 /// `path`, absolute: one that is relative counts from the working directory.
