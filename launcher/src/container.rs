@@ -7,12 +7,12 @@ use core::ffi::CStr;
 use core::fmt::Write;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, renameat, unlinkat};
 use rustix::io::Errno;
 use spec_core::limits::{PATH_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
 use sys::OwnedFd;
-use sys::fd::{create_in, open, open_in, read};
+use sys::fd::{create_in, exists_in, open, open_in, read};
 use sys::file::leave_open;
 
 use crate::cli::{Invocation, Opt, as_text};
@@ -179,7 +179,7 @@ impl Container {
 
     /// Whether create has written the state.
     pub fn has_state(&self) -> bool {
-        statat(&self.directory, STATE_FILE, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        exists_in(self.directory.as_fd(), STATE_FILE)
     }
 
     /// Whether another command holds the lock. Not to be asked by who holds it, and would lose it.
@@ -228,7 +228,7 @@ impl Container {
 
     /// Whether start has not yet let the program run.
     pub fn has_fifo(&self) -> bool {
-        statat(&self.directory, FIFO_FILE, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        exists_in(self.directory.as_fd(), FIFO_FILE)
     }
 
     /// What the container is doing, from facts and not from what was last written.
