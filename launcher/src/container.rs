@@ -83,8 +83,8 @@ impl StateRoot {
         loop {
             match open(path, flags) {
                 Ok(fd) => return Ok(Some(Self { fd })),
-                Err(Errno::NOENT) if make => match mkdirat(CWD, path, Mode::RWXU) {
-                    Ok(()) | Err(Errno::EXIST) => {}
+                Err(Errno::NOENT) if make => match sys::directory::make(CWD, path, Mode::RWXU) {
+                    Ok(()) => {}
                     Err(Errno::NOENT) => make_parents(path)?,
                     Err(errno) => return Err(errno),
                 },
@@ -113,8 +113,8 @@ fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
     let mut below = components(bytes);
     while below.next().is_some() && !below.rest.is_empty() {
         let until = bytes.get(..bytes.len() - below.rest.len()).unwrap_or_default();
-        match mkdirat(CWD, Path::new(until).as_c_str(), Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ISDIR) => {}
+        match sys::directory::make(CWD, Path::new(until).as_c_str(), Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::ROFS | Errno::ISDIR) => {}
             Err(errno) => return Err(errno),
         }
     }
