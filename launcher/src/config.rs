@@ -4,13 +4,13 @@ use core::ffi::CStr;
 use core::fmt::Write;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use spec_core::Spec;
 use spec_core::limits::{CONFIG_BYTES_MAX, PATH_BYTES_MAX, TEXT_BYTES_MAX};
-use sys::fd::{create_in, open, open_in};
+use sys::fd::{open, open_in};
 use sys::{OwnedFd, TakeOnce};
 
-use crate::container::{CONFIG_FILE, Container, read_document, read_own, write_all};
+use crate::container::{CONFIG_FILE, Container, read_document, read_own};
 use crate::error::{During, Error, Result, keep, keep_shown};
 use crate::msg;
 use crate::path::{Path, without_slashes};
@@ -93,14 +93,6 @@ pub fn parse_resources(file: BorrowedFd<'_>, spec: &mut Spec<'static>) -> Result
     let document = document.ok_or_else(|| too_long("resources"))?;
     spec_core::parse_resources(document, TEXTS.take(), spec)
         .map_err(|error| Error::says(msg!("resources:#"), keep_shown(&error)))
-}
-
-/// Keeps the document for exec, start and delete.
-pub fn write_copy(container: &Container, document: &[u8]) -> Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-    let file = create_in(container.directory.as_fd(), CONFIG_FILE, flags, Mode::RUSR | Mode::WUSR)
-        .during(msg!("create the copy of config.json"))?;
-    write_all(file.as_fd(), document).during(msg!("write the copy of config.json"))
 }
 
 /// `path`, absolute: one that is relative counts from the working directory.

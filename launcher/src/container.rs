@@ -98,13 +98,6 @@ impl StateRoot {
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
-
-    /// Waits until every state directory that is there by now has been locked by who makes it. Where the file system has no
-    /// locks, nobody waits for anybody.
-    pub fn settle(&self) {
-        let _ = flock(&self.fd, FlockOperation::LockExclusive);
-        let _ = flock(&self.fd, FlockOperation::Unlock);
-    }
 }
 
 /// Makes the directories above `path`, which the host's administrator named.
@@ -169,17 +162,12 @@ impl Container {
     /// Waits for other commands on this container to end; `false` where one of them has deleted it.
     pub fn lock(&self) -> Result<bool> {
         flock(&self.directory, FlockOperation::LockExclusive).during(msg!("lock container"))?;
-        Ok(self.exists())
+        Ok(is_there(self.directory.as_fd()))
     }
 
-    /// Whether it has not been deleted since it was opened.
-    pub fn exists(&self) -> bool {
-        is_there(self.directory.as_fd())
-    }
-
-    /// Whether create has written the state.
-    pub fn has_state(&self) -> bool {
-        exists_in(self.directory.as_fd(), STATE_FILE)
+    /// Whether it has the copy of config.json: from when create has it locked, until it is deleted.
+    pub fn has_config(&self) -> bool {
+        exists_in(self.directory.as_fd(), CONFIG_FILE)
     }
 
     /// Whether another command holds the lock. Not to be asked by who holds it, and would lose it.
@@ -193,27 +181,12 @@ impl Container {
         }
     }
 
-    /// Reads state.json into `memory`; `false` where create has not come that far.
-    pub fn read_state<'a>(&self, memory: &'a mut StateMemory, state: &mut State<'a>, damage: Damage) -> Result<bool> {
-        let file = match open_in(self.directory.as_fd(), STATE_FILE, OFlags::RDONLY) {
-            Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(false),
-            Err(errno) => return Err(Error::new(msg!("open state.json"), errno)),
-        };
-        let json = read_own(file.as_fd(), &mut memory.document).during(msg!("read state.json"))?;
-        let Some(json) = json else {
-            return Err(Error::says(
-                msg!("state.json: more than # bytes (STATE_BYTES_MAX)"),
-                Digits::of(STATE_BYTES_MAX as u64).as_str(),
-            ));
-        };
-        match spec_core::state::parse_state(json, &mut memory.texts, state) {
-            Ok(()) => Ok(true),
-            Err(_) if damage == Damage::IsNoState => {
-                *state = State::new();
-                Ok(false)
-            }
-            Err(error) => Err(Error::says(msg!("state.json:#"), keep_shown(&error))),
+    /// Opens state.json; `None` where create has not come that far.
+    pub fn open_state(&self) -> Result<Option<OwnedFd>> {
+        match open_in(self.directory.as_fd(), STATE_FILE, OFlags::RDONLY) {
+            Ok(file) => Ok(Some(file)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::new(msg!("open state.json"), errno)),
         }
     }
 
@@ -248,6 +221,30 @@ impl Container {
         remove_open(root.as_fd(), self.directory.as_fd(), self.id).during(msg!("remove state directory"))?;
         leave_open(self.directory);
         Ok(())
+    }
+}
+
+/// Reads state.json into `memory`; `false` where it is damaged and that does not matter.
+pub fn read_state<'a>(
+    file: &OwnedFd,
+    memory: &'a mut StateMemory,
+    state: &mut State<'a>,
+    damage: Damage,
+) -> Result<bool> {
+    let json = read_own(file.as_fd(), &mut memory.document).during(msg!("read state.json"))?;
+    let Some(json) = json else {
+        return Err(Error::says(
+            msg!("state.json: more than # bytes (STATE_BYTES_MAX)"),
+            Digits::of(STATE_BYTES_MAX as u64).as_str(),
+        ));
+    };
+    match spec_core::state::parse_state(json, &mut memory.texts, state) {
+        Ok(()) => Ok(true),
+        Err(_) if damage == Damage::IsNoState => {
+            *state = State::new();
+            Ok(false)
+        }
+        Err(error) => Err(Error::says(msg!("state.json:#"), keep_shown(&error))),
     }
 }
 
@@ -289,14 +286,12 @@ pub enum Damage {
 
 const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW);
 
-/// Makes the state directory `id` and locks it.
+/// Makes the state directory `id`, locks it, and keeps `document`, config.json, there for exec, start and delete.
 ///
 /// # Errors
 /// `container with given ID already exists`.
-pub fn make(root: &StateRoot, id: &'static CStr) -> Result<OwnedFd> {
-    // A directory without a lock is what a killed create leaves. Who sees this one before it is locked waits for the root's
-    // lock (`StateRoot::settle`) before he believes that.
-    let _ = flock(&root.fd, FlockOperation::LockShared);
+pub fn make(root: &StateRoot, id: &'static CStr, document: &[u8]) -> Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     loop {
         match mkdirat(root.as_fd(), id, Mode::RWXU) {
             Ok(()) => {}
@@ -308,9 +303,13 @@ pub fn make(root: &StateRoot, id: &'static CStr) -> Result<OwnedFd> {
             Ok(directory) => {
                 // Nobody else can hold it for long: a reader that looks whether we are still at work asks without waiting.
                 flock(&directory, FlockOperation::LockExclusive).during(msg!("lock container"))?;
-                if is_there(directory.as_fd()) {
-                    let _ = flock(&root.fd, FlockOperation::Unlock);
-                    return Ok(directory);
+                match create_in(directory.as_fd(), CONFIG_FILE, flags, Mode::RUSR | Mode::WUSR) {
+                    Ok(file) => {
+                        write_all(file.as_fd(), document).during(msg!("write the copy of config.json"))?;
+                        return Ok(directory);
+                    }
+                    Err(Errno::NOENT) => {}
+                    Err(errno) => return Err(Error::new(msg!("create the copy of config.json"), errno)),
                 }
             }
             Err(Errno::NOENT) => {}

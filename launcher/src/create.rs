@@ -136,7 +136,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     // It stays open to the end: the state directory may have to be removed from it.
     let root = ManuallyDrop::new(root);
     let container = Container {
-        directory: container::make(&root, id)?,
+        directory: container::make(&root, id, config.document)?,
         id,
     };
     undo::note_hooks(Hooks {
@@ -145,7 +145,6 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         bundle,
         arguments,
     });
-    config::write_copy(&container, config.document)?;
     let old_umask = umask(Mode::empty());
     let host = crate::cgroup_host(invocation, &proc)?;
     let cgroup = make_cgroup(host, spec, id)?;

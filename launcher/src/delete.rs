@@ -13,6 +13,7 @@ use crate::container::{Container, Damage, MISSING, StateRoot};
 use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::proc::Proc;
+use crate::state::Access;
 use crate::{config, hooks, kill, report, resctrl, state};
 
 /// `delete`: steps 11 to 13 of the lifecycle.
@@ -33,8 +34,15 @@ pub fn delete(invocation: &Invocation) -> Result<()> {
     let proc = Proc::open()?;
     let mut state = State::new();
     let damage = if force { Damage::IsNoState } else { Damage::IsError };
-    let status = state::look(&container, None, state::STATE.take(), &mut state, &proc, damage)?;
-    match status {
+    let status = state::look(
+        &container,
+        Access::Exclusive,
+        state::STATE.take(),
+        &mut state,
+        &proc,
+        damage,
+    )?;
+    match status.unwrap_or(Status::Stopped) {
         Status::Stopped | Status::Creating => {}
         // Its program has never run, so there is nothing to lose (as runc).
         Status::Created => stop(&state, &proc)?,
@@ -43,7 +51,7 @@ pub fn delete(invocation: &Invocation) -> Result<()> {
             thaw(invocation, &state, &proc)?;
             stop(&state, &proc)?;
         }
-        Status::Running | Status::Paused => {
+        status @ (Status::Running | Status::Paused) => {
             return Err(Error::says(
                 msg!("cannot delete container that is not stopped: it is still #"),
                 status.name(),

@@ -11,8 +11,8 @@ use spec_core::state::{State, Status};
 use sys::OwnedFd;
 use sys::fd::open_process;
 
-use crate::cgroup::Host;
 use crate::cgroup::resources::{open_file, read};
+use crate::cgroup::{Host, pause_ms};
 use crate::cli::{Invocation, Opt, as_text};
 use crate::container::write_all;
 use crate::error::{Error, Result};
@@ -93,6 +93,24 @@ impl Cgroup<'_> {
                 let _ = fds.push(PollFd::new(alarm, *flags));
             }
             let _ = poll(&mut fds, Some(&interval));
+            let rang = alarm.is_some() && fds.last().is_some_and(|fd| !fd.revents().is_empty());
+            drop(fds);
+            if let Some((alarm, flags)) = &alarm
+                && rang
+            {
+                // Read, it is silent until it rings again: a counter gives its count, a file its new content.
+                let _ = match *flags {
+                    PollFlags::IN => rustix::io::read(alarm, &mut [0; 8]),
+                    _ => rustix::io::pread(alarm, &mut [0; 256], 0),
+                };
+                // It rings before the kernel kills, and for other reasons too.
+                for _ in 0..100 {
+                    if self.deaths() > deaths {
+                        break;
+                    }
+                    pause_ms(50);
+                }
+            }
             let now = self.deaths();
             if now > deaths {
                 let mut out = Output::new();
@@ -103,10 +121,6 @@ impl Cgroup<'_> {
             let start = proc.process_start(state.pid);
             if !start.is_some_and(|start| start.is_alive() && start.ticks == state.start_time) {
                 return Ok(());
-            }
-            if let Some((alarm, PollFlags::IN)) = &alarm {
-                // What was counted is taken; where nothing was, this gives EAGAIN.
-                let _ = rustix::io::read(alarm, &mut [0; 8]);
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::cgroup;
 use crate::cgroup::resources::is_frozen;
 use crate::cli::{Invocation, Opt};
 use crate::config::format_into;
-use crate::container::{Container, Damage, MISSING, StateMemory, StateRoot};
+use crate::container::{Container, Damage, MISSING, StateMemory, StateRoot, read_state};
 use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::output::Output;
@@ -62,12 +62,7 @@ pub fn find(invocation: &Invocation, access: Access, state: &mut State<'static>)
     }
     .ok_or_else(missing)?;
     let proc = Proc::open()?;
-    let unlocked = (access == Access::Shared).then_some(&root);
-    let status = look(&container, unlocked, STATE.take(), state, &proc, Damage::IsError)?;
-    // Deleted meanwhile, or a create that has failed.
-    if state.pid == 0 && !container.exists() {
-        return Err(missing());
-    }
+    let status = look(&container, access, STATE.take(), state, &proc, Damage::IsError)?.ok_or_else(missing)?;
     Ok(Found {
         root,
         container,
@@ -87,35 +82,45 @@ pub fn state(invocation: &Invocation) -> Result<()> {
     out.finish()
 }
 
-/// Reads the state and finds the status. Where create has not written a state yet, it is at work, or was killed.
-/// `unlocked` is the root where the caller does not hold the lock: who does knows that nobody is at work.
+/// Reads the state and finds the status. Where create has not written a state, it is at work, or was killed; who holds the
+/// lock knows that nobody is at work. `None` where there is no container: create has only made the directory, or it has just
+/// been deleted.
 pub fn look<'a>(
     container: &Container,
-    unlocked: Option<&StateRoot>,
+    access: Access,
     memory: &'a mut StateMemory,
     state: &mut State<'a>,
     proc: &Proc,
     damage: Damage,
-) -> Result<Status> {
-    // Asked before the state is read: a create that is over by now has written it.
-    let is_at_work = unlocked.is_some_and(|root| {
-        !container.has_state() && {
-            root.settle();
-            container.is_busy()
+) -> Result<Option<Status>> {
+    let mut file = container.open_state()?;
+    if file.is_none() && access == Access::Shared {
+        // The order counts: a create that was at work before and is not any more has written the state by now.
+        let had_config = container.has_config();
+        let is_at_work = container.is_busy();
+        file = container.open_state()?;
+        if file.is_none() {
+            return Ok(match (had_config && container.has_config(), is_at_work) {
+                (false, _) => None,
+                (true, true) => Some(Status::Creating),
+                (true, false) => Some(Status::Stopped),
+            });
         }
-    });
-    if container.read_state(memory, state, damage)? {
+    }
+    if let Some(file) = file
+        && read_state(&file, memory, state, damage)?
+    {
         let status = container.status(state, proc);
         if status == Status::Running
             && let Some(cgroup) = state.cgroup
             && let Some(host) = cgroup::host(proc)
             && is_frozen(host, cgroup.as_c_str())
         {
-            return Ok(Status::Paused);
+            return Ok(Some(Status::Paused));
         }
-        return Ok(status);
+        return Ok(Some(status));
     }
-    Ok(if is_at_work { Status::Creating } else { Status::Stopped })
+    Ok(Some(Status::Stopped))
 }
 
 /// The state as it is printed: a stopped container has no process, and one without state.json at least an id.
@@ -205,17 +210,17 @@ impl Listing {
         };
         let container = Container { directory, id: c"" };
         let mut state = State::new();
-        let status = look(
+        let Some(status) = look(
             &container,
-            Some(root),
+            Access::Shared,
             memory,
             &mut state,
             &self.proc,
             Damage::IsNoState,
-        )?;
-        if state.pid == 0 && !container.exists() {
+        )?
+        else {
             return Ok(());
-        }
+        };
         let mut view = shown(&state, &container, status);
         view.id = id;
         match self.format {

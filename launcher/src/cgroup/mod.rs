@@ -301,7 +301,8 @@ fn without_slashes(path: &[u8]) -> Option<&[u8]> {
 
 const REMOVE_ATTEMPTS: u32 = 200;
 
-fn pause_ms(milliseconds: u32) {
+/// Sleeps.
+pub fn pause_ms(milliseconds: u32) {
     let pause = rustix::time::Timespec {
         tv_sec: 0,
         tv_nsec: i64::from(milliseconds * 1_000_000) as _,

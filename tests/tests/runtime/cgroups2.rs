@@ -21,6 +21,7 @@ tests::cases![
     processes_are_frozen,
     everybody_is_killed_without_a_pid_namespace,
     statistics_of_version_2,
+    memory_that_ran_out_is_told,
     a_container_that_manages_its_cgroup_owns_it,
     the_cgroup_is_gone_with_the_container,
 ];
@@ -294,6 +295,27 @@ fn statistics_of_version_2(t: &Test) {
     assert!(number(&data["cpu"]["usage"]["total"]) > 0, "{stats}");
     assert!(number(&data["pids"]["current"]) > 0, "{stats}");
     assert_eq!(data["pids"]["limit"], json!(99));
+}
+
+fn memory_that_ran_out_is_told(t: &Test) {
+    needs(t, "memory");
+    let mut c = t.sh("echo ready; read go </fifo; (tail -c 100m /dev/zero; true); echo over; sleep 1000");
+    limits(&mut c, "memory", json!({"limit": 8_388_608, "swap": 8_388_608}));
+    let fifo = c.rootfs().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o666.into(), 0).expect("a fifo");
+    let created = c.up_and_ready();
+    let stream = t.call(&["events", "--interval", "60s", &c.id]).spawn();
+    eventually("it has begun", || stream.stdout().contains("stats"));
+    fs::write(fifo, "go\n").expect("write");
+    eventually("the kernel has killed somebody", || {
+        created.stdout_now().contains("over")
+    });
+    eventually("that is told", || stream.stdout().contains(r#""type":"oom""#));
+    c.kill("KILL").ok();
+    let outcome = stream.wait();
+    // Once told is enough, and it is not told over and over.
+    assert_eq!(outcome.stdout.matches("oom\"").count(), 1, "{outcome}");
+    assert!(outcome.stdout.lines().count() <= 4, "{outcome}");
 }
 
 fn a_container_that_manages_its_cgroup_owns_it(t: &Test) {

@@ -10,7 +10,7 @@ tests::cases![
     state_during_create_is_an_error_or_the_truth,
     a_create_that_ends_while_state_looks_was_not_killed,
     a_create_that_fails_while_state_looks_leaves_no_container,
-    a_create_that_has_no_lock_yet_was_not_killed,
+    a_create_that_has_no_lock_yet_is_no_container,
     a_delete_before_create_has_the_lock_does_not_harm_it,
     delete_and_kill_at_once_do_no_harm,
     containers_with_parents_in_common_come_and_go,
@@ -127,12 +127,12 @@ fn a_create_that_fails_while_state_looks_leaves_no_container(t: &Test) {
     state_while_create_ends(t, 1).fails().says("does not exist");
 }
 
-fn a_create_that_has_no_lock_yet_was_not_killed(t: &Test) {
+fn a_create_that_has_no_lock_yet_is_no_container(t: &Test) {
     let c = t.server();
     let creation = with_late_locks(t, c.creation(&[])).spawn();
     eventually("create is at work", || t.runtime.root.join(&c.id).exists());
-    let status = c.status();
-    assert!(["creating", "created"].contains(&status.as_str()), "{status}");
+    c.state_call().fails().says("does not exist");
+    assert!(!t.call(&["list"]).run().ok().stdout.contains(&c.id));
     creation.wait().ok();
 }
 
