@@ -6,7 +6,7 @@
 //! not (`!`); how the kernel is asked, see [`probe`]; its name; the kernel's option, or its age; what roci does without it.
 
 use rustix::fd::AsFd;
-use rustix::fs::{AtFlags, CWD, OFlags, ResolveFlags, statat};
+use rustix::fs::{CWD, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use sys::probe::{Call, call_with_nonsense};
 
@@ -81,7 +81,7 @@ fn probe(proc: &Proc, what: &str) -> bool {
     let result = match kind {
         b'n' => {
             let path = Path::of(&[b"self/ns/", name]);
-            return statat(proc.as_fd(), path.as_c_str(), AtFlags::empty()).is_ok();
+            return sys::fd::exists_in(proc.as_fd(), path.as_c_str());
         }
         b'f' => return knows_file_system(proc, name),
         b'g' => return cgroup::host(proc).is_some(),

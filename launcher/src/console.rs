@@ -16,12 +16,11 @@ use sys::file::replace_standard_stream;
 use sys::process::inherited_fd;
 use sys::terminal::Modes;
 
-use crate::devices::make_target;
 use crate::error::{During, Error, Result};
 use crate::mounts::bind_fd;
 use crate::msg;
 use crate::path::{Path, split_last, without_slashes};
-use crate::root::{Links, Root};
+use crate::root::{Links, Root, make_target};
 use crate::text::utf8;
 
 /// `DEVPTS_SUPER_MAGIC` of `linux/magic.h`.

@@ -7,12 +7,12 @@ use core::ffi::CStr;
 use core::fmt::Write;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, renameat, unlinkat};
 use rustix::io::Errno;
 use spec_core::limits::{PATH_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
 use sys::OwnedFd;
-use sys::fd::{create_in, open, open_in, read};
+use sys::fd::{create_in, exists_in, open, open_in, read};
 use sys::file::leave_open;
 
 use crate::cli::{Invocation, Opt, as_text};
@@ -83,8 +83,8 @@ impl StateRoot {
         loop {
             match open(path, flags) {
                 Ok(fd) => return Ok(Some(Self { fd })),
-                Err(Errno::NOENT) if make => match mkdirat(CWD, path, Mode::RWXU) {
-                    Ok(()) | Err(Errno::EXIST) => {}
+                Err(Errno::NOENT) if make => match sys::directory::make(CWD, path, Mode::RWXU) {
+                    Ok(()) => {}
                     Err(Errno::NOENT) => make_parents(path)?,
                     Err(errno) => return Err(errno),
                 },
@@ -106,8 +106,8 @@ fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
     let mut below = components(bytes);
     while below.next().is_some() && !below.rest.is_empty() {
         let until = bytes.get(..bytes.len() - below.rest.len()).unwrap_or_default();
-        match mkdirat(CWD, Path::new(until).as_c_str(), Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ISDIR) => {}
+        match sys::directory::make(CWD, Path::new(until).as_c_str(), Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::ROFS | Errno::ISDIR) => {}
             Err(errno) => return Err(errno),
         }
     }
@@ -167,7 +167,7 @@ impl Container {
 
     /// Whether it has the copy of config.json: from when create has it locked, until it is deleted.
     pub fn has_config(&self) -> bool {
-        statat(&self.directory, CONFIG_FILE, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        exists_in(self.directory.as_fd(), CONFIG_FILE)
     }
 
     /// Whether another command holds the lock. Not to be asked by who holds it, and would lose it.
@@ -201,7 +201,7 @@ impl Container {
 
     /// Whether start has not yet let the program run.
     pub fn has_fifo(&self) -> bool {
-        statat(&self.directory, FIFO_FILE, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        exists_in(self.directory.as_fd(), FIFO_FILE)
     }
 
     /// What the container is doing, from facts and not from what was last written.

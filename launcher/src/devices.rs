@@ -10,8 +10,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{Device, DeviceKind};
-use sys::OwnedFd;
-use sys::fd::{create_in, is_device, open, open_in};
+use sys::fd::{is_device, open};
 use sys::file::{leave_open, replace_standard_stream};
 use sys::process::inherited_fd;
 
@@ -19,7 +18,7 @@ use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::bind_fd;
 use crate::msg;
 use crate::path::Path;
-use crate::root::{Links, Root};
+use crate::root::{Links, Root, make_target};
 use crate::text::{has, utf8, without_slashes};
 
 /// The default devices of config-linux.md, all of them readable and writable for everyone.
@@ -192,16 +191,6 @@ fn bind_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> R
     }
     let target = make_target(directory, name).during(msg!("make mount point"))?;
     bind_fd(source.as_fd(), target.as_fd()).during(msg!("bind device"))
-}
-
-/// An empty file to mount on.
-pub fn make_target(directory: BorrowedFd<'_>, name: &CStr) -> core::result::Result<OwnedFd, Errno> {
-    let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY;
-    match create_in(directory, name, create, Mode::from_raw_mode(0o644)) {
-        Ok(_) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno),
-    }
-    open_in(directory, name, OFlags::PATH | OFlags::NOFOLLOW)
 }
 
 /// Replaces each standard stream that is `/dev/null` by the container's own.

@@ -3,10 +3,11 @@
 use core::ffi::CStr;
 
 use rustix::fd::AsFd;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstatfs, mkdirat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstatfs, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
 use sys::OwnedFd;
+use sys::directory::make;
 use sys::fd::open_in;
 
 use crate::container::write_all;
@@ -48,10 +49,7 @@ pub fn apply(spec: &Spec<'static>, id: &'static CStr, pid: i32) -> Result<()> {
     let name = rdt.clos_id.map_or(id, |name| name.as_c_str());
     // A class that is only named belongs to somebody else, and has to be there.
     if rdt.clos_id.is_none() || asks {
-        match mkdirat(&top, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(Error::new(msg!("linux.intelRdt: make class"), errno)),
-        }
+        make(top.as_fd(), name, Mode::from_raw_mode(0o755)).during(msg!("linux.intelRdt: make class"))?;
     }
     let class = open_in(top.as_fd(), name, DIRECTORY).during(msg!("linux.intelRdt: open class"))?;
     let write = |file: &CStr, text: &[u8]| {
@@ -67,10 +65,8 @@ pub fn apply(spec: &Spec<'static>, id: &'static CStr, pid: i32) -> Result<()> {
     write(c"tasks", pid.as_bytes()).during(msg!("linux.intelRdt: join class"))?;
     if rdt.enable_monitoring {
         let group = Path::of(&[b"mon_groups/", id.to_bytes()]);
-        match mkdirat(&class, group.as_c_str(), Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(Error::new(msg!("linux.intelRdt: make monitoring group"), errno)),
-        }
+        make(class.as_fd(), group.as_c_str(), Mode::from_raw_mode(0o755))
+            .during(msg!("linux.intelRdt: make monitoring group"))?;
         let tasks = Path::of(&[b"mon_groups/", id.to_bytes(), b"/tasks"]);
         write(tasks.as_c_str(), pid.as_bytes()).during(msg!("linux.intelRdt: join monitoring group"))?;
     }

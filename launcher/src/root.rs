@@ -9,7 +9,7 @@ use core::ffi::CStr;
 
 use heapless::Vec;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, readlinkat_raw, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, readlinkat_raw, statat};
 use rustix::io::Errno;
 use spec_core::limits::PATH_BYTES_MAX;
 use sys::OwnedFd;
@@ -90,10 +90,7 @@ impl Root {
             && let Ok(parent) = self.open(Path::new(above).as_c_str(), flags, links)
         {
             let name = Path::new(name);
-            match mkdirat(&parent, name.as_c_str(), DIRECTORY_MODE) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
+            sys::directory::make(parent.as_fd(), name.as_c_str(), DIRECTORY_MODE)?;
             let flags = flags | OFlags::NOFOLLOW;
             return open_in(parent.as_fd(), name.as_c_str(), flags);
         }
@@ -119,10 +116,7 @@ impl Root {
                 return Err(Errno::NOENT);
             }
             let name = Path::new(component);
-            match mkdirat(&current, name.as_c_str(), DIRECTORY_MODE) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
+            sys::directory::make(current.as_fd(), name.as_c_str(), DIRECTORY_MODE)?;
             current = open_in(current.as_fd(), name.as_c_str(), flags | OFlags::NOFOLLOW)?;
             made = true;
         }
@@ -136,12 +130,7 @@ impl Root {
             other => return other,
         }
         let (parent, name) = self.make_parent(path, links)?;
-        let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY;
-        match create_in(parent.as_fd(), name.as_c_str(), create, Mode::from_raw_mode(0o644)) {
-            Ok(_) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno),
-        }
-        open_in(parent.as_fd(), name.as_c_str(), OFlags::PATH | OFlags::NOFOLLOW)
+        make_target(parent.as_fd(), name.as_c_str())
     }
 
     /// The directory that holds the last component of `path`, made where it is missing, and that component.
@@ -212,6 +201,17 @@ impl Root {
                 .map_err(|_| Errno::NAMETOOLONG)?;
         }
     }
+}
+
+/// An empty file in `directory` to mount on, made where there is nothing.
+#[inline(never)]
+pub fn make_target(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY;
+    match create_in(directory, name, create, Mode::from_raw_mode(0o644)) {
+        Ok(_) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    open_in(directory, name, OFlags::PATH | OFlags::NOFOLLOW)
 }
 
 #[cfg(test)]

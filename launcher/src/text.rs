@@ -46,6 +46,7 @@ impl Digits {
     }
 
     /// The digits for the kernel.
+    #[inline(never)]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
     }

@@ -70,6 +70,7 @@ pub fn note_hooks(hooks: Hooks) {
 }
 
 /// Everything is finished, or somebody else's: a new process calls this first.
+#[inline(never)]
 pub fn forget_all() {
     note_process(0, false);
     GATE.set(0);

@@ -1,16 +1,26 @@
-//! What is in a directory.
+//! Directories: making them, and what is in them.
 
 use core::ffi::CStr;
 
 use linux_raw_sys::general as k;
 use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::io::Result;
+use rustix::fs::{Mode, mkdirat};
+use rustix::io::{Errno, Result};
 
 use crate::call::call;
 
 const BYTES: usize = 2048;
 /// Bytes of `struct linux_dirent64` before the name: two numbers of 64 bits, the record's length, and the type.
 const HEAD: usize = 19;
+
+/// Makes the directory `path` below `directory`, where there is not one already.
+#[inline(never)]
+pub fn make(directory: BorrowedFd<'_>, path: &CStr, mode: Mode) -> Result<()> {
+    match mkdirat(directory, path, mode) {
+        Err(Errno::EXIST) => Ok(()),
+        result => result,
+    }
+}
 
 /// The names in a directory, read a few at a time, without `.` and `..`.
 pub struct Names<'a> {

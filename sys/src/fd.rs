@@ -9,7 +9,7 @@ use core::ffi::CStr;
 use linux_raw_sys::general as k;
 use linux_raw_sys::ioctl::TIOCGPTPEER;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
-use rustix::fs::{CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, fstat, makedev};
+use rustix::fs::{AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, fstat, makedev, statat};
 use rustix::io::{Errno, Result};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags};
 use rustix::net::{AddressFamily, SocketType};
@@ -216,4 +216,10 @@ pub fn is_device(fd: BorrowedFd<'_>, kind: FileType, major: u32, minor: u32) -> 
 pub fn read<'m>(fd: BorrowedFd<'_>, memory: &'m mut [u8]) -> Result<&'m mut [u8]> {
     let n = rustix::io::read(fd, &mut *memory)?;
     Ok(memory.get_mut(..n).unwrap_or_default())
+}
+
+/// Whether there is something at `path` below `directory`, be it a link.
+#[inline(never)]
+pub fn exists_in(directory: BorrowedFd<'_>, path: &CStr) -> bool {
+    statat(directory, path, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }

@@ -3,7 +3,8 @@
 //!
 //! Checked against rustix 1.1.6, which has **no** `clone3`, `execve`, `execveat`, `exit_group`, `rt_sigprocmask`,
 //! `rt_sigtimedwait`, `signalfd4`, `mount_setattr`, `close_range`, `keyctl`, `personality`, `prlimit64` by number, and no
-//! safe `unshare`; and whose `mount` takes no bare flag word. Everything else is called through rustix.
+//! safe `unshare`; and whose `mount` takes no bare flag word. Everything else is called through rustix, but what makes
+//! descriptors, see [`fd`], and reads directories.
 //!
 //! Three rings: [`arch`] issues the instruction, the modules here are typed wrappers with one meaning each, and callers
 //! see file descriptors, C strings and numbers, never a pointer.
