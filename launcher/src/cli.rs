@@ -197,7 +197,6 @@ fn find_command(name: &str) -> Result<Command> {
 const IS_ROOTLESS: [&CStr; 3] = [c"auto", c"true", c"false"];
 
 /// Takes the option `word`, and says how many further arguments (0 or 1) it took as its value.
-#[inline(never)]
 fn take_option(
     invocation: &mut Invocation,
     command: Option<Command>,

@@ -114,7 +114,6 @@ struct Wanted<'a> {
     host_path: &'a CStr,
 }
 
-#[inline(never)]
 fn make_configured(root: &Root, dev: BorrowedFd<'_>, device: &Device<'static>, by_bind: bool) -> Result<()> {
     let wanted = Wanted {
         kind: match device.kind {

@@ -137,7 +137,6 @@ fn end(failure: Failure<'_>) -> ! {
 
 /// Opens `/dev/null` for each standard stream that the caller has closed: the next descriptor that is opened would take its
 /// number, and with it its place in the container.
-#[inline(never)]
 fn open_standard_streams() -> Result<()> {
     let streams = [0, 1, 2].map(sys::process::inherited_fd);
     let mut fds = streams.map(|stream| PollFd::from_borrowed_fd(stream, PollFlags::empty()));

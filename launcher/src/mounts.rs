@@ -77,7 +77,6 @@ pub type Trees = heapless::Vec<(u16, OwnedFd), { spec_core::limits::MOUNTS_MAX }
 ///
 /// With a new user namespace that is every bind source, where the kernel can (5.2); where it cannot, the container process
 /// tries by path. An id-mapped mount needs the rights of the file system's owner in any case.
-#[inline(never)]
 pub fn open_trees(spec: &Spec<'static>, bundle: &CStr, proc: &Proc, new_user_namespace: bool) -> Result<Trees> {
     let mut trees = Trees::new();
     for (index, mount) in spec.mounts.iter().enumerate() {
@@ -140,7 +139,6 @@ pub fn mount_all(around: &Surroundings<'_>, trees: &mut Trees) -> Result<()> {
     Ok(())
 }
 
-#[inline(never)]
 fn mount_one(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>) -> Result<()> {
     if mount.is_bind() {
         return bind(around, mount, tree);

@@ -87,7 +87,6 @@ fn make_parent_private() -> Result<()> {
 }
 
 /// Makes the root file system `/`, and lets go of everything else.
-#[inline(never)]
 pub fn enter(spec: &Spec<'static>, root: &Root, proc: &Proc) -> Result<()> {
     fchdir(root.as_fd()).during(msg!("enter root"))?;
     if spec.linux.namespace(NamespaceKind::Mount).is_none() {
