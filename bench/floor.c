@@ -10,7 +10,6 @@
  * use:   floor [-w LETTERS] [-V] [-c CGDIR]... ROOTFS CMD [ARG...]
  *   -c CGDIR   make CGDIR, put the child in it (CLONE_INTO_CGROUP for the first
  *              one where the kernel takes it, else cgroup.procs), remove it after
- *   -C CGDIR   the same for a v1 cpuset: cpus and mems are first copied from the parent
  *   -p         write cgroup.procs only, never CLONE_INTO_CGROUP
  *   -s FILE    load this raw BPF program (array of struct sock_filter) with seccomp(2) before execve
  *   -V         clone with CLONE_VM|CLONE_VFORK (no copy of the address space)
@@ -116,25 +115,20 @@ static void child(const char*root,char**argv,char**envp){
   long r=S3(NR_execve,argv[0],argv,envp);die("execve",r);
 }
 static void cat(char*b,const char*a,const char*c){unsigned long n=slen(a);memcpy(b,a,n);memcpy(b+n,c,slen(c)+1);}
-static void cpuset(const char*d){
-  static const char*const f[]={"/cpuset.cpus","/cpuset.mems"};
-  for(int i=0;i<2;i++){char b[4096],c[4096],v[256];cat(c,d,"/..");cat(b,c,f[i]);
-    int r=S4(NR_openat,AT_FDCWD,b,02000000,0);CK("cpuset",r);long n=S3(NR_read,r,v,sizeof v);CK("cpuset read",n);S1(NR_close,r);
-    cat(b,d,f[i]);r=S4(NR_openat,AT_FDCWD,b,1|02000000,0);CK("cpuset",r);CK("cpuset write",S3(NR_write,r,v,n));S1(NR_close,r);}}
 int cmain(long *sp){
   int argc=sp[0];char**argv=(char**)(sp+1),**envp=argv+argc+1;
-  const char*cg[32],*cs[32];int ncg=0,vf=0,procs=0,i=1;
+  const char*cg[32];int ncg=0,vf=0,procs=0,i=1;
   for(;i<argc&&argv[i][0]=='-';i++){
     char o=argv[i][1];
     if(o=='V')vf=1;else if(o=='p')procs=1;
-    else if((o=='c'||o=='C')&&i+1<argc&&ncg<32){cs[ncg]=o=='C'?argv[i+1]:0;cg[ncg++]=argv[++i];}
+    else if(o=='c'&&i+1<argc&&ncg<32)cg[ncg++]=argv[++i];
     else if(o=='s'&&i+1<argc)bpf=argv[++i];
     else if(o=='w'&&i+1<argc){for(char*p=argv[++i];*p;p++)without|=1u<<(*p-'A');}
     else die("bad option",0);}
   if(i+1>=argc)die("usage: floor [-w LETTERS] [-V] [-p] [-c CGDIR]... ROOTFS CMD [ARG...]",0);
   if(bpf){int f=S4(NR_openat,AT_FDCWD,bpf,02000000,0);CK("bpf",f);long n=S3(NR_read,f,bpf_b,sizeof bpf_b);CK("bpf read",n);S1(NR_close,f);bpf_n=n/8;bpf_p=bpf_b;}
   int cgfd=-1;
-  for(int k=0;k<ncg;k++){CK("cgroup mkdir",S3(NR_mkdirat,AT_FDCWD,cg[k],0755));if(cs[k])cpuset(cg[k]);}
+  for(int k=0;k<ncg;k++)CK("cgroup mkdir",S3(NR_mkdirat,AT_FDCWD,cg[k],0755));
   u64 fl=0x00020000; /* NEWNS */
   fl|=W('U')?0:0x04000000; fl|=W('I')?0:0x08000000; fl|=W('P')?0:0x20000000; fl|=W('N')?0:0x40000000;
   if(vf)fl|=0x4100; /* VM|VFORK */
