@@ -1,14 +1,14 @@
 //! Walks a document with the tables of [`crate::schema`].
 //!
 //! The [`crate::grammar`] has passed every byte before, so that the walk only looks at what a value begins with.
-//! serde-json-core reads the scalars. It could walk the document, too, but its visitors cannot carry our errors, and its
-//! reader of names brings code for escapes, and for what can be wrong with an index into a text, as large as all of this.
+//! serde-json-core reads numbers and booleans. It could walk the document, too, but its visitors cannot carry our errors,
+//! and its reader of strings and names brings code for escapes, and for what can be wrong with an index into a text, as
+//! large as all of this.
 
 use core::mem;
 
 use serde::Deserialize;
 use serde_json_core::de::Deserializer;
-use serde_json_core::str::EscapedStr;
 use static_assertions::const_assert;
 
 use crate::error::{Cause, Error, Step};
@@ -197,8 +197,9 @@ impl<'a> Reader<'_, 'a> {
     /// Copies a string into the arena.
     fn keep(&mut self, depth: u8, text: &str) -> Read<Text<'a>> {
         let (length, free) = (text.len(), &mut *self.arena);
-        if let Some((copy, _)) = free.split_at_mut_checked(length) {
-            copy.copy_from_slice(text.as_bytes());
+        // What has no room is refused below.
+        for (to, from) in free.iter_mut().zip(text.bytes()) {
+            *to = from;
         }
         self.take_text(depth, length)
     }
@@ -426,10 +427,8 @@ impl<'a> Reader<'_, 'a> {
         let (mut seen, mut number) = (0, 0);
         while self.next_child(depth, number) {
             number += 1;
-            let end = grammar::skip_string(self.json, self.at);
-            let raw = self.text.get(self.at + 1..end - 1).unwrap_or_default();
+            let raw = self.pass_string();
             self.name = self.decode(depth + 1, raw)?;
-            self.go_to(end);
             // The colon.
             self.skip();
             // A member that is null is passed over: Go's encoders write it for what is absent.
@@ -466,6 +465,15 @@ impl<'a> Reader<'_, 'a> {
     /// Passes over a value.
     fn pass(&mut self) {
         self.go_to(grammar::skip_value(self.json, self.at));
+    }
+
+    /// Passes over a string, and returns it as it is spelt, without its quotes.
+    #[inline(never)]
+    fn pass_string(&mut self) -> &'a str {
+        let start = self.at + 1;
+        let end = grammar::skip_string(self.json, self.at);
+        self.go_to(end);
+        self.text.get(start..end - 1).unwrap_or_default()
     }
 
     /// The byte that comes next.
@@ -523,10 +531,10 @@ impl<'a> Reader<'_, 'a> {
     /// Reads a string as it is spelt.
     #[inline(never)]
     fn read_raw(&mut self, depth: u8) -> Read<&'a str> {
-        match self.scalar() {
-            Some(EscapedStr(raw)) => Ok(raw),
-            None => Err(self.refuse(depth, "expected a string, not ")),
+        if self.peek() != b'"' {
+            return Err(self.refuse(depth, "expected a string, not "));
         }
+        Ok(self.pass_string())
     }
 
     fn read_integer(&mut self, depth: u8, range: Range) -> Read<()> {
