@@ -2,8 +2,7 @@
 //!
 //! The [`crate::grammar`] has passed every byte before, so that the walk only looks at what a value begins with.
 //! serde-json-core reads numbers and booleans. It could walk the document, too, but its visitors cannot carry our errors,
-//! and its reader of strings and names brings code for escapes, and for what can be wrong with an index into a text, as
-//! large as all of this.
+//! and its reader of strings brings code for escapes, and for indices that are wrong, as large as all of this.
 
 use core::mem;
 
@@ -196,12 +195,11 @@ impl<'a> Reader<'_, 'a> {
 
     /// Copies a string into the arena.
     fn keep(&mut self, depth: u8, text: &str) -> Read<Text<'a>> {
-        let (length, free) = (text.len(), &mut *self.arena);
         // What has no room is refused below.
-        for (to, from) in free.iter_mut().zip(text.bytes()) {
+        for (to, from) in self.arena.iter_mut().zip(text.bytes()) {
             *to = from;
         }
-        self.take_text(depth, length)
+        self.take_text(depth, text.len())
     }
 
     /// Takes a text of that length that has been copied into the arena, with a NUL in place of the byte behind it.
@@ -569,7 +567,7 @@ impl<'a> Reader<'_, 'a> {
         Ok(())
     }
 
-    /// Reads a scalar. `None` is another one, or no scalar at all, and leaves it unread.
+    /// Reads a number or a boolean. `None` is anything else, and leaves it unread.
     fn scalar<T: Deserialize<'a>>(&mut self) -> Option<T> {
         let end = grammar::skip_value(self.json, self.at);
         let spelt = self.json.get(self.at..end)?;
@@ -592,8 +590,7 @@ fn member(kind: Kind, object: Object, name: &str) -> (u8, Kind) {
     }
 }
 
-/// The elements from `start` to before `end` of a pool, as [`Given::list`] finds them. No pool has more elements than a `u16`
-/// counts.
+/// The elements from `start` to before `end` of a pool, as [`Given::list`] finds them. A `u16` counts those of every pool.
 fn range(start: usize, end: usize) -> u64 {
     start as u64 | ((end - start) as u64) << 16
 }
