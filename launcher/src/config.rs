@@ -1,7 +1,6 @@
 //! config.json in memory: read, parsed, and copied for later.
 
 use core::ffi::CStr;
-use core::fmt::Write;
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::OFlags;
@@ -131,9 +130,4 @@ pub fn rootfs_path(spec: &Spec<'static>, bundle: &CStr) -> Path {
         return Path::new(path.as_bytes());
     }
     Path::of(&[trim(bundle.to_bytes()), b"/", path.as_bytes()])
-}
-
-/// Formats into a document; too much is an error.
-pub fn format_into(out: &mut dyn Write, what: impl FnOnce(&mut dyn Write) -> core::fmt::Result) -> Result<()> {
-    what(out).map_err(|_| Error::said(msg!("the state is larger than roci keeps (STATE_BYTES_MAX)")))
 }

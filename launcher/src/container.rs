@@ -4,7 +4,6 @@
 //! and is released by the kernel when its holder dies, however it dies.
 
 use core::ffi::CStr;
-use core::fmt::Write;
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, renameat, unlinkat};
@@ -20,7 +19,7 @@ use crate::error::{During, Error, Result, keep_shown};
 use crate::msg;
 use crate::path::{Path, components, split_last};
 use crate::proc::Proc;
-use crate::text::Digits;
+use crate::text::{Digits, Sink};
 use crate::undo;
 
 /// The names in a state directory.
@@ -388,6 +387,7 @@ pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> core::result::Result
 /// Text that is being put together in fixed memory; too much is an error and not a cut.
 pub struct Document<'a> {
     memory: &'a mut [u8],
+    /// More than there is room for where the text is too long.
     len: usize,
 }
 
@@ -397,25 +397,41 @@ impl<'a> Document<'a> {
         Self { memory, len: 0 }
     }
 
-    /// What was written, for as long as the memory lives.
+    /// Whether there was room for everything.
+    pub fn is_whole(&self) -> bool {
+        self.len <= self.memory.len()
+    }
+
+    /// Whether there was room for the state that was written.
+    #[inline(never)]
+    pub fn check_state(&self) -> Result<()> {
+        if self.is_whole() {
+            return Ok(());
+        }
+        Err(Error::said(msg!(
+            "the state is larger than roci keeps (STATE_BYTES_MAX)"
+        )))
+    }
+
+    /// What was written, for as long as the memory lives; nothing where there was too little room.
     pub fn into_bytes(self) -> &'a [u8] {
         self.memory.get(..self.len).unwrap_or_default()
     }
 
-    /// What was written.
+    /// What was written; nothing where there was too little room.
     #[inline(never)]
     pub fn as_bytes(&self) -> &[u8] {
         self.memory.get(..self.len).unwrap_or_default()
     }
 }
 
-impl Write for Document<'_> {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let end = self.len + text.len();
-        let place = self.memory.get_mut(self.len..end).ok_or(core::fmt::Error)?;
-        sys::copy(place, text.as_bytes());
+impl Sink for Document<'_> {
+    fn put(&mut self, text: &str) {
+        let end = self.len.saturating_add(text.len());
+        if let Some(place) = self.memory.get_mut(self.len..end) {
+            sys::copy(place, text.as_bytes());
+        }
         self.len = end;
-        Ok(())
     }
 }
 

@@ -238,7 +238,8 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         cgroup: cgroup.as_ref().map(|cgroup| utf8(cgroup.path().to_bytes())),
         annotations: spec.list(spec.annotations),
     };
-    config::format_into(&mut document, |out| write_state(out, &view))?;
+    write_state(&mut document, &view);
+    document.check_state()?;
     container.write_state(document.as_bytes())?;
     if let Some(path) = invocation.value(Opt::PidFile) {
         write_pid_file(path, pid)?;

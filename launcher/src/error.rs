@@ -6,10 +6,9 @@
 //! the process ends. So [`Error`] has no values, a `Result` is no larger than what it carries, `?` costs nothing, and a
 //! caller that can do without a thing decides on the kernel's [`Errno`], before it becomes an error.
 
-use core::fmt::{self, Write};
-
 use rustix::io::Errno;
 use spec_core::limits::MESSAGE_BYTES_MAX;
+use spec_core::sink::Show;
 use sys::{Register, Truncating};
 
 use crate::errno;
@@ -38,10 +37,17 @@ pub enum Failure<'a> {
 /// What ends a process that failed.
 pub type Ending = fn(Failure<'_>) -> !;
 
+#[cfg(test)]
 fn panic_with(failure: Failure<'_>) -> ! {
     match failure {
         Failure::Operation(text) | Failure::Usage(text) => panic!("{text}"),
     }
+}
+
+/// The executable says first of all how it ends. With the text here, it would have to hold the formatter of `core`.
+#[cfg(not(test))]
+fn panic_with(_: Failure<'_>) -> ! {
+    panic!("it is not known yet how to fail")
 }
 
 static ENDING: Register<Ending> = Register::new(panic_with);
@@ -121,10 +127,8 @@ pub fn keep(pattern: impl Wording, words: &[&str]) -> &'static str {
 
 /// The same for what shows itself.
 #[inline(never)]
-pub fn keep_shown(what: &dyn fmt::Display) -> &'static str {
-    NOTES.keep(|text| {
-        let _ = write!(text, "{what}");
-    })
+pub fn keep_shown(what: &dyn Show) -> &'static str {
+    NOTES.keep(|text| what.write_to(text))
 }
 
 impl Error {

@@ -174,9 +174,8 @@ fn prepare(
         };
         let mut document = Document::new(state::TEXT.take());
         let view = state.view();
-        config::format_into(&mut document, |out| {
-            write_oci_state(out, &view, Status::Running, Style::Compact)
-        })?;
+        write_oci_state(&mut document, &view, Status::Running, Style::Compact);
+        document.check_state()?;
         send_listener(spec, child, number, document.as_bytes())
     })?;
     if let Some(path) = invocation.value(Opt::PidFile) {

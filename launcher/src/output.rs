@@ -1,10 +1,8 @@
 //! Standard output, buffered.
 
-use core::fmt;
-
 use crate::error::{Error, Result};
 use crate::msg;
-use crate::text::Pieces;
+use crate::text::{Pieces, Sink};
 
 /// Collects what a command prints. A failure is remembered and reported once, at the end.
 pub struct Output {
@@ -64,9 +62,9 @@ impl Default for Output {
     }
 }
 
-impl fmt::Write for Output {
+impl Sink for Output {
     #[inline(never)]
-    fn write_str(&mut self, text: &str) -> fmt::Result {
+    fn put(&mut self, text: &str) {
         for byte in text.bytes() {
             if self.len == self.memory.len() {
                 self.flush();
@@ -76,6 +74,5 @@ impl fmt::Write for Output {
             }
             self.len += 1;
         }
-        Ok(())
     }
 }

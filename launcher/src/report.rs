@@ -64,7 +64,7 @@ pub fn error(command: &str, id: &str, text: &str) {
     let mut line = Truncating::new(&mut memory);
     if json {
         line.str("{\"level\":\"error\",\"msg\":");
-        let _ = spec_core::state::write_json_string(&mut line, text);
+        spec_core::state::write_json_string(&mut line, text);
         line.str(",\"time\":\"").str(now).str("\"}\n");
     } else {
         line.str("time=\"").str(now);

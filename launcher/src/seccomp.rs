@@ -4,8 +4,6 @@
 //! answer. roci takes it from there, since the process may be forbidden or made to wait for everything but a write, and
 //! sends it to the listener (runtime-spec, "Container Process State").
 
-use core::fmt::Write;
-
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 use spec_core::Spec;
@@ -121,9 +119,9 @@ pub fn send_listener(spec: &Spec<'static>, pid: i32, number: i32, state: &[u8]) 
         .signed(pid.into())
         .str(",\"metadata\":");
     // It is the only part without a bound that is far below the memory's.
-    let written = write_json_string(&mut head, metadata.map_or("", |metadata| metadata.as_str()))
-        .and_then(|()| head.write_str(",\"state\":"));
-    if written.is_err() {
+    write_json_string(&mut head, metadata.map_or("", |metadata| metadata.as_str()));
+    head.str(",\"state\":");
+    if !head.is_whole() {
         return Err(Error::said(msg!(
             "linux.seccomp.listenerMetadata: longer than roci sends"
         )));

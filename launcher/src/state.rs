@@ -1,7 +1,6 @@
 //! `state`, `list` and `ps`: what is, in JSON and in tables. They take no lock and change nothing.
 
 use core::ffi::CStr;
-use core::fmt::Write;
 
 use rustix::fs::OFlags;
 use spec_core::Spec;
@@ -13,8 +12,7 @@ use sys::fd::open_in;
 use crate::cgroup;
 use crate::cgroup::resources::is_frozen;
 use crate::cli::{Invocation, Opt};
-use crate::config::format_into;
-use crate::container::{Container, Damage, MISSING, StateMemory, StateRoot, read_state};
+use crate::container::{Container, Damage, Document, MISSING, StateMemory, StateRoot, read_state};
 use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::output::Output;
@@ -78,7 +76,7 @@ pub fn state(invocation: &Invocation) -> Result<()> {
     let Found { container, status, .. } = find(invocation, Access::Shared, &mut state)?;
     let mut out = Output::new();
     let view = shown(&state, &container, status);
-    format_into(&mut out, |out| write_oci_state(out, &view, status, Style::Pretty))?;
+    write_oci_state(&mut out, &view, status, Style::Pretty);
     out.finish()
 }
 
@@ -138,7 +136,7 @@ fn shown<'v>(state: &'v State<'v>, container: &Container, status: Status) -> Sta
 
 /// Writes the state that a hook reads.
 pub fn write_for_hook(
-    out: &mut dyn Write,
+    document: &mut Document<'_>,
     spec: &Spec<'static>,
     id: &CStr,
     bundle: &CStr,
@@ -157,7 +155,8 @@ pub fn write_for_hook(
         cgroup: None,
         annotations: spec.list(spec.annotations),
     };
-    format_into(out, |out| write_oci_state(out, &view, status, Style::Compact))
+    write_oci_state(document, &view, status, Style::Compact);
+    document.check_state()
 }
 
 /// `list`
@@ -235,7 +234,7 @@ impl Listing {
             Format::Json => {
                 self.out.str(if self.is_empty { "[" } else { "," });
                 self.is_empty = false;
-                format_into(&mut self.out, |out| write_oci_state(out, &view, status, Style::Compact))?;
+                write_oci_state(&mut self.out, &view, status, Style::Compact);
             }
         }
         Ok(())

@@ -1,67 +1,14 @@
 //! Text without the formatter of `core`: where a number or a name stands between two words, a call of that costs several
 //! times the bytes of a call of this.
 
-use core::fmt;
-
 use rustix::io::Errno;
-
-/// A number in decimal digits.
-pub struct Digits {
-    bytes: [u8; 20],
-    start: usize,
-}
-
-impl Digits {
-    /// The digits of `number`.
-    pub fn of(number: u64) -> Self {
-        let mut digits = Self {
-            bytes: [0; 20],
-            start: 20,
-        };
-        let mut rest = number;
-        loop {
-            digits.push(b'0' + (rest % 10) as u8);
-            rest /= 10;
-            if rest == 0 {
-                return digits;
-            }
-        }
-    }
-
-    /// The digits of `number`, with its sign if it is negative.
-    pub fn signed(number: i64) -> Self {
-        let mut digits = Self::of(number.unsigned_abs());
-        if number < 0 {
-            digits.push(b'-');
-        }
-        digits
-    }
-
-    /// Puts `byte` before what is there. The longest numbers of both kinds have 20 characters.
-    fn push(&mut self, byte: u8) {
-        self.start = self.start.saturating_sub(1);
-        if let Some(place) = self.bytes.get_mut(self.start) {
-            *place = byte;
-        }
-    }
-
-    /// The digits for the kernel.
-    #[inline(never)]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
-    }
-
-    /// The digits as text.
-    pub fn as_str(&self) -> &str {
-        utf8(self.as_bytes())
-    }
-}
+pub use spec_core::sink::{Digits, Sink};
 
 /// One piece of text after the other, into anything. A writer that can fail remembers that it did.
-pub trait Pieces: fmt::Write + Sized {
+pub trait Pieces: Sink + Sized {
     /// Writes `text`.
     fn str(&mut self, text: &str) -> &mut Self {
-        let _ = self.write_str(text);
+        self.put(text);
         self
     }
 
@@ -88,7 +35,7 @@ pub trait Pieces: fmt::Write + Sized {
     }
 }
 
-impl<W: fmt::Write> Pieces for W {}
+impl<S: Sink> Pieces for S {}
 
 /// Bytes of the longest line that one of the kernel's files is given.
 const LINE_BYTES_MAX: usize = 256;
@@ -126,15 +73,14 @@ impl Default for Line {
     }
 }
 
-impl fmt::Write for Line {
+impl Sink for Line {
     #[inline(never)]
-    fn write_str(&mut self, text: &str) -> fmt::Result {
+    fn put(&mut self, text: &str) {
         let end = self.len.saturating_add(text.len());
         if let Some(place) = self.bytes.get_mut(self.len..end) {
             sys::copy(place, text.as_bytes());
         }
         self.len = end;
-        Ok(())
     }
 }
 
@@ -204,14 +150,6 @@ pub fn parse_number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn digits_of_the_longest_numbers() {
-        assert_eq!(Digits::of(0).as_str(), "0");
-        assert_eq!(Digits::of(u64::MAX).as_str(), "18446744073709551615");
-        assert_eq!(Digits::signed(i64::MIN).as_str(), "-9223372036854775808");
-        assert_eq!(Digits::signed(42).as_str(), "42");
-    }
 
     #[test]
     fn words_take_the_places_of_marks() {

@@ -107,7 +107,7 @@ fn parse_options(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<()
         document.str(member).str("\":");
         if !row.is_empty() {
             // There is room for all values, each byte escaped.
-            let _ = spec_core::state::write_json_string(&mut document, value);
+            spec_core::state::write_json_string(&mut document, value);
             continue;
         }
         let number = value.strip_prefix("+").unwrap_or(value);

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::grammar;
+use crate::sink::{Show, Sink, put_number};
 
 /// Why a document was refused. Printed, it is one line without its end: position, field and cause, as in
 /// `41:9: mounts[3].options: more than 64 entries (MOUNT_OPTIONS_MAX)`.
@@ -94,69 +95,91 @@ impl<'a> Error<'a> {
     }
 
     /// Writes the path from the top to the value, and a colon where there is a path.
-    fn write_path(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn write_path(&self, out: &mut dyn Sink) {
         let mut depth = 0;
         let mut at = grammar::skip_space(self.document, 0);
         while at < self.offset
             && let Some((step, child)) = grammar::step_towards(self.document, at, self.offset)
         {
-            write_step(f, depth, step)?;
+            write_step(out, depth, step);
             (at, depth) = (child, depth + 1);
         }
         if let Some(name) = self.missing {
-            write_step(f, depth, Step::Member(name))?;
+            write_step(out, depth, Step::Member(name));
             depth += 1;
         }
-        f.write_str(if depth > 0 { ": " } else { "" })
+        out.put(if depth > 0 { ": " } else { "" });
     }
 }
 
-fn write_step(f: &mut fmt::Formatter<'_>, depth: usize, step: Step<'_>) -> fmt::Result {
+fn write_step(out: &mut dyn Sink, depth: usize, step: Step<'_>) {
     match step {
-        Step::Index(index) => write!(f, "[{index}]"),
+        Step::Index(index) => {
+            out.put("[");
+            put_number(out, index as u64);
+            out.put("]");
+        }
         // A name that is free text may hold dots and anything else.
         Step::Member(name) if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-            f.write_str("[\"")?;
-            write_cut(f, name)?;
-            f.write_str("\"]")
+            out.put("[\"");
+            write_cut(out, name);
+            out.put("\"]");
         }
         Step::Member(name) => {
-            f.write_str(if depth == 0 { "" } else { "." })?;
-            write_cut(f, name)
+            out.put(if depth == 0 { "" } else { "." });
+            write_cut(out, name);
         }
     }
 }
 
 /// Writes what fits, and "…" where something does not.
-fn write_cut(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+fn write_cut(out: &mut dyn Sink, text: &str) {
     if text.len() <= SHOWN_BYTES_MAX {
-        return f.write_str(text);
+        return out.put(text);
     }
     // A character has at most four bytes.
     let ends = SHOWN_BYTES_MAX - 3..=SHOWN_BYTES_MAX;
-    f.write_str(ends.rev().find_map(|end| text.get(..end)).unwrap_or_default())?;
-    f.write_str("…")
+    out.put(ends.rev().find_map(|end| text.get(..end)).unwrap_or_default());
+    out.put("…");
+}
+
+/// Writes that a list or a pool is full: the name of its constant in [`crate::limits`], and its value.
+pub(crate) fn write_limit(out: &mut dyn Sink, name: &str, max: usize) {
+    out.put("more than ");
+    put_number(out, max as u64);
+    out.put(" entries (");
+    out.put(name);
+    out.put(")");
+}
+
+impl Show for Error<'_> {
+    fn write_to(&self, out: &mut dyn Sink) {
+        let (line, column) = self.line_and_column();
+        for number in [line, column] {
+            put_number(out, number as u64);
+            out.put(":");
+        }
+        out.put(" ");
+        if let Cause::Syntax(text) = self.cause {
+            return out.put(text);
+        }
+        self.write_path(out);
+        match self.cause {
+            Cause::Limit(name, max) => write_limit(out, name, max),
+            Cause::Syntax(text) | Cause::Rule(text) => {
+                out.put(text);
+                if text.ends_with(' ') {
+                    write_cut(out, grammar::shown(self.document, self.offset));
+                }
+            }
+        }
+    }
 }
 
 impl fmt::Display for Error<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (line, column) = self.line_and_column();
-        write!(f, "{line}:{column}: ")?;
-        if let Cause::Syntax(text) = self.cause {
-            return f.write_str(text);
-        }
-        self.write_path(f)?;
-        match self.cause {
-            Cause::Limit(name, max) => write!(f, "more than {max} entries ({name})"),
-            Cause::Syntax(text) | Cause::Rule(text) => {
-                f.write_str(text)?;
-                if text.ends_with(' ') {
-                    write_cut(f, grammar::shown(self.document, self.offset))
-                } else {
-                    Ok(())
-                }
-            }
-        }
+        self.write_to(f);
+        Ok(())
     }
 }
 

@@ -1,14 +1,13 @@
 //! Walks a document with the tables of [`crate::schema`].
 //!
 //! The [`crate::grammar`] has passed every byte before, so that the walk only looks at what a value begins with.
-//! serde-json-core reads the scalars. It could walk the document, too, but its visitors cannot carry our errors, and its
-//! reader of names brings code for escapes, and for what can be wrong with an index into a text, as large as all of this.
+//! serde-json-core reads numbers and booleans. It could walk the document, too, but its visitors cannot carry our errors,
+//! and its reader of strings brings code for escapes, and for indices that are wrong, as large as all of this.
 
 use core::mem;
 
 use serde::Deserialize;
 use serde_json_core::de::Deserializer;
-use serde_json_core::str::EscapedStr;
 use static_assertions::const_assert;
 
 use crate::error::{Cause, Error, Step};
@@ -196,11 +195,11 @@ impl<'a> Reader<'_, 'a> {
 
     /// Copies a string into the arena.
     fn keep(&mut self, depth: u8, text: &str) -> Read<Text<'a>> {
-        let (length, free) = (text.len(), &mut *self.arena);
-        if let Some((copy, _)) = free.split_at_mut_checked(length) {
-            copy.copy_from_slice(text.as_bytes());
+        // What has no room is refused below.
+        for (to, from) in self.arena.iter_mut().zip(text.bytes()) {
+            *to = from;
         }
-        self.take_text(depth, length)
+        self.take_text(depth, text.len())
     }
 
     /// Takes a text of that length that has been copied into the arena, with a NUL in place of the byte behind it.
@@ -426,10 +425,8 @@ impl<'a> Reader<'_, 'a> {
         let (mut seen, mut number) = (0, 0);
         while self.next_child(depth, number) {
             number += 1;
-            let end = grammar::skip_string(self.json, self.at);
-            let raw = self.text.get(self.at + 1..end - 1).unwrap_or_default();
+            let raw = self.pass_string();
             self.name = self.decode(depth + 1, raw)?;
-            self.go_to(end);
             // The colon.
             self.skip();
             // A member that is null is passed over: Go's encoders write it for what is absent.
@@ -466,6 +463,15 @@ impl<'a> Reader<'_, 'a> {
     /// Passes over a value.
     fn pass(&mut self) {
         self.go_to(grammar::skip_value(self.json, self.at));
+    }
+
+    /// Passes over a string, and returns it as it is spelt, without its quotes.
+    #[inline(never)]
+    fn pass_string(&mut self) -> &'a str {
+        let start = self.at + 1;
+        let end = grammar::skip_string(self.json, self.at);
+        self.go_to(end);
+        self.text.get(start..end - 1).unwrap_or_default()
     }
 
     /// The byte that comes next.
@@ -523,10 +529,10 @@ impl<'a> Reader<'_, 'a> {
     /// Reads a string as it is spelt.
     #[inline(never)]
     fn read_raw(&mut self, depth: u8) -> Read<&'a str> {
-        match self.scalar() {
-            Some(EscapedStr(raw)) => Ok(raw),
-            None => Err(self.refuse(depth, "expected a string, not ")),
+        if self.peek() != b'"' {
+            return Err(self.refuse(depth, "expected a string, not "));
         }
+        Ok(self.pass_string())
     }
 
     fn read_integer(&mut self, depth: u8, range: Range) -> Read<()> {
@@ -561,7 +567,7 @@ impl<'a> Reader<'_, 'a> {
         Ok(())
     }
 
-    /// Reads a scalar. `None` is another one, or no scalar at all, and leaves it unread.
+    /// Reads a number or a boolean. `None` is anything else, and leaves it unread.
     fn scalar<T: Deserialize<'a>>(&mut self) -> Option<T> {
         let end = grammar::skip_value(self.json, self.at);
         let spelt = self.json.get(self.at..end)?;
@@ -584,8 +590,7 @@ fn member(kind: Kind, object: Object, name: &str) -> (u8, Kind) {
     }
 }
 
-/// The elements from `start` to before `end` of a pool, as [`Given::list`] finds them. No pool has more elements than a `u16`
-/// counts.
+/// The elements from `start` to before `end` of a pool, as [`Given::list`] finds them. A `u16` counts those of every pool.
 fn range(start: usize, end: usize) -> u64 {
     start as u64 | ((end - start) as u64) << 16
 }

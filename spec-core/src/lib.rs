@@ -24,6 +24,7 @@ pub mod resources;
 mod samples;
 mod schema;
 pub mod seccomp;
+pub mod sink;
 pub mod spec;
 pub mod state;
 pub mod text;

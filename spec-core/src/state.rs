@@ -1,6 +1,6 @@
 //! state.json: what roci remembers of a container, and what it tells others of it.
 
-use core::fmt::{self, Write};
+use core::fmt;
 
 use heapless::Vec;
 
@@ -10,6 +10,7 @@ use crate::limits::{ID_BYTES_MAX, STATE_ANNOTATIONS_MAX};
 use crate::linux::Pair;
 use crate::mounts::MountPlan;
 use crate::schema::{Given, Object, Target, Wrong, members, push};
+use crate::sink::{Show, Sink, put_number};
 use crate::text::Text;
 
 /// The contents of state.json. Every string borrows from the arena that [`parse_state`] was given.
@@ -184,7 +185,7 @@ impl<'a> Target<'a> for State<'a> {
 }
 
 /// Writes state.json.
-pub fn write_state(out: &mut dyn Write, state: &StateView<'_>) -> fmt::Result {
+pub fn write_state(out: &mut dyn Sink, state: &StateView<'_>) {
     let mut object = ObjectWriter::open(out, Style::Compact, 0);
     object.string("ociVersion", state.oci_version);
     object.string("id", state.id);
@@ -198,14 +199,14 @@ pub fn write_state(out: &mut dyn Write, state: &StateView<'_>) -> fmt::Result {
         object.string("cgroup", cgroup);
     }
     object.pairs("annotations", state.annotations);
-    object.close()
+    object.close();
 }
 
 /// Writes the state as the specification and runc show it, without a line feed at its end. In [`Style::Pretty`] for
 /// people, in [`Style::Compact`] for the standard input of hooks and the array that `list` prints.
 ///
 /// The pid of a container that has stopped is 0.
-pub fn write_oci_state(out: &mut dyn Write, state: &StateView<'_>, status: Status, style: Style) -> fmt::Result {
+pub fn write_oci_state(out: &mut dyn Sink, state: &StateView<'_>, status: Status, style: Style) {
     let pid = if status == Status::Stopped { 0 } else { state.pid.max(0) };
     let mut object = ObjectWriter::open(out, style, 0);
     object.string("ociVersion", state.oci_version);
@@ -218,7 +219,7 @@ pub fn write_oci_state(out: &mut dyn Write, state: &StateView<'_>, status: Statu
     object.known_string("created", state.created);
     object.pairs("annotations", state.annotations);
     object.known_string("owner", state.owner);
-    object.close()
+    object.close();
 }
 
 /// How JSON is laid out.
@@ -230,30 +231,28 @@ pub enum Style {
     Pretty,
 }
 
-/// An object that is being written. A failure is told at its end.
+/// An object that is being written.
 struct ObjectWriter<'o> {
-    out: &'o mut dyn Write,
+    out: &'o mut dyn Sink,
     style: Style,
     depth: usize,
     is_empty: bool,
-    result: fmt::Result,
 }
 
 impl<'o> ObjectWriter<'o> {
-    fn open(out: &'o mut dyn Write, style: Style, depth: usize) -> Self {
+    fn open(out: &'o mut dyn Sink, style: Style, depth: usize) -> Self {
         let mut object = Self {
             out,
             style,
             depth,
             is_empty: true,
-            result: Ok(()),
         };
         object.put("{");
         object
     }
 
     fn put(&mut self, text: &str) {
-        self.result = self.result.and(self.out.write_str(text));
+        self.out.put(text);
     }
 
     fn line(&mut self, depth: usize) {
@@ -276,7 +275,7 @@ impl<'o> ObjectWriter<'o> {
     }
 
     fn quoted(&mut self, text: &str) {
-        self.result = self.result.and(write_json_string(self.out, text));
+        write_json_string(self.out, text);
     }
 
     #[inline(never)]
@@ -296,7 +295,7 @@ impl<'o> ObjectWriter<'o> {
     #[inline(never)]
     fn number(&mut self, name: &str, value: u64) {
         self.name(name);
-        self.result = self.result.and(write!(self.out, "{value}"));
+        put_number(self.out, value);
     }
 
     /// Nothing at all where there are none.
@@ -310,23 +309,20 @@ impl<'o> ObjectWriter<'o> {
         for pair in pairs {
             object.string(pair.key.as_str(), pair.value.as_str());
         }
-        let result = object.close();
-        self.result = self.result.and(result);
+        object.close();
     }
 
-    fn close(mut self) -> fmt::Result {
+    fn close(mut self) {
         if !self.is_empty {
             self.line(self.depth);
         }
         self.put("}");
-        self.result
     }
 }
 
 /// Writes a string as JSON, with its quotes.
-pub fn write_json_string(out: &mut dyn Write, text: &str) -> fmt::Result {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.write_str("\"")?;
+pub fn write_json_string(out: &mut dyn Sink, text: &str) {
+    out.put("\"");
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {
         let letter = match byte {
@@ -337,16 +333,16 @@ pub fn write_json_string(out: &mut dyn Write, text: &str) -> fmt::Result {
             0..b' ' | 0x7f => b'u',
             _ => continue,
         };
-        out.write_str(text.get(plain..at).unwrap_or_default())?;
-        let [high, low] = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+        out.put(text.get(plain..at).unwrap_or_default());
+        let [high, low] = [byte >> 4, byte & 15].map(|digit| digit + if digit < 10 { b'0' } else { b'a' - 10 });
         let escape = [b'\\', letter, b'0', b'0', high, low];
         let length = if letter == b'u' { escape.len() } else { 2 };
         let escape = escape.get(..length).unwrap_or_default();
-        out.write_str(core::str::from_utf8(escape).unwrap_or_default())?;
+        out.put(core::str::from_utf8(escape).unwrap_or_default());
         plain = at + 1;
     }
-    out.write_str(text.get(plain..).unwrap_or_default())?;
-    out.write_str("\"")
+    out.put(text.get(plain..).unwrap_or_default());
+    out.put("\"");
 }
 
 /// Why a text is not a container id.
@@ -360,15 +356,26 @@ pub enum IdError {
     Character,
 }
 
-impl fmt::Display for IdError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Show for IdError {
+    fn write_to(&self, out: &mut dyn Sink) {
         match self {
-            Self::Empty => f.write_str("the container id is empty"),
-            Self::TooLong => write!(f, "the container id has more than {ID_BYTES_MAX} bytes (ID_BYTES_MAX)"),
+            Self::Empty => out.put("the container id is empty"),
+            Self::TooLong => {
+                out.put("the container id has more than ");
+                put_number(out, ID_BYTES_MAX as u64);
+                out.put(" bytes (ID_BYTES_MAX)");
+            }
             Self::Character => {
-                f.write_str("a container id has letters, digits, \"_\", \"+\", \"-\" and, not at its start, \".\"")
+                out.put("a container id has letters, digits, \"_\", \"+\", \"-\" and, not at its start, \".\"");
             }
         }
+    }
+}
+
+impl fmt::Display for IdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_to(f);
+        Ok(())
     }
 }
 

@@ -142,9 +142,9 @@ proptest! {
     #[test]
     fn strings_come_through_an_annotation(key in text(), value in text()) {
         let mut json = String::from(r#"{"ociVersion": "1.0.0", "root": {"path": "r"}, "annotations": {"#);
-        write_json_string(&mut json, &format!("k{key}")).unwrap();
+        write_json_string(&mut json, &format!("k{key}"));
         json.push(':');
-        write_json_string(&mut json, &value).unwrap();
+        write_json_string(&mut json, &value);
         json.push_str("}}");
         prop_assert_eq!(outcome(parse_config, json.as_bytes()), Ok(format!("k{key}{value}")));
         // The same with every character as an escape.
@@ -187,12 +187,12 @@ proptest! {
             annotations: &annotations,
         };
         let mut json = String::new();
-        write_state(&mut json, &view).unwrap();
+        write_state(&mut json, &view);
         let mut arena = vec![0; 2 * json.len()];
         let mut state = State::new();
         parse_state(json.as_bytes(), &mut arena, &mut state).unwrap();
         let mut again = String::new();
-        write_state(&mut again, &state.view()).unwrap();
+        write_state(&mut again, &state.view());
         prop_assert_eq!(&again, &json);
         prop_assert_eq!(state.id.as_str(), &id);
         prop_assert_eq!(state.rootfs.as_str(), rootfs);
@@ -200,8 +200,8 @@ proptest! {
         prop_assert_eq!(state.annotations.len(), annotations.len());
         // What others are shown is JSON, too, and says the same in both styles.
         let mut shown = [String::new(), String::new()];
-        write_oci_state(&mut shown[0], &view, Status::Running, Style::Pretty).unwrap();
-        write_oci_state(&mut shown[1], &view, Status::Running, Style::Compact).unwrap();
+        write_oci_state(&mut shown[0], &view, Status::Running, Style::Pretty);
+        write_oci_state(&mut shown[1], &view, Status::Running, Style::Compact);
         for json in &shown {
             let mut arena = vec![0; 2 * json.len()];
             let mut state = State::new();
@@ -257,7 +257,7 @@ fn value() -> impl Strategy<Value = String> {
         word().prop_map(|word| format!("\"{word}\"")),
         "[^\0]{0,5}".prop_map(|text| {
             let mut json = String::new();
-            write_json_string(&mut json, &text).unwrap();
+            write_json_string(&mut json, &text);
             json
         }),
     ];

@@ -73,7 +73,8 @@ pub fn check_executable(path: &Path, limit: u64) -> Result<String, String> {
     Ok(format!("{size} bytes"))
 }
 
-/// Symbols that show a libc or a heap; only an executable that was not stripped can be asked.
+/// Symbols that show a libc, a heap or the formatter of `core`: one careless panic brings back its kilobytes. Only an
+/// executable that was not stripped can be asked.
 pub fn check_symbols(path: &Path) -> Result<(), String> {
     let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let elf = Elf::parse(&bytes).ok_or("not a 64-bit ELF file")?;
@@ -99,6 +100,9 @@ pub fn check_symbols(path: &Path) -> Result<(), String> {
         }
         if symbol.name.contains("5alloc") && symbol.name.contains("GlobalAlloc") {
             return Err(format!("contains the allocator {}", symbol.name));
+        }
+        if symbol.name.contains("fmt") && symbol.name.contains("9Formatter") {
+            return Err(format!("contains the formatter: {}", symbol.name));
         }
     }
     if count == 0 {

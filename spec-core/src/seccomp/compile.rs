@@ -30,7 +30,9 @@ use super::program::{Address, Filter, IF_EQUAL, IF_GREATER_OR_EQUAL, Writer};
 use super::syscalls::{ARCHITECTURES_MAX, Architecture, Machine, SLOTS};
 use super::{Action, Rule, Seccomp};
 use crate::Spec;
+use crate::error::write_limit;
 use crate::limits::*;
+use crate::sink::{Show, Sink};
 
 /// Why a profile cannot be compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +43,19 @@ pub enum Error {
     Machine,
 }
 
+impl Show for Error {
+    fn write_to(&self, out: &mut dyn Sink) {
+        match self {
+            Self::Limit(name, max) => write_limit(out, name, *max),
+            Self::Machine => out.put("the system calls of this machine are not known"),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Limit(name, max) => write!(f, "more than {max} entries ({name})"),
-            Self::Machine => f.write_str("the system calls of this machine are not known"),
-        }
+        self.write_to(f);
+        Ok(())
     }
 }
 

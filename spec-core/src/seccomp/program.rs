@@ -21,6 +21,7 @@ pub struct Instruction {
 
 /// A filter as `seccomp(2)` takes it. The value of all zero bytes is one without instructions.
 pub struct Filter {
+    /// The program is at the end, since it is written from there.
     instructions: [Instruction; SECCOMP_INSTRUCTIONS_MAX],
     length: usize,
 }
@@ -41,7 +42,8 @@ impl Filter {
 
     /// What was compiled.
     pub fn instructions(&self) -> &[Instruction] {
-        self.instructions.get(..self.length).unwrap_or_default()
+        let start = SECCOMP_INSTRUCTIONS_MAX.saturating_sub(self.length);
+        self.instructions.get(start..).unwrap_or_default()
     }
 }
 
@@ -98,13 +100,11 @@ impl<'f> Writer<'f> {
         }
     }
 
-    /// Moves the program to the start of the filter, or `None` if it is too long.
+    /// Says how long the program has become, or `None` if it is too long.
     pub(super) fn finish(self) -> Option<()> {
         if self.overflown {
             return None;
         }
-        let start = SECCOMP_INSTRUCTIONS_MAX - self.length;
-        self.filter.instructions.copy_within(start.., 0);
         self.filter.length = self.length;
         Some(())
     }

@@ -25,7 +25,7 @@ const VIEW: StateView<'static> = StateView {
 #[test]
 fn state_json_is_written_on_one_line() {
     let mut out = String::new();
-    write_state(&mut out, &VIEW).unwrap();
+    write_state(&mut out, &VIEW);
     let expected = r#"{"ociVersion":"1.3.0","id":"web","pid":42,"startTime":7,"bundle":"/b","rootfs":"/b/rootfs","created":"2026-01-02T03:04:05.000000006Z","owner":"root"}"#;
     assert_eq!(out, expected);
 }
@@ -51,8 +51,7 @@ fn the_state_of_the_specification_is_written_as_runc_does() {
         },
         Status::Running,
         Style::Pretty,
-    )
-    .unwrap();
+    );
     let expected = r#"{
   "ociVersion": "1.3.0",
   "id": "web",
@@ -69,7 +68,7 @@ fn the_state_of_the_specification_is_written_as_runc_does() {
 }"#;
     assert_eq!(out, expected);
     let mut out = String::new();
-    write_oci_state(&mut out, &VIEW, Status::Stopped, Style::Compact).unwrap();
+    write_oci_state(&mut out, &VIEW, Status::Stopped, Style::Compact);
     let expected = r#"{"ociVersion":"1.3.0","id":"web","pid":0,"status":"stopped","bundle":"/b","rootfs":"/b/rootfs","created":"2026-01-02T03:04:05.000000006Z","owner":"root"}"#;
     assert_eq!(out, expected);
 }
@@ -91,7 +90,7 @@ fn strings_are_escaped() {
         ("a\nb\n", r#""a\nb\n""#),
     ] {
         let mut out = String::new();
-        write_json_string(&mut out, text).unwrap();
+        write_json_string(&mut out, text);
         assert_eq!(out, expected);
     }
 }
@@ -102,7 +101,7 @@ fn parse(json: &str) -> String {
     match parse_state(json.as_bytes(), &mut arena, &mut state) {
         Ok(()) => {
             let mut out = String::new();
-            write_state(&mut out, &state.view()).unwrap();
+            write_state(&mut out, &state.view());
             out
         }
         Err(error) => error.to_string(),

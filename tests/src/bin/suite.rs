@@ -249,7 +249,7 @@ fn check_products(tally: &mut Tally, release: &Path) {
             .clone()
             .and_then(|_| products::check_symbols(&target.join("release").join(name)));
         tally.step(
-            &format!("{name} has neither libc nor heap"),
+            &format!("{name} has no libc, no heap and no formatter"),
             symbols.map(|()| String::new()),
         );
     }
