@@ -3,6 +3,7 @@
 
 use rustix::io::Errno;
 pub use spec_core::sink::{Digits, Sink};
+pub use spec_core::text::has;
 
 /// One piece of text after the other, into anything. A writer that can fail remembers that it did.
 pub trait Pieces: Sink + Sized {
@@ -116,12 +117,6 @@ pub fn split_once(text: &str, mark: u8) -> (&str, Option<&str>) {
     let mut rest = text;
     let first = cut(&mut rest, mark);
     (first, (first.len() < text.len()).then_some(rest))
-}
-
-/// Whether `mark` is in `text`.
-#[inline(never)]
-pub fn has(text: &str, mark: u8) -> bool {
-    text.bytes().any(|byte| byte == mark)
 }
 
 /// `path` without slashes at its end.

@@ -19,7 +19,7 @@ use crate::mounts::{MOUNT_OPTIONS, option_effect};
 use crate::process::{UNKNOWN_CAPABILITY, capability_number};
 use crate::resources::{RDMA_DEVICE, device_access};
 use crate::schema::{Given, Kind, Object, Range, Rule, Target};
-use crate::text::Text;
+use crate::text::{Text, has};
 
 /// The reader knows what is wrong.
 struct Refused;
@@ -186,7 +186,7 @@ impl<'a> Reader<'_, 'a> {
 
     /// The string that the document spells `raw`.
     fn decode(&mut self, depth: u8, raw: &'a str) -> Read<&'a str> {
-        if raw.as_bytes().contains(&b'\\') {
+        if has(raw, b'\\') {
             self.take(depth, &mut |arena| decode(raw.as_bytes(), arena))
         } else {
             Ok(raw)

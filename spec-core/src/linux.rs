@@ -8,7 +8,7 @@ use crate::resources::Resources;
 use crate::schema::{Kind, Member, Object, Rule, Wrong, members};
 use crate::seccomp::Seccomp;
 use crate::spec::{List, Present};
-use crate::text::Text;
+use crate::text::{Text, has};
 use crate::words::Words;
 
 /// `linux`.
@@ -393,7 +393,7 @@ members! {
 
 /// Whether `name` names a file in a directory and nothing outside of it.
 pub(crate) fn is_file_name(name: &str) -> bool {
-    !matches!(name, "" | "." | "..") && !name.as_bytes().contains(&b'/')
+    !matches!(name, "" | "." | "..") && !has(name, b'/')
 }
 
 members! {

@@ -204,7 +204,7 @@ impl<'a> Spec<'a> {
         let Some(process) = &mut self.process else {
             return Ok(());
         };
-        let name = |text: &Text<'a>| text.as_str().split('=').next();
+        let name = |text: &Text<'a>| text.as_str().as_bytes().split(|byte| *byte == b'=').next();
         let start = usize::from(process.env.start);
         let present = self.texts.get_mut(start..start + process.env.len()).unwrap_or_default();
         if let Some(old) = present.iter_mut().find(|old| name(old) == name(&variable)) {

@@ -382,8 +382,9 @@ impl fmt::Display for IdError {
 /// Whether `id` can name a container: `[A-Za-z0-9_+-][A-Za-z0-9_+.-]*`, as runc and crun have it. It becomes the name of
 /// a directory and of a cgroup.
 pub fn check_id(id: &str) -> Result<(), IdError> {
-    let is_allowed =
-        |(at, byte): (usize, u8)| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte) || (byte == b'.' && at > 0);
+    let is_allowed = |(at, byte): (usize, u8)| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'-') || (byte == b'.' && at > 0)
+    };
     match id.len() {
         0 => Err(IdError::Empty),
         1..=ID_BYTES_MAX if id.bytes().enumerate().all(is_allowed) => Ok(()),

@@ -18,7 +18,7 @@ impl<'a> Text<'a> {
     /// Takes a string that ends in its only NUL, or `None` if that is not so.
     pub fn from_str_with_nul(with_nul: &'a str) -> Option<Self> {
         let text = with_nul.strip_suffix('\0')?;
-        if text.as_bytes().contains(&0) {
+        if has(text, 0) {
             return None;
         }
         Some(Self { with_nul })
@@ -39,6 +39,14 @@ impl<'a> Text<'a> {
     pub fn is_empty(self) -> bool {
         self.with_nul.len() <= 1
     }
+}
+
+/// Whether `mark` is in `text`.
+///
+/// `contains` brings code that reads a long text by words, which is of no use for texts as short as ours.
+#[inline(never)]
+pub fn has(text: &str, mark: u8) -> bool {
+    text.bytes().any(|byte| byte == mark)
 }
 
 impl fmt::Display for Text<'_> {
