@@ -6,8 +6,9 @@ use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 use rustix::process::fchdir;
 use spec_core::linux::NamespaceKind;
-use spec_core::mounts::{MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, Mount};
-use sys::fd::{clone_tree, open_in};
+use spec_core::mounts::{MS_BIND, MS_RDONLY, MS_REC, Mount};
+use sys::OwnedFd;
+use sys::fd::{clone_tree, open};
 use sys::file::is_missing;
 use sys::mount::mount as mount_call;
 
@@ -16,7 +17,10 @@ use crate::error::{During, Error, Result};
 use crate::mounts::{Surroundings, attach, attach_read_only, make_read_only};
 use crate::msg;
 use crate::path::Path;
+use crate::root::Links;
 use crate::text::cut;
+
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 
 /// Mounts what the container may see of its cgroups on the working directory.
 ///
@@ -31,6 +35,7 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
     };
     let namespaced = around.spec.linux.namespace(NamespaceKind::Cgroup).is_some();
     let read_only = mount.plan.flags & MS_RDONLY != 0;
+    let mounted = || around.root.open(mount.destination.as_c_str(), DIRECTORY, Links::Refuse);
     if host.is_v2 {
         if namespaced {
             let flags = mount.plan.flags;
@@ -40,8 +45,8 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
                 other => return other.during(msg!("mount cgroup2")),
             }
         }
-        let here = open_in(CWD, c".", OFlags::PATH | OFlags::DIRECTORY).during(msg!("open directory"))?;
-        return bind_directory(around, "", here.as_fd(), !namespaced || read_only);
+        let here = open(c".", DIRECTORY).during(msg!("open directory"))?;
+        return bind_directory(around, "", here.as_fd(), &mounted, !namespaced || read_only);
     }
     let data = Some(c"mode=755,size=64k");
     mount_call(
@@ -52,17 +57,12 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
         data,
     )
     .during(msg!("mount tmpfs"))?;
-    let links = crate::root::Links::Refuse;
-    let top = around
-        .root
-        .open(mount.destination.as_c_str(), OFlags::PATH | OFlags::DIRECTORY, links)
-        .during(msg!("open mount"))?;
+    let top = mounted().during(msg!("open mount"))?;
     for (hierarchy, _) in host.lines() {
         let name = Path::new(hierarchy.as_bytes());
         mkdirat(&top, name.as_c_str(), Mode::from_raw_mode(0o755)).during(msg!("make directory"))?;
-        let directory = name
-            .open(top.as_fd(), OFlags::PATH | OFlags::DIRECTORY)
-            .during(msg!("open directory"))?;
+        let open_it = || name.open(top.as_fd(), DIRECTORY);
+        let directory = open_it().during(msg!("open directory"))?;
         let mut bind = true;
         if namespaced {
             fchdir(&directory).during(msg!("enter directory"))?;
@@ -79,7 +79,7 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
             }
         }
         if bind {
-            bind_directory(around, hierarchy, directory.as_fd(), true)?;
+            bind_directory(around, hierarchy, directory.as_fd(), &open_it, true)?;
         }
         let mut rest = hierarchy;
         // Each of several controllers in one hierarchy has a link to it.
@@ -97,29 +97,30 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
     }
 }
 
-/// Shows the host's directory of the container's cgroup in `hierarchy`, on `here`.
-fn bind_directory(around: &Surroundings<'_>, hierarchy: &str, here: BorrowedFd<'_>, read_only: bool) -> Result<()> {
+/// Shows the host's directory of the container's cgroup in `hierarchy`, on `here`. What is mounted there then is what
+/// `mounted` opens.
+fn bind_directory(
+    around: &Surroundings<'_>,
+    hierarchy: &str,
+    here: BorrowedFd<'_>,
+    mounted: &dyn Fn() -> core::result::Result<OwnedFd, Errno>,
+    read_only: bool,
+) -> Result<()> {
     let cgroup = around.cgroup.map_or(&b""[..], core::ffi::CStr::to_bytes);
     let path = Path::of(&[b"/sys/fs/cgroup/", hierarchy.as_bytes(), cgroup]);
-    let tree = match clone_tree(CWD, path.as_c_str(), OpenTreeFlags::AT_RECURSIVE) {
-        Ok(tree) => tree,
+    match clone_tree(CWD, path.as_c_str(), OpenTreeFlags::AT_RECURSIVE) {
+        Ok(tree) if read_only => attach_read_only(tree.as_fd(), here, true),
+        Ok(tree) => attach(tree.as_fd(), here).during(msg!("bind cgroup")),
         Err(errno) if is_missing(errno) => {
             let name = crate::mounts::fd_path(here);
             mount_call(Some(path.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None)
                 .during(msg!("bind cgroup"))?;
-            return if read_only {
-                mount_call(None, name.as_c_str(), None, MS_REMOUNT | MS_BIND | MS_RDONLY, None)
-                    .during(msg!("remount cgroup"))
-            } else {
-                Ok(())
-            };
+            if read_only {
+                // What was opened before lies below the new mount.
+                make_read_only(mounted().during(msg!("open mount"))?.as_fd(), false)?;
+            }
+            Ok(())
         }
-        Err(errno) => {
-            return Err(Error::new_with(msg!("open #"), path.as_str(), errno));
-        }
-    };
-    if read_only {
-        return attach_read_only(tree.as_fd(), here, true);
+        Err(errno) => Err(Error::new_with(msg!("open #"), path.as_str(), errno)),
     }
-    attach(tree.as_fd(), here).during(msg!("bind cgroup"))
 }

@@ -1,6 +1,7 @@
 //! Older kernels, and filters in front of newer ones: each system call that roci can do without is made to fail.
 
 use serde_json::json;
+use std::path::Path;
 use tests::{Container, Invocation, Test, eventually, field};
 
 tests::cases![
@@ -16,6 +17,7 @@ tests::cases![
     as_on_linux_4_19,
     idmap_without_mount_setattr_is_an_error,
     recursive_options_without_mount_setattr_are_an_error,
+    cgroups_are_shown_read_only_without_the_mount_calls,
     a_time_namespace_without_clone3_works_all_the_same,
 ];
 
@@ -171,8 +173,30 @@ fn recursive_options_without_mount_setattr_are_an_error(t: &Test) {
     c.state_call().fails();
 }
 
+fn cgroups_are_shown_read_only_without_the_mount_calls(t: &Test) {
+    if !t.is_roci() {
+        t.skip("it is about roci's ways around what is missing");
+    }
+    let place = if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        "/sys/fs/cgroup"
+    } else {
+        t.needs_v1_controller("devices");
+        "/sys/fs/cgroup/devices"
+    };
+    // Without a cgroup namespace of its own the container is shown the host's directories.
+    let mut c = t.sh(&format!(
+        "test -e {place}/cgroup.procs && mkdir {place}/mine || echo refused"
+    ));
+    c.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev"]);
+    for calls in ["open_tree,move_mount,mount_setattr", "mount_setattr"] {
+        let outcome = without(t, calls, ENOSYS, c.running(&[])).run().ok();
+        assert_eq!(outcome.stdout, "refused\n", "{outcome}");
+        assert!(outcome.stderr.contains("Read-only file system"), "{outcome}");
+    }
+}
+
 fn a_time_namespace_without_clone3_works_all_the_same(t: &Test) {
-    if !t.is_roci() || !std::path::Path::new("/proc/self/ns/time").exists() {
+    if !t.is_roci() || !Path::new("/proc/self/ns/time").exists() {
         t.skip("the kernel has no time namespaces, or it is not roci");
     }
     let mut c = t.sh("cut -d. -f1 /proc/uptime");
