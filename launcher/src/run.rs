@@ -98,8 +98,9 @@ fn take_signal(pid: i32, signal: u8) -> Option<WaitStatus> {
 /// The same with the caller's terminal joined to the container's.
 pub fn relay(pid: i32, master: &OwnedFd) -> Result<WaitStatus> {
     console::clear_output_processing(master.as_fd());
-    let raw = console::RawMode::enter();
     let signals = sys::signal::open_signal_fd(SignalSet::ALL).during(msg!("open signalfd"))?;
+    // Nothing can fail from here on to where the caller's terminal is as it was: an error ends roci at once.
+    let raw = console::RawMode::enter();
     let mut status = None;
     console::relay(master.as_fd(), signals.as_fd(), || {
         while let Some(signal) = read_signal_fd(signals.as_fd()) {
