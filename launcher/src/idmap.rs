@@ -21,6 +21,7 @@ use crate::msg;
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::text::{Digits, Pieces, utf8};
+use crate::undo;
 
 /// 340 lines of three numbers of up to ten digits.
 const MAP_BYTES_MAX: usize = 340 * 33;
@@ -154,12 +155,12 @@ pub fn make_user_namespace(uids: &[IdMapping], gids: &[IdMapping], proc: &Proc) 
         }
         Spawned::Parent(child) => child,
     };
-    let result = write_maps(proc, child.pid, uids, gids).and_then(|()| {
-        let path = Path::of_process(child.pid, "ns/user");
-        // A namespace file is a magic link, of a process that is ours alone.
-        open_in(proc.as_fd(), path.as_c_str(), OFlags::RDONLY).during(msg!("open user namespace"))
-    });
-    let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
-    let _ = waitpid(rustix::process::Pid::from_raw(child.pid), WaitOptions::empty());
-    result
+    // An error ends roci where it comes up, and must not leave this process behind.
+    undo::note_process(child.pid, true);
+    write_maps(proc, child.pid, uids, gids)?;
+    // A namespace file is a magic link, of a process that is ours alone.
+    let path = Path::of_process(child.pid, "ns/user");
+    let namespace = open_in(proc.as_fd(), path.as_c_str(), OFlags::RDONLY).during(msg!("open user namespace"))?;
+    undo::end_process();
+    Ok(namespace)
 }

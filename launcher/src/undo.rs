@@ -49,6 +49,18 @@ pub fn note_process(pid: i32, is_child: bool) {
     IS_CHILD.set(is_child);
 }
 
+/// Kills the process that is noted.
+pub fn end_process() {
+    let pid = PROCESS.get();
+    if pid != 0 {
+        let _ = sys::signal::send(pid, sys::signal::SIGKILL);
+        if IS_CHILD.get() {
+            while matches!(waitpid(Pid::from_raw(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
+        }
+    }
+    note_process(0, false);
+}
+
 /// The gate in the state directory is to be removed.
 pub fn note_gate(directory: BorrowedFd<'_>) {
     GATE.set(directory.as_raw_fd());
@@ -81,13 +93,7 @@ pub fn forget_all() {
 
 /// Undoes everything that is noted, after a failure with the line `text`. What cannot be undone must not hide that.
 pub fn undo_all(text: &str) {
-    let pid = PROCESS.get();
-    if pid != 0 {
-        let _ = sys::signal::send(pid, sys::signal::SIGKILL);
-        if IS_CHILD.get() {
-            while matches!(waitpid(Pid::from_raw(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
-        }
-    }
+    end_process();
     if GATE.get() != 0 {
         let _ = unlinkat(inherited_fd(GATE.get()), FIFO_FILE, AtFlags::empty());
     }

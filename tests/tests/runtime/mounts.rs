@@ -21,6 +21,7 @@ tests::cases![
     mounts_are_made_in_the_listed_order,
     a_tmpfs_can_be_filled_from_the_image,
     a_mount_with_idmap_shifts_the_owners,
+    an_idmap_that_the_kernel_refuses_leaves_nothing,
     the_default_propagation_does_not_leak_to_the_host,
     propagation_options_are_applied,
     the_propagation_of_the_root_is_applied,
@@ -291,6 +292,21 @@ fn a_mount_with_idmap_shifts_the_owners(t: &Test) {
     mount["uidMappings"] = mapping(1000);
     mount["gidMappings"] = mapping(2000);
     assert_eq!(field(&c.output(), "owner"), "1000:2000");
+}
+
+fn an_idmap_that_the_kernel_refuses_leaves_nothing(t: &Test) {
+    t.skip_on("runc", "runc 1.1 has no idmapped mounts");
+    t.skip_on("crun", "crun 1.8 wants the mapping in the option");
+    let mut c = t.sh("true");
+    c.mount("/data", "bind", source(t), &["bind", "idmap"]);
+    let mounts = c.config["mounts"].as_array_mut().expect("mounts");
+    let mount = mounts.last_mut().expect("a mount");
+    let twice = |from: u32| json!({"containerID": from, "hostID": 1000 * (from + 1), "size": 10});
+    mount["uidMappings"] = json!([twice(0), twice(5)]);
+    mount["gidMappings"] = json!([twice(0)]);
+    // The process that held the namespace is among what the check after each test looks for.
+    c.create().fails().roci_says("/data: set id mapping uid_map");
+    assert!(!t.runtime.root.join(&c.id).exists());
 }
 
 fn the_default_propagation_does_not_leak_to_the_host(t: &Test) {
