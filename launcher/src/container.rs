@@ -205,10 +205,7 @@ impl Container {
 
     /// What the container is doing, from facts and not from what was last written.
     pub fn status(&self, state: &State<'_>, proc: &Proc) -> Status {
-        let alive = proc
-            .process_start(state.pid)
-            .is_some_and(|start| start.is_alive() && start.ticks == state.start_time);
-        match (alive, self.has_fifo()) {
+        match (proc.is_alive(state.pid, state.start_time), self.has_fifo()) {
             (false, _) => Status::Stopped,
             (true, true) => Status::Created,
             (true, false) => Status::Running,

@@ -6,7 +6,7 @@ use core::mem::ManuallyDrop;
 use rustix::fd::AsFd;
 use rustix::fs::{FileType, Mode, OFlags, mknodat};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, chdir, fchdir, umask, waitpid};
+use rustix::process::{chdir, fchdir, umask};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
 use spec_core::linux::{NamespaceKind, Pair};
@@ -14,7 +14,7 @@ use spec_core::mounts::{MS_RDONLY, Mount};
 use spec_core::state::{StateView, Status, write_state};
 use sys::OwnedFd;
 use sys::fd::{open, open_in, open_process};
-use sys::process::{SpawnOptions, Spawned, spawn};
+use sys::process::{SpawnOptions, Spawned, spawn, wait};
 use sys::signal::SignalSet;
 
 use crate::cgroup::resources::{self, apply};
@@ -481,9 +481,9 @@ fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: O
 
 /// The process closed the socket without a word.
 fn died(pid: i32) -> Error {
-    let status = waitpid(Pid::from_raw(pid), WaitOptions::empty()).ok().flatten();
+    let status = wait(pid).ok();
     undo::note_process(0, false);
-    match status.and_then(|(_, status)| status.terminating_signal()) {
+    match status.and_then(|status| status.terminating_signal()) {
         Some(9) => Error::said(msg!(
             "the container process was killed before it was ready (out of memory?)"
         )),

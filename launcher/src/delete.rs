@@ -14,6 +14,7 @@ use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::proc::Proc;
 use crate::state::Access;
+use crate::time::{milliseconds, pause};
 use crate::{config, hooks, kill, report, resctrl, state};
 
 /// `delete`: steps 11 to 13 of the lifecycle.
@@ -100,11 +101,8 @@ fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
         sent => sent.during(msg!("kill"))?,
     }
     /// The kernel's part of dying: a core dump, a slow disk, the unmounting of its namespaces.
-    const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
-    let alive = || {
-        proc.process_start(state.pid)
-            .is_some_and(|start| start.is_alive() && start.ticks == state.start_time)
-    };
+    const PATIENCE: Timespec = milliseconds(10_000);
+    let alive = || proc.is_alive(state.pid, state.start_time);
     if let Ok(pidfd) = open_process(state.pid) {
         while alive() {
             if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&PATIENCE)) == Ok(0) {
@@ -117,13 +115,7 @@ fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
         if !alive() {
             return Ok(());
         }
-        let _ = poll(
-            &mut [],
-            Some(&Timespec {
-                tv_sec: 0,
-                tv_nsec: 10_000_000,
-            }),
-        );
+        pause(10);
     }
     Err(Error::said(msg!("the container's first process does not die")))
 }

@@ -12,7 +12,7 @@ use sys::OwnedFd;
 use sys::fd::open_process;
 
 use crate::cgroup::resources::{open_file, read};
-use crate::cgroup::{Host, pause_ms};
+use crate::cgroup::Host;
 use crate::cli::{Invocation, Opt, as_text};
 use crate::container::write_all;
 use crate::error::{Error, Result};
@@ -20,8 +20,9 @@ use crate::msg;
 use crate::output::Output;
 use crate::proc::Proc;
 use crate::state::{self, Access, Found};
-use crate::text::{Digits, Line, Pieces, cut, parse_number};
+use crate::text::{Line, Pieces, cut, parse_number};
 use crate::texts::Text;
+use crate::time::{milliseconds, pause};
 
 /// `events`
 pub fn events(invocation: &Invocation) -> Result<()> {
@@ -52,22 +53,19 @@ fn interval_of(invocation: &Invocation) -> Result<Timespec> {
     };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
-    let milliseconds = match unit {
+    let factor = match unit {
         "ms" => Some(1),
         "s" => Some(1000),
         "m" => Some(60_000),
         _ => None,
     };
     // A day is more than anybody waits, and no clock's limit.
-    let interval = milliseconds
+    let interval = factor
         .zip(parse_number(number))
-        .map(|(unit, number)| number.saturating_mul(unit).min(86_400_000))
+        .map(|(factor, number)| number.saturating_mul(factor).min(86_400_000) as u32)
         .filter(|interval| *interval > 0);
     match interval {
-        Some(interval) => Ok(Timespec {
-            tv_sec: (interval / 1000) as i64,
-            tv_nsec: (interval % 1000 * 1_000_000) as _,
-        }),
+        Some(interval) => Ok(milliseconds(interval)),
         None => Err(Error::usage(msg!("--interval: not a duration: #"), text)),
     }
 }
@@ -108,7 +106,7 @@ impl Cgroup<'_> {
                     if self.deaths() > deaths {
                         break;
                     }
-                    pause_ms(50);
+                    pause(50);
                 }
             }
             let now = self.deaths();
@@ -118,8 +116,7 @@ impl Cgroup<'_> {
                 out.finish()?;
             }
             deaths = now;
-            let start = proc.process_start(state.pid);
-            if !start.is_some_and(|start| start.is_alive() && start.ticks == state.start_time) {
+            if !proc.is_alive(state.pid, state.start_time) {
                 return Ok(());
             }
         }
@@ -208,7 +205,7 @@ impl Cgroup<'_> {
             let mut line = cut(&mut rest, b'\n');
             let name = cut(&mut line, b' ');
             out.str(comma).str("\"").str(name).str("\":");
-            out.str(Digits::of(parse_number(line).unwrap_or(0)).as_str());
+            out.number(parse_number(line).unwrap_or(0));
             comma = ",";
         }
     }

@@ -7,7 +7,6 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::AsFd;
 use rustix::fs::{MemfdFlags, SeekFrom, seek};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, waitpid};
 use rustix::time::Timespec;
 use spec_core::hooks::Hook;
 use spec_core::limits::{STATE_BYTES_MAX, TEXTS_MAX};
@@ -17,7 +16,7 @@ use sys::OwnedFd;
 use sys::exec::{StringList, execve, execve_with_own_environment};
 use sys::fd::{memory_file, pipe, read};
 use sys::file::replace_standard_stream;
-use sys::process::{Child, SpawnOptions, Spawned, exit, spawn, write_stderr};
+use sys::process::{Child, SpawnOptions, Spawned, exit, spawn, wait, write_stderr};
 use sys::signal::{SignalSet, set_blocked};
 use sys::{Arguments, TakeOnce};
 
@@ -116,32 +115,21 @@ fn run_one(
     if !in_time {
         let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
     }
-    let status = loop {
-        match waitpid(Pid::from_raw(child.pid), WaitOptions::empty()) {
-            Err(Errno::INTR) => {}
-            other => break other.map_err(reason(msg!("wait for hook")))?.map(|(_, status)| status),
-        }
-    };
+    let status = wait(child.pid).map_err(reason(msg!("wait for hook")))?;
     let said = utf8(tail.trim_ascii_end());
     let colon = if said.is_empty() { "" } else { ": " };
-    let number = |number: i64| Digits::signed(number);
-    Err(match status {
+    let number = |number: i32| Digits::signed(number.into());
+    Err(match (status.exit_status(), status.terminating_signal()) {
         _ if !in_time => keep(
             msg!("timed out after # s"),
-            &[number(hook.timeout.unwrap_or(0).into()).as_str()],
+            &[Digits::of(hook.timeout.unwrap_or(0).into()).as_str()],
         ),
-        Some(status) => match (status.exit_status(), status.terminating_signal()) {
-            (Some(0), _) => return Ok(()),
-            (_, Some(signal)) => keep(
-                msg!("killed by signal ###"),
-                &[number(signal.into()).as_str(), colon, said],
-            ),
-            (code, None) => keep(
-                msg!("exit status ###"),
-                &[number(code.unwrap_or(-1).into()).as_str(), colon, said],
-            ),
-        },
-        None => "vanished",
+        (Some(0), _) => return Ok(()),
+        (_, Some(signal)) => keep(msg!("killed by signal ###"), &[number(signal).as_str(), colon, said]),
+        (code, None) => keep(
+            msg!("exit status ###"),
+            &[number(code.unwrap_or(-1)).as_str(), colon, said],
+        ),
     })
 }
 

@@ -5,13 +5,13 @@ use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, getegid, geteuid, waitpid};
+use rustix::process::{getegid, geteuid};
 use spec_core::linux::IdMapping;
 use sys::OwnedFd;
 use sys::exec::execve;
 use sys::fd::{open_in, pipe, read};
 use sys::file::replace_standard_stream;
-use sys::process::{SpawnOptions, Spawned, exit, spawn};
+use sys::process::{SpawnOptions, Spawned, exit, spawn, wait};
 use sys::signal::{SignalSet, set_blocked};
 
 use crate::container::Document;
@@ -65,17 +65,7 @@ fn run(program: &'static CStr, pid: i32, mappings: &[IdMapping]) -> Result<()> {
         Spawned::Child => execute(program, pid, mappings, output_end.as_fd()),
         Spawned::Parent(child) => child,
     };
-    let status = loop {
-        match waitpid(Pid::from_raw(child.pid), WaitOptions::empty()) {
-            Err(Errno::INTR) => {}
-            other => {
-                break other
-                    .during(msg!("wait for id mapping"))?
-                    .and_then(|(_, status)| status.exit_status());
-            }
-        }
-    };
-    match status {
+    match wait(child.pid).during(msg!("wait for id mapping"))?.exit_status() {
         Some(0) => Ok(()),
         Some(NOT_FOUND) => Err(Error::says(
             msg!("set id mapping: for more than one's own id # is needed, which is not there"),

@@ -80,6 +80,13 @@ impl Proc {
         self.process(pid, &mut [0; 1024]).map(|process| process.start)
     }
 
+    /// Whether the process that started then runs, sleeps or is stopped: the kernel gives out its number again.
+    #[inline(never)]
+    pub fn is_alive(&self, pid: i32, ticks: u64) -> bool {
+        self.process_start(pid)
+            .is_some_and(|start| start.is_alive() && start.ticks == ticks)
+    }
+
     /// Reads `/proc/PID/stat`; `None` where there is no such process.
     #[inline(never)]
     pub fn process<'m>(&self, pid: i32, memory: &'m mut [u8; 1024]) -> Option<Process<'m>> {

@@ -3,8 +3,7 @@
 //! Some namespaces are entered only by children (pid, time), while the process that is wanted has to be roci's own child,
 //! or its caller's once roci has gone. The stage does the first and `CLONE_PARENT` the second; then the stage goes.
 
-use rustix::process::{Pid, WaitOptions, waitpid};
-use sys::process::{SpawnOptions, Spawned, exit, spawn};
+use sys::process::{SpawnOptions, Spawned, exit, spawn, wait};
 
 use crate::error::{During, Error, Result};
 use crate::msg;
@@ -39,7 +38,7 @@ pub fn spawn_staged(
     drop(other_end);
     let mut memory = [0; MESSAGE_BYTES];
     let message = socket.receive(&mut memory);
-    let _ = waitpid(Pid::from_raw(stage.pid), WaitOptions::empty());
+    let _ = wait(stage.pid);
     match message.during(msg!("hear from the process"))? {
         Some(message) if message.kind == Kind::Spawned => {
             let pid = message.payload.try_into().map_or(0, i32::from_ne_bytes);

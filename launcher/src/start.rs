@@ -20,6 +20,7 @@ use crate::msg;
 use crate::proc::Proc;
 use crate::state::{self, Access, Found};
 use crate::text::utf8;
+use crate::time::milliseconds;
 use crate::{config, hooks, report, undo};
 
 /// `start`: steps 6 to 9 of the lifecycle.
@@ -107,10 +108,7 @@ fn open_gate(container: &Container, pid: i32, proc: &Proc) -> Result<()> {
 /// Waits until there is something to read; `false` where the process has died instead.
 fn wait_for_byte(fifo: &OwnedFd, pidfd: Option<&OwnedFd>, pid: i32, proc: &Proc) -> Result<bool> {
     /// How often a kernel without pidfds (before 5.3) is asked whether the process is still there.
-    const INTERVAL: Timespec = Timespec {
-        tv_sec: 0,
-        tv_nsec: 50_000_000,
-    };
+    const INTERVAL: Timespec = milliseconds(50);
     loop {
         let mut fds = heapless::Vec::<PollFd<'_>, 2>::new();
         let _ = fds.push(PollFd::new(fifo, PollFlags::IN));

@@ -1,6 +1,23 @@
-//! The time of day as RFC 3339 writes it.
+//! The time of day as RFC 3339 writes it, and pauses.
+
+use rustix::time::Timespec;
 
 use crate::text::{Digits, Line, Pieces};
+
+/// As many milliseconds as the kernel is told them.
+pub const fn milliseconds(number: u32) -> Timespec {
+    Timespec {
+        tv_sec: (number / 1000) as i64,
+        tv_nsec: (number % 1000 * 1_000_000) as _,
+    }
+}
+
+/// Sleeps for so many milliseconds.
+#[inline(never)]
+pub fn pause(number: u32) {
+    // `poll` without descriptors sleeps, and needs no other call in the executable.
+    let _ = rustix::event::poll(&mut [], Some(&milliseconds(number)));
+}
 
 /// A point in time, UTC, printed as `2026-11-22T05:12:00.123456789Z`.
 #[derive(Clone, Copy)]

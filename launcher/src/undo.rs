@@ -7,8 +7,6 @@ use core::ffi::CStr;
 
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{AtFlags, unlinkat};
-use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, waitpid};
 use spec_core::Spec;
 use sys::Register;
 use sys::process::inherited_fd;
@@ -55,7 +53,7 @@ pub fn end_process() {
     if pid != 0 {
         let _ = sys::signal::send(pid, sys::signal::SIGKILL);
         if IS_CHILD.get() {
-            while matches!(waitpid(Pid::from_raw(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
+            let _ = sys::process::wait(pid);
         }
     }
     note_process(0, false);

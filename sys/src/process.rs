@@ -3,6 +3,7 @@
 use linux_raw_sys::general as k;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd};
 use rustix::io::{Errno, Result};
+use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
 use crate::OwnedFd;
 use crate::call::call;
@@ -146,6 +147,18 @@ pub fn fork() -> Result<Option<i32>> {
     // this stack. No flag asks the kernel to write anything.
     let pid = unsafe { call(k::__NR_clone, [SIGCHLD as usize, 0, 0, 0, 0, 0]) }?;
     Ok((pid != 0).then_some(pid as i32))
+}
+
+/// Waits until the child `pid` has ended.
+#[inline(never)]
+pub fn wait(pid: i32) -> Result<WaitStatus> {
+    loop {
+        match waitpid(Pid::from_raw(pid), WaitOptions::empty()) {
+            Err(Errno::INTR) => {}
+            // Without `NOHANG` there is always a child to tell of.
+            ended => return ended?.map(|(_, status)| status).ok_or(Errno::CHILD),
+        }
+    }
 }
 
 /// Sets the resource limit with the kernel's number `resource` for the process `pid`, 0 for this one. The largest number is

@@ -22,6 +22,7 @@ use crate::msg;
 use crate::path::{Path, components};
 use crate::proc::Proc;
 use crate::text::{Digits, cut, utf8};
+use crate::time::pause;
 use crate::undo;
 
 mod device_filter;
@@ -159,7 +160,7 @@ impl Host {
                             remove_below(fd.as_fd(), 0);
                         }
                         if attempt > 0 {
-                            pause_ms(attempt.min(20));
+                            pause(attempt.min(20));
                         }
                         attempt += 1;
                     }
@@ -300,16 +301,6 @@ fn without_slashes(path: &[u8]) -> Option<&[u8]> {
 }
 
 const REMOVE_ATTEMPTS: u32 = 200;
-
-/// Sleeps.
-pub fn pause_ms(milliseconds: u32) {
-    let pause = rustix::time::Timespec {
-        tv_sec: 0,
-        tv_nsec: i64::from(milliseconds * 1_000_000) as _,
-    };
-    // `poll` without descriptors sleeps, and needs no other call in the executable.
-    let _ = rustix::event::poll(&mut [], Some(&pause));
-}
 
 /// How deep a container may nest its own cgroups for us to follow.
 const DEPTH_MAX: usize = 16;
