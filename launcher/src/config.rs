@@ -100,7 +100,7 @@ pub fn absolute(path: &CStr) -> Result<Path> {
         return Ok(Path::new(trim(path.to_bytes())));
     }
     let mut memory = [0; PATH_BYTES_MAX];
-    let cwd = crate::rootfs::current_directory(&mut memory)
+    let cwd = sys::file::current_directory(&mut memory)
         .during(msg!("find working directory"))?
         .to_bytes();
     let path = match path.to_bytes() {

@@ -11,7 +11,7 @@ use rustix::pty::unlockpt;
 use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 use spec_core::process::ConsoleSize;
 use sys::OwnedFd;
-use sys::fd::{is_device, open, open_terminal_of, socket};
+use sys::fd::{is_device, open, open_terminal_of};
 use sys::file::replace_standard_stream;
 use sys::process::inherited_fd;
 use sys::terminal::Modes;
@@ -21,6 +21,7 @@ use crate::mounts::bind_fd;
 use crate::msg;
 use crate::path::{Path, split_last, without_slashes};
 use crate::root::{Links, Root, make_target};
+use crate::sync::{Kind, Socket, send_fd};
 use crate::text::utf8;
 
 /// `DEVPTS_SUPER_MAGIC` of `linux/magic.h`.
@@ -85,6 +86,16 @@ impl Console {
         }
         Ok(())
     }
+
+    /// Sends the master to who asked for it, with the name that receivers expect beside it; without a console socket that is
+    /// the roci at the other end of `socket`.
+    pub fn hand_out(&self, console_socket: Option<&OwnedFd>, socket: &Socket) -> Result<()> {
+        match console_socket {
+            Some(console_socket) => send_fd(console_socket.as_fd(), b"/dev/ptmx", self.master.as_fd()),
+            None => socket.send_fd(Kind::Master, self.master.as_fd()),
+        }
+        .during(msg!("send terminal"))
+    }
 }
 
 fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> core::result::Result<(), Errno> {
@@ -101,7 +112,7 @@ fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> core::result::
 
 /// Connects to a socket that waits for a descriptor (`--console-socket`, `--pidfd-socket`).
 pub fn connect_socket(path: &CStr) -> Result<OwnedFd> {
-    let socket = socket(AddressFamily::UNIX, SocketType::STREAM).during(msg!("make socket"))?;
+    let socket = sys::fd::socket(AddressFamily::UNIX, SocketType::STREAM).during(msg!("make socket"))?;
     let text = utf8(path.to_bytes());
     let connect_to = |name: &CStr| sys::socket::connect(socket.as_fd(), name);
     if path.count_bytes() < ADDRESS_BYTES {

@@ -24,7 +24,7 @@ use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
 use crate::seccomp::Profile;
-use crate::sync::{Kind, Socket, send_fd, tell_over, tell_through};
+use crate::sync::{Kind, Socket, tell_over, tell_through};
 use crate::text::{has, parse_number, utf8};
 use crate::{credentials, devices, hooks, labels, namespaces, net, notify_socket, placement, rootfs, state};
 
@@ -142,7 +142,7 @@ pub fn run(
     setsid().during(msg!("setsid"))?;
     if let Some(console) = console {
         console.take(process.map_or(0, |process| process.user.uid))?;
-        hand_out(&console, inherited.console_socket.as_ref(), socket)?;
+        console.hand_out(inherited.console_socket.as_ref(), socket)?;
     }
     if !process.is_some_and(|process| process.terminal) {
         devices::reopen_null_streams()?;
@@ -282,15 +282,6 @@ fn write_sysctls(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-/// Sends the terminal's master to who asked for it, with the name that receivers expect beside it.
-fn hand_out(console: &Console, console_socket: Option<&OwnedFd>, socket: &Socket) -> Result<()> {
-    match console_socket {
-        Some(console_socket) => send_fd(console_socket.as_fd(), b"/dev/ptmx", console.master.as_fd()),
-        None => socket.send_fd(Kind::Master, console.master.as_fd()),
-    }
-    .during(msg!("send terminal"))
 }
 
 fn join_keyring(id: &CStr) -> Result<()> {

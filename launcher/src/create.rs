@@ -9,8 +9,9 @@ use rustix::io::Errno;
 use rustix::process::{chdir, fchdir, umask};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
-use spec_core::linux::{NamespaceKind, Pair};
+use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_RDONLY, Mount};
+use spec_core::spec::INIT_ANNOTATION;
 use spec_core::state::{StateView, Status, write_state};
 use sys::OwnedFd;
 use sys::fd::{open, open_in, open_process};
@@ -114,12 +115,14 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     policy::read(invocation, spec)?;
     let seccomp = Profile::compile(spec)?;
     let console_socket = open_console_socket(invocation, spec, purpose)?;
-    let pidfd_socket = match invocation.value(Opt::PidfdSocket) {
-        Some(path) => Some(console::connect_socket(path)?),
-        None => None,
-    };
-    let by_annotation = |pair: &Pair<'static>| pair.key.as_str() == "io.roci.init" && pair.value.as_str() == "true";
-    let init = if invocation.has(Opt::Init) || spec.list(spec.annotations).iter().any(by_annotation) {
+    let pidfd_socket = invocation
+        .value(Opt::PidfdSocket)
+        .map(console::connect_socket)
+        .transpose()?;
+    let by_annotation = spec
+        .annotation(INIT_ANNOTATION)
+        .is_some_and(|value| value.as_str() == "true");
+    let init = if invocation.has(Opt::Init) || by_annotation {
         Some(init_program::open(&proc, arguments)?)
     } else {
         None

@@ -121,7 +121,7 @@ fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
 }
 
 /// Removes the cgroup, with whatever still runs in it, and the state directory.
-pub fn destroy(
+fn destroy(
     invocation: &Invocation,
     root: &StateRoot,
     container: Container,

@@ -17,9 +17,9 @@ use sys::process::inherited_fd;
 use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::bind_fd;
 use crate::msg;
-use crate::path::Path;
+use crate::path::{Path, without_slashes};
 use crate::root::{Links, Root, make_target};
-use crate::text::{has, utf8, without_slashes};
+use crate::text::{has, utf8};
 
 /// The default devices of config-linux.md, all of them readable and writable for everyone.
 const DEFAULT_DEVICES: [Wanted<'static>; 6] = [
@@ -58,7 +58,7 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
     if spec
         .mounts
         .iter()
-        .any(|mount| mount.is_bind() && without_slashes(mount.destination.as_str()) == "/dev")
+        .any(|mount| mount.is_bind() && without_slashes(mount.destination.as_str().as_bytes()) == b"/dev")
     {
         return Ok(());
     }

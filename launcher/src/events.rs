@@ -1,7 +1,5 @@
 //! `events`: what the container uses, in runc's JSON, once or over and over; and that it ran out of memory.
 
-use core::ffi::CStr;
-
 use heapless::Vec;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, AsRawFd};
@@ -11,8 +9,7 @@ use spec_core::state::{State, Status};
 use sys::OwnedFd;
 use sys::fd::open_process;
 
-use crate::cgroup::resources::{open_file, read};
-use crate::cgroup::Host;
+use crate::cgroup::resources::Cgroup;
 use crate::cli::{Invocation, Opt, as_text};
 use crate::container::write_all;
 use crate::error::{Error, Result};
@@ -32,17 +29,14 @@ pub fn events(invocation: &Invocation) -> Result<()> {
     if matches!(status, Status::Stopped | Status::Creating) {
         return Err(Error::said(msg!("container not running")));
     }
-    let Some((path, host)) = state.cgroup.zip(crate::cgroup_host(invocation, &proc)?) else {
-        return Err(Error::said(msg!("the container has no cgroup")));
-    };
-    let cgroup = Cgroup {
-        host,
-        path: path.as_c_str(),
+    let (host, path) = crate::cgroup_of(invocation, &proc, &state)?;
+    let watched = Watched {
+        cgroup: Cgroup::of(host, path),
     };
     if invocation.has(Opt::Stats) {
-        return cgroup.print_statistics(id);
+        return watched.print_statistics(id);
     }
-    cgroup.follow(id, &state, &proc, interval)
+    watched.follow(id, &state, &proc, interval)
 }
 
 /// `--interval`, as Go writes durations: `5s`, `500ms`, `1m`.
@@ -70,12 +64,12 @@ fn interval_of(invocation: &Invocation) -> Result<Timespec> {
     }
 }
 
-struct Cgroup<'a> {
-    host: &'a Host,
-    path: &'a CStr,
+/// The container, as far as this is about it.
+struct Watched<'a> {
+    cgroup: Cgroup<'a>,
 }
 
-impl Cgroup<'_> {
+impl Watched<'_> {
     /// Prints statistics until the container ends, and every time that it ran out of memory.
     fn follow(&self, id: &str, state: &State<'_>, proc: &Proc, interval: Timespec) -> Result<()> {
         let pidfd = open_process(state.pid).ok();
@@ -124,8 +118,8 @@ impl Cgroup<'_> {
 
     /// What the kernel wakes us by when memory runs out: version 2 its file, version 1 a counter that is registered there.
     fn alarm(&self) -> Option<(OwnedFd, PollFlags)> {
-        let open = |file: &str, flags| open_file(self.host, self.path, "memory", file, flags).ok();
-        if self.host.is_v2 {
+        let open = |file: &str, flags| self.cgroup.open("memory", file, flags).ok();
+        if self.cgroup.host.is_v2 {
             let events = open("memory.events", OFlags::RDONLY)?;
             // The file is news as long as it was not read.
             let _ = rustix::io::read(&events, &mut [0; 256]);
@@ -144,7 +138,7 @@ impl Cgroup<'_> {
 
     /// How many processes the kernel has killed for want of memory.
     fn deaths(&self) -> u64 {
-        let file = if self.host.is_v2 {
+        let file = if self.cgroup.host.is_v2 {
             "memory.events"
         } else {
             "memory.oom_control"
@@ -162,7 +156,7 @@ impl Cgroup<'_> {
             out.str(cut(&mut row, b' '));
             let controller = cut(&mut row, b' ');
             let one = cut(&mut row, b' ');
-            let place = if self.host.is_v2 { row } else { one };
+            let place = if self.cgroup.host.is_v2 { row } else { one };
             out.number(self.number(controller, place));
         }
         out.str("},\"raw\":{");
@@ -180,13 +174,13 @@ impl Cgroup<'_> {
         }
         // "max" is a limit that is not there, which runc writes as 0.
         let mut memory = [0; 64];
-        parse_number(read(self.host, self.path, controller, file, &mut memory)).unwrap_or(0)
+        parse_number(self.cgroup.read(controller, file, &mut memory)).unwrap_or(0)
     }
 
     /// The number behind `name` in a file of lines.
     fn member(&self, controller: &str, file: &str, name: &str) -> u64 {
         let mut memory = [0; 2048];
-        let mut rest = read(self.host, self.path, controller, file, &mut memory);
+        let mut rest = self.cgroup.read(controller, file, &mut memory);
         while !rest.is_empty() {
             let mut line = cut(&mut rest, b'\n');
             if cut(&mut line, b' ') == name {
@@ -199,7 +193,7 @@ impl Cgroup<'_> {
     /// All of memory.stat.
     fn copy_statistics(&self, out: &mut Output) {
         let mut memory = [0; 4096];
-        let mut rest = read(self.host, self.path, "memory", "memory.stat", &mut memory);
+        let mut rest = self.cgroup.read("memory", "memory.stat", &mut memory);
         let mut comma = "";
         while !rest.is_empty() {
             let mut line = cut(&mut rest, b'\n');

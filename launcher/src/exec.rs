@@ -32,7 +32,7 @@ use crate::program::{Handover, become_program, close_all_but, enter_working_dire
 use crate::seccomp::{Profile, send_listener};
 use crate::stage::spawn_staged;
 use crate::state::{self, Access, Found};
-use crate::sync::{Kind, Socket, pair, send_fd, tell_over};
+use crate::sync::{Kind, Socket, pair, tell_over};
 use crate::text::{Digits, parse_number, split_once, utf8};
 use crate::{config, credentials, labels, placement, policy, report, run, sealed, undo};
 
@@ -72,10 +72,12 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
         }
         None => None,
     };
-    let pidfd_socket = match invocation.value(Opt::PidfdSocket) {
-        Some(path) => Some(console::connect_socket(path)?),
-        None => None,
-    };
+    let pidfd_socket = invocation
+        .value(Opt::PidfdSocket)
+        .map(console::connect_socket)
+        .transpose()?;
+    policy::read(invocation, spec)?;
+    let seccomp = Profile::compile(spec)?;
 
     // From here on the container's first process is named by a descriptor, and compared once more after that was opened.
     let pidfd = open_process(state.pid);
@@ -99,10 +101,7 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
     let inheritance = Inheritance {
         spec,
         proc: &proc,
-        seccomp: {
-            policy::read(invocation, spec)?;
-            Profile::compile(spec)?
-        },
+        seccomp,
         target,
         console_socket,
         handover: Handover {
@@ -291,11 +290,7 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
     if process.terminal {
         let console = Console::make_here(process.console_size)?;
         console.take(process.user.uid)?;
-        match &inheritance.console_socket {
-            Some(console_socket) => send_fd(console_socket.as_fd(), b"/dev/ptmx", console.master.as_fd()),
-            None => socket.send_fd(Kind::Master, console.master.as_fd()),
-        }
-        .during(msg!("send terminal"))?;
+        console.hand_out(inheritance.console_socket.as_ref(), socket)?;
     }
     if let Some(bits) = process.user.umask {
         umask(Mode::from_raw_mode(bits as _));

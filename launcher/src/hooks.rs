@@ -27,6 +27,7 @@ use crate::msg;
 use crate::report;
 use crate::text::{Digits, utf8};
 use crate::texts::Message;
+use crate::time::milliseconds;
 
 /// Room for an argument or environment list of any configuration.
 pub type Strings = StringList<'static, { TEXTS_MAX + 8 }>;
@@ -221,10 +222,7 @@ fn wait_for_end(child: &Child, output: &OwnedFd, timeout: Option<u32>, tail: &mu
         if output_open {
             let _ = fds.push(PollFd::new(output, PollFlags::IN));
         }
-        let timeout = left.map(|left| Timespec {
-            tv_sec: left / 1000,
-            tv_nsec: (left % 1000 * 1_000_000) as _,
-        });
+        let timeout = left.map(|left| milliseconds(u32::try_from(left).unwrap_or(u32::MAX)));
         // It fails for a signal, and then there is nothing to see yet, or for want of memory.
         let _ = poll(&mut fds, timeout.as_ref());
         let ended = child.pidfd.is_some() && fds.first().is_some_and(|fd| fd.revents().contains(PollFlags::IN));

@@ -10,7 +10,7 @@ use sys::OwnedFd;
 
 use crate::error::{During, Error, Result};
 use crate::msg;
-use crate::path::Path;
+use crate::path::{Path, split_last};
 use crate::proc::Proc;
 use crate::sealed;
 
@@ -22,10 +22,11 @@ pub fn open(proc: &Proc, arguments: Arguments) -> Result<OwnedFd> {
     let name = arguments.get(0).map_or(&b""[..], CStr::to_bytes);
     let mut refused = None;
     for path in [name, own] {
-        let Some(slash) = path.iter().rposition(|&byte| byte == b'/') else {
+        let (directory, _) = split_last(path);
+        if directory.is_empty() {
             continue;
-        };
-        let beside = Path::of(&[&path[..slash], b"/roci-init"]);
+        }
+        let beside = Path::of(&[directory, b"roci-init"]);
         match sys::fd::open(beside.as_c_str(), OFlags::RDONLY) {
             Ok(file) => return sealed::seal(file),
             Err(errno) => refused = Some((beside, errno)),

@@ -67,11 +67,14 @@ pub mod text;
 pub mod texts;
 pub mod time;
 
+use core::ffi::CStr;
+
 use cli::{Command, Invocation, Opt};
 use error::{During, Error, Failure, Result};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::AsFd;
 use rustix::fs::OFlags;
+use spec_core::state::State;
 use sys::Register;
 use text::Pieces;
 
@@ -222,6 +225,18 @@ fn cgroup_host(invocation: &Invocation, proc: &proc::Proc) -> Result<Option<&'st
             msg!("--cgroup-manager: neither cgroupfs nor disabled: #"),
             other,
         )),
+    }
+}
+
+/// The same, and the path of the container's cgroup in them, for what cannot be done without.
+fn cgroup_of<'a>(
+    invocation: &Invocation,
+    proc: &proc::Proc,
+    state: &State<'a>,
+) -> Result<(&'static cgroup::Host, &'a CStr)> {
+    match cgroup_host(invocation, proc)?.zip(state.cgroup) {
+        Some((host, path)) => Ok((host, path.as_c_str())),
+        None => Err(Error::said(msg!("the container has no cgroup"))),
     }
 }
 

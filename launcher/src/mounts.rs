@@ -8,8 +8,10 @@ use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount};
 use rustix::process::fchdir;
 use spec_core::mounts::{
-    Idmap, MS_BIND, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_NOSYMFOLLOW, MS_RDONLY, MS_REC,
-    MS_RELATIME, MS_REMOUNT, MS_STRICTATIME, Mount,
+    Idmap, MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY, MOUNT_ATTR_RELATIME, MOUNT_ATTR_STRICTATIME, MS_BIND,
+    MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_NOSYMFOLLOW, MS_RDONLY, MS_REC, MS_RELATIME,
+    MS_REMOUNT, MS_STRICTATIME, Mount,
 };
 use spec_core::{Spec, Text};
 use sys::OwnedFd;
@@ -21,35 +23,33 @@ use crate::cgroup::mount::mount_cgroup;
 use crate::error::{During, Error, Result, within};
 use crate::idmap;
 use crate::msg;
-use crate::path::{Path, components};
+use crate::path::{Path, components, without_slashes};
 use crate::proc::{PROC_MAGIC, Proc};
 use crate::root::{Links, Root};
-use crate::text::{parts, without_slashes};
+use crate::text::{parts, utf8};
 use crate::tmpcopyup;
 
-const MOUNT_ATTR_RDONLY: u64 = 0x1;
-const MOUNT_ATTR_ATIME_MASK: u64 = 0x70;
 const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
 
 /// The change that makes a mount read-only.
 pub const READ_ONLY: MountAttributes = MountAttributes {
-    set: MOUNT_ATTR_RDONLY,
+    set: MOUNT_ATTR_RDONLY as u64,
     clear: 0,
     propagation: 0,
     user_namespace: 0,
 };
 
 /// How the flags of `mount(2)` are called in `mount_setattr(2)`. The atime modes are one field there.
-const ATTRIBUTES: [(u32, u64); 9] = [
+const ATTRIBUTES: [(u32, u32); 9] = [
     (MS_RDONLY, MOUNT_ATTR_RDONLY),
-    (MS_NOSUID, 0x2),
-    (MS_NODEV, 0x4),
-    (MS_NOEXEC, 0x8),
-    (MS_NOATIME, 0x10),
-    (MS_STRICTATIME, 0x20),
-    (MS_RELATIME, 0),
-    (MS_NODIRATIME, 0x80),
-    (MS_NOSYMFOLLOW, 0x0020_0000),
+    (MS_NOSUID, MOUNT_ATTR_NOSUID),
+    (MS_NODEV, MOUNT_ATTR_NODEV),
+    (MS_NOEXEC, MOUNT_ATTR_NOEXEC),
+    (MS_NOATIME, MOUNT_ATTR_NOATIME),
+    (MS_STRICTATIME, MOUNT_ATTR_STRICTATIME),
+    (MS_RELATIME, MOUNT_ATTR_RELATIME),
+    (MS_NODIRATIME, MOUNT_ATTR_NODIRATIME),
+    (MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW),
 ];
 const ATIME_FLAGS: u32 = MS_NOATIME | MS_STRICTATIME | MS_RELATIME;
 
@@ -173,7 +173,7 @@ fn mount_one(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<Own
             .during(msg!("open directory below"))?;
         tmpcopyup::copy(below.as_fd(), mounted.as_fd()).during(msg!("copy directory up"))?;
         if plan.flags & MS_RDONLY != 0 {
-            change(mounted.as_fd(), false, &READ_ONLY, plan.flags)?;
+            make_read_only(mounted.as_fd(), false)?;
         }
     }
     change_propagation_and_tree(mount, mounted.as_fd())
@@ -375,7 +375,7 @@ fn refuse_inside_proc(mount: &Mount<'static>, destination: BorrowedFd<'_>) -> Re
         "/proc/sys/kernel/ns_last_pid",
         "/proc/sys/crypto/fips_enabled",
     ];
-    let path = without_slashes(mount.destination.as_str());
+    let path = utf8(without_slashes(mount.destination.as_str().as_bytes()));
     if !HARMLESS.contains(&path) && fstatfs(destination).is_ok_and(|statfs| statfs.f_type as u64 == PROC_MAGIC) {
         return Err(Error::says(
             msg!("# cannot be mounted because it is inside /proc"),
@@ -389,34 +389,17 @@ fn attributes_of(flags: u32, cleared: u32) -> MountAttributes {
     let mut attributes = MountAttributes::default();
     for (flag, attribute) in ATTRIBUTES {
         if flags & flag != 0 {
-            attributes.set |= attribute;
+            attributes.set |= u64::from(attribute);
         }
         if cleared & flag != 0 {
-            attributes.clear |= attribute;
+            attributes.clear |= u64::from(attribute);
         }
     }
     if (flags | cleared) & ATIME_FLAGS != 0 {
         // The field as a whole has to be cleared for a mode to be chosen; relatime is its zero.
-        attributes.clear |= MOUNT_ATTR_ATIME_MASK;
+        attributes.clear |= u64::from(MOUNT_ATTR__ATIME);
     }
     attributes
-}
-
-fn change(mount: BorrowedFd<'_>, recursive: bool, attributes: &MountAttributes, flags: u32) -> Result<()> {
-    match set_attributes(mount, recursive, attributes) {
-        Err(errno) if is_missing(errno) && !recursive => {
-            let path = fd_path(mount);
-            mount_call(
-                None,
-                path.as_c_str(),
-                None,
-                MS_REMOUNT | MS_BIND | (flags & !MS_REC),
-                None,
-            )
-            .during(msg!("remount"))
-        }
-        other => other.during(msg!("change mount")),
-    }
 }
 
 fn change_propagation_and_tree(mount: &Mount<'static>, mounted: BorrowedFd<'_>) -> Result<()> {
@@ -457,8 +440,7 @@ fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()>
         .root
         .open(mount.destination.as_c_str(), OFlags::PATH, Links::Follow)
         .during(msg!("open mount"))?;
-    change_bind_by_path(mount, mounted.as_fd())?;
-    change_tree(mount, mounted.as_fd())
+    change_bind_by_path(mount, mounted.as_fd())
 }
 
 /// Flags and propagation of a bind mount on kernels before 5.12.

@@ -15,9 +15,9 @@ use sys::fd::clone_tree;
 use crate::error::{During, Result};
 use crate::mounts::attach;
 use crate::msg;
+use crate::path::without_slashes;
 use crate::report;
 use crate::root::{Links, Root};
-use crate::text::without_slashes;
 
 /// Where the socket is in the container, as with runc.
 const PATH: &CStr = c"/run/notify/notify.sock";
@@ -27,12 +27,11 @@ pub const VARIABLE: &CStr = c"NOTIFY_SOCKET=/run/notify/notify.sock";
 /// A copy of the socket's mount, where the service manager gave one to roci and the configuration puts nothing in its place.
 pub fn open(spec: &Spec<'static>, arguments: sys::Arguments) -> Option<OwnedFd> {
     let path = arguments.variable("NOTIFY_SOCKET")?;
-    let taken = |destination: &str| PATH.to_str().is_ok_and(|path| path.starts_with(destination));
     // One with an "@" has no file, and is that of another network namespace.
     if !path.to_bytes().starts_with(b"/")
         || spec.mounts.iter().any(|mount| {
-            let destination = without_slashes(mount.destination.as_str());
-            destination.starts_with("/run/notify") && taken(destination)
+            let destination = without_slashes(mount.destination.as_str().as_bytes());
+            destination.starts_with(b"/run/notify") && PATH.to_bytes().starts_with(destination)
         })
     {
         return None;

@@ -145,6 +145,7 @@ mod tests {
     #[test]
     fn the_last_component() {
         assert_eq!(without_slashes(b"/a/b//"), b"/a/b");
+        assert_eq!(without_slashes(b"/dev//"), b"/dev");
         assert_eq!(without_slashes(b"//"), b"");
         assert_eq!(split_last(b"/a/b"), (&b"/a/"[..], &b"b"[..]));
         assert_eq!(split_last(b"b"), (&b""[..], &b"b"[..]));

@@ -23,8 +23,6 @@ pub fn set(invocation: &Invocation, frozen: bool) -> Result<()> {
         (_, true) => return Err(Error::says(msg!("cannot pause a # container"), status.name())),
         (_, false) => return Err(Error::says(msg!("cannot resume a # container"), status.name())),
     }
-    let Some((cgroup, host)) = state.cgroup.zip(crate::cgroup_host(invocation, &proc)?) else {
-        return Err(Error::said(msg!("the container has no cgroup")));
-    };
-    set_frozen(host, cgroup.as_c_str(), frozen)
+    let (host, cgroup) = crate::cgroup_of(invocation, &proc, &state)?;
+    set_frozen(host, cgroup, frozen)
 }

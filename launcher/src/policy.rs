@@ -2,6 +2,7 @@
 //! `io.roci.policy.FEATURE`, which the option overrides.
 
 use spec_core::Spec;
+use spec_core::spec::POLICY_ANNOTATIONS;
 use sys::Register;
 
 use crate::cli::{Invocation, Opt, as_text};
@@ -50,15 +51,12 @@ pub enum Policy {
     Off,
 }
 
-/// What the names begin with in annotations.
-const PREFIX: &str = "io.roci.policy.";
-
 static POLICIES: Register<[Policy; NAMES.len()]> = Register::new([Policy::Require; NAMES.len()]);
 
 /// Reads the policies of a container that is to be made.
 pub fn read(invocation: &Invocation, spec: &Spec<'static>) -> Result<()> {
     for pair in spec.list(spec.annotations) {
-        if let Some(name) = pair.key.as_str().strip_prefix(PREFIX) {
+        if let Some(name) = pair.key.as_str().strip_prefix(POLICY_ANNOTATIONS) {
             set(name, pair.value.as_str(), "annotations")?;
         }
     }

@@ -12,13 +12,13 @@ use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use sys::OwnedFd;
 use sys::fd::{is_device, kind, open, open_in, read};
-use sys::file::{is_missing, leave_open};
+use sys::file::{current_directory, is_missing, leave_open};
 use sys::mount::mount as mount_call;
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::{self, attach, clone_tree, make_read_only};
 use crate::msg;
-use crate::path::Path;
+use crate::path::{Path, split_last, without_slashes};
 use crate::proc::Proc;
 use crate::root::{Links, Root};
 
@@ -63,11 +63,6 @@ pub fn prepare(spec: &Spec<'static>) -> Result<Root> {
     }
 }
 
-/// The working directory's absolute path.
-pub fn current_directory(memory: &mut [u8; spec_core::limits::PATH_BYTES_MAX]) -> core::result::Result<&CStr, Errno> {
-    sys::file::current_directory(memory)
-}
-
 /// `pivot_root` refuses a root whose parent mount is shared. The parent is the mount that holds the working directory.
 fn make_parent_private() -> Result<()> {
     let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
@@ -78,8 +73,7 @@ fn make_parent_private() -> Result<()> {
             Ok(()) => return Ok(()),
             // Not a mount point: the parent mount begins further up.
             Err(Errno::INVAL) if !path.is_empty() => {
-                let slash = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-                path = &path[..slash];
+                path = without_slashes(split_last(path).0);
             }
             Err(errno) => return Err(Error::new(msg!("make root's mount private"), errno)),
         }

@@ -119,15 +119,6 @@ pub fn split_once(text: &str, mark: u8) -> (&str, Option<&str>) {
     (first, (first.len() < text.len()).then_some(rest))
 }
 
-/// `path` without slashes at its end.
-#[inline(never)]
-pub fn without_slashes(mut path: &str) -> &str {
-    while let Some(shorter) = path.strip_suffix("/") {
-        path = shorter;
-    }
-    path
-}
-
 /// The number that `text` is in decimal digits, all of it; a sign is none of them.
 #[inline(never)]
 pub fn parse_number(text: &str) -> Option<u64> {
@@ -171,7 +162,6 @@ mod tests {
         }
         assert_eq!(split_once("a=b=c", b'='), ("a", Some("b=c")));
         assert_eq!(split_once("a", b'='), ("a", None));
-        assert_eq!(without_slashes("/dev//"), "/dev");
     }
 
     #[test]

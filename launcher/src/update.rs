@@ -52,14 +52,12 @@ pub fn update(invocation: &Invocation) -> Result<()> {
         }
         None => parse_options(invocation, spec)?,
     }
-    let Some((cgroup, host)) = state.cgroup.zip(crate::cgroup_host(invocation, &proc)?) else {
-        return Err(Error::said(msg!("the container has no cgroup")));
-    };
+    let (host, cgroup) = crate::cgroup_of(invocation, &proc, &state)?;
     let resources = spec.linux.resources;
     policy::read(invocation, spec)?;
     let made = Cell::new(Hierarchies::NONE);
-    apply(host, cgroup.as_c_str(), &made, spec, &resources, Purpose::Update)?;
-    host.gather(cgroup.as_c_str(), made.get())
+    apply(host, cgroup, &made, spec, &resources, Purpose::Update)?;
+    host.gather(cgroup, made.get())
 }
 
 /// The members of `resources` that the options of runc's `update` are, in the order of the options; those with a quote are

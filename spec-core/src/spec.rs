@@ -450,9 +450,10 @@ impl<'a> Target<'a> for Spec<'a> {
     }
 }
 
-/// The annotations below `io.roci.` that have a meaning. What stands behind the dot at the end of the last, the launcher
-/// knows.
-pub const KNOWN_ANNOTATIONS: [&str; 2] = ["io.roci.init", "io.roci.policy."];
+/// The annotation that asks for `roci-init`, by `true`.
+pub const INIT_ANNOTATION: &str = "io.roci.init";
+/// What annotations begin with that say what to do where the host lacks something. The launcher knows what stands behind it.
+pub const POLICY_ANNOTATIONS: &str = "io.roci.policy.";
 
 /// What is wrong with the name of an annotation.
 pub(crate) fn check_annotation(key: &str) -> Option<&'static str> {
@@ -460,8 +461,8 @@ pub(crate) fn check_annotation(key: &str) -> Option<&'static str> {
         return Some("the name must not be empty");
     }
     // Most likely a slip of the keyboard in something that was meant to take effect.
-    let [init, policy] = KNOWN_ANNOTATIONS;
-    (key.starts_with("io.roci.") && key != init && !key.starts_with(policy)).then_some("unknown annotation")
+    let is_known = key == INIT_ANNOTATION || key.starts_with(POLICY_ANNOTATIONS);
+    (key.starts_with("io.roci.") && !is_known).then_some("unknown annotation")
 }
 
 /// What is wrong with `ociVersion`, which may be any version of the first generation. Newer ones add members that may be

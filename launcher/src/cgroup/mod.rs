@@ -19,7 +19,7 @@ use sys::{OwnedFd, TakeOnce};
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
 use crate::msg;
-use crate::path::{Path, components};
+use crate::path::{Path, components, split_last};
 use crate::proc::Proc;
 use crate::text::{Digits, cut, utf8};
 use crate::time::pause;
@@ -92,8 +92,7 @@ impl Host {
             let own = self.lines().next().map_or("", |(_, own)| own);
             base = without_slashes(own.as_bytes()).unwrap_or_default();
             if self.is_v2 {
-                let above = base.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-                base = base.get(..above).unwrap_or_default();
+                base = crate::path::without_slashes(split_last(base).0);
             }
         }
         Ok(Path::of(&[base, slash, wanted]))

@@ -145,7 +145,7 @@ pub fn set_frozen(host: &Host, path: &CStr, frozen: bool) -> Result<()> {
         (false, true) => "FROZEN",
         (false, false) => "THAWED",
     };
-    Cgroup { host, path, made: None }.set_text(File::Freezer, value)
+    Cgroup::of(host, path).set_text(File::Freezer, value)
 }
 
 /// Whether the cgroup is frozen, or being frozen.
@@ -154,47 +154,44 @@ pub fn is_frozen(host: &Host, path: &CStr) -> bool {
     let (controller, name) = File::Freezer.names(host);
     // FROZEN, FREEZING, or 1.
     matches!(
-        read(host, path, controller, name, &mut memory).as_bytes(),
+        Cgroup::of(host, path).read(controller, name, &mut memory).as_bytes(),
         [b'F', b'R', ..] | [b'1', ..]
     )
 }
 
-/// Reads a file of the cgroup; nothing where it cannot be read.
-pub fn read<'m>(host: &Host, path: &CStr, controller: &str, file: &str, memory: &'m mut [u8]) -> &'m str {
-    let bytes = Cgroup { host, path, made: None }
-        .open(controller, file, OFlags::RDONLY)
-        .and_then(|file| sys::fd::read(file.as_fd(), memory))
-        .unwrap_or_default();
-    utf8(bytes.trim_ascii())
-}
-
-/// Opens a file of the cgroup.
-pub fn open_file(
-    host: &Host,
-    path: &CStr,
-    controller: &str,
-    file: &str,
-    flags: OFlags,
-) -> core::result::Result<OwnedFd, Errno> {
-    let made = None;
-    Cgroup { host, path, made }.open(controller, file, flags)
-}
-
-/// A cgroup whose files are written.
-pub(super) struct Cgroup<'a> {
-    pub(super) host: &'a Host,
+/// A cgroup whose files are read and written.
+pub struct Cgroup<'a> {
+    /// Where it is.
+    pub host: &'a Host,
+    /// The path in each hierarchy.
     pub(super) path: &'a CStr,
     /// Where it is noted in which hierarchies the cgroup was made; without it none is made.
     made: Option<&'a Cell<Hierarchies>>,
 }
 
+impl<'a> Cgroup<'a> {
+    /// One that is there.
+    pub const fn of(host: &'a Host, path: &'a CStr) -> Self {
+        Self { host, path, made: None }
+    }
+}
+
 impl Cgroup<'_> {
+    /// Reads `file`; nothing where it cannot be read.
+    pub fn read<'m>(&self, controller: &str, file: &str, memory: &'m mut [u8]) -> &'m str {
+        let bytes = self
+            .open(controller, file, OFlags::RDONLY)
+            .and_then(|file| sys::fd::read(file.as_fd(), memory))
+            .unwrap_or_default();
+        utf8(bytes.trim_ascii())
+    }
+
     /// Opens `file`.
     ///
     /// # Errors
     /// `ENODEV` where the host lacks the controller, or its version has no such file; and the kernel's.
     #[inline(never)]
-    pub(super) fn open(&self, controller: &str, file: &str, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
+    pub fn open(&self, controller: &str, file: &str, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
         if file.is_empty() {
             return Err(Errno::NODEV);
         }
