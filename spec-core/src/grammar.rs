@@ -1,9 +1,8 @@
 //! The grammar of JSON (RFC 8259), checked byte by byte before anything is read, and the few walks over checked text that
-//! errors need.
+//! the reader and its errors need.
 //!
-//! The reader behind it, serde-json-core, skips what it ignores without looking, recurses without a bound, and tells no
-//! position. A document that has passed here is well-formed to the last byte, is no deeper than [`JSON_DEPTH_MAX`], and
-//! holds no NUL.
+//! A document that has passed here is well-formed to the last byte, is no deeper than [`JSON_DEPTH_MAX`], and holds no NUL,
+//! so the reader ([`crate::json`]) need not look at any of that again.
 
 use static_assertions::const_assert;
 

@@ -1,7 +1,7 @@
 //! `linux.resources`: what a cgroup limits. Also the document that `update --resources` reads.
 
 use crate::linux::{DeviceKind, Pair};
-use crate::schema::{Given, Member, members};
+use crate::schema::{Given, members};
 use crate::spec::List;
 use crate::text::Text;
 use crate::words::Words;
@@ -447,12 +447,11 @@ members! {
 }
 
 members! {
-    const RDMA_MEMBERS, fn store_rdma_member(limit: RdmaLimit<'a>, given) {
+    const RDMA_LIMIT, fn store_rdma_member(limit: RdmaLimit<'a>, given) {
         "hcaHandles": Integer(Range::Unsigned32) => limit.hca_handles = Some(given.number as u32),
         "hcaObjects": Integer(Range::Unsigned32) => limit.hca_objects = Some(given.number as u32),
     }
 }
-pub(crate) const RDMA_LIMIT: &[Member] = RDMA_MEMBERS;
 /// The number of no member: the name of the device.
 pub(crate) const RDMA_DEVICE: usize = RDMA_LIMIT.len();
 

@@ -41,20 +41,6 @@ impl<'a, const N: usize> StringList<'a, N> {
         Ok(())
     }
 
-    /// Removes all strings.
-    pub fn clear(&mut self) {
-        self.pointers[..self.len].fill(ptr::null());
-        self.len = 0;
-    }
-
-    /// The strings, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &'a CStr> + '_ {
-        // SAFETY: every pointer below `len` came from a `&'a CStr`.
-        self.pointers[..self.len]
-            .iter()
-            .map(|&pointer| unsafe { CStr::from_ptr(pointer) })
-    }
-
     fn as_ptr(&self) -> *const *const c_char {
         self.pointers.as_ptr()
     }

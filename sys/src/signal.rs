@@ -142,16 +142,6 @@ pub fn send_to(pidfd: BorrowedFd<'_>, signal: u8) -> Result<()> {
     .map(drop)
 }
 
-/// Puts every signal back to its default action.
-///
-/// An ignored signal stays ignored over exec, so a caller that ignores SIGPIPE or SIGHUP (Go programs, `nohup`) would hand
-/// that down. Caught ones do not exist here.
-pub fn reset_dispositions() {
-    for signal in 1..=SIGNAL_MAX {
-        set_disposition(signal, Disposition::Default);
-    }
-}
-
 /// What a signal does when nobody blocks it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]

@@ -1,7 +1,8 @@
 //! Terminals: their modes, and process groups and the foreground by number.
 //!
-//! rustix has the modes too, with speeds that nobody here asks for and that cost half a kilobyte. In a pid namespace the number of a group that lies outside is 0, which rustix's `Pid` cannot hold: its `getpgrp` would
-//! make an invalid value of it.
+//! rustix has the modes too, with speeds that nobody here asks for and that cost half a kilobyte. In a pid namespace the
+//! number of a group that lies outside is 0, which rustix's `Pid` cannot hold: its `getpgrp` would make an invalid value of
+//! it.
 
 use linux_raw_sys::general as k;
 use linux_raw_sys::ioctl::{TCGETS, TCSETS, TCSETSW, TIOCGPGRP, TIOCSPGRP};

@@ -120,7 +120,7 @@ impl Socket {
 fn read_answer(mut bytes: &[u8], each: &mut dyn FnMut(&[u8])) -> Option<Result<()>> {
     while let Some((header, rest)) = bytes.split_at_checked(HEADER) {
         let length = number_at(header, 0) as usize;
-        let kind = number_at(header, 4) as u16;
+        let kind = half_at(header, 4);
         let payload = rest.get(..length.saturating_sub(HEADER)).unwrap_or(rest);
         match kind {
             // An acknowledgement is the error 0.
@@ -144,9 +144,8 @@ fn read_answer(mut bytes: &[u8], each: &mut dyn FnMut(&[u8])) -> Option<Result<(
 pub fn attribute(payload: &[u8], skipped: usize, kind: u16) -> Option<&[u8]> {
     let mut rest = payload.get(skipped..)?;
     while rest.len() >= 4 {
-        let length = usize::from(number_at(rest, 0) as u16);
-        let is_wanted = number_at(rest, 2) as u16 & 0x3fff == kind;
-        if is_wanted {
+        let length = usize::from(half_at(rest, 0));
+        if half_at(rest, 2) & 0x3fff == kind {
             return rest.get(4..length);
         }
         rest = rest.get(length.max(4).next_multiple_of(4)..)?;
@@ -154,15 +153,19 @@ pub fn attribute(payload: &[u8], skipped: usize, kind: u16) -> Option<&[u8]> {
     None
 }
 
-/// The four bytes at `at` as a number; fewer at the end are the low ones of it on no machine that matters, so 0.
+/// The four bytes at `at` as a number; 0 where there are fewer.
 pub fn number_at(bytes: &[u8], at: usize) -> u32 {
-    match bytes.get(at..at + 4) {
-        Some(four) => u32::from_ne_bytes([four[0], four[1], four[2], four[3]]),
-        None => 0,
-    }
+    let four = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    four.map_or(0, |four| u32::from_ne_bytes(*four))
 }
 
-#[cfg(all(test, target_endian = "little"))]
+/// The two bytes at `at` as a number; 0 where there are fewer.
+fn half_at(bytes: &[u8], at: usize) -> u16 {
+    let two = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    two.map_or(0, |two| u16::from_ne_bytes(*two))
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::vec::Vec;
@@ -173,7 +176,7 @@ mod tests {
         request.attribute(3, b"eth0\0").attribute(19, &7_u32.to_ne_bytes());
         let payload = &request.bytes[HEADER..request.len];
         assert_eq!(attribute(payload, 16, 3), Some(&b"eth0\0"[..]));
-        assert_eq!(attribute(payload, 16, 19), Some(&[7, 0, 0, 0][..]));
+        assert_eq!(attribute(payload, 16, 19), Some(&7_u32.to_ne_bytes()[..]));
         assert_eq!(attribute(payload, 16, 4), None);
         assert_eq!(request.len % 4, 0);
     }
@@ -204,7 +207,8 @@ mod tests {
             });
         }
         for length in 0..=255_u8 {
-            let _ = attribute(&[length, 0, 9, 0, 1, 2, 3, 4, 5, 6], 0, 1);
+            let [first, second] = u16::from(length).to_ne_bytes();
+            let _ = attribute(&[first, second, 9, 0, 1, 2, 3, 4, 5, 6], 0, 1);
         }
     }
 }
