@@ -1,7 +1,5 @@
-//! Packs the texts that are printed when somebody asks for them, which are a tenth of the program, into half their bytes.
-//!
-//! It is byte pair encoding: over and over, the pair of bytes that is found most often gets a byte that no text has, until
-//! there is none left or no pair that pays. To unpack is to replace such a byte by its pair, and that is a dozen lines.
+//! Packs the texts that are printed when somebody asks for them, which are a tenth of the program, into half their bytes
+//! (`targets/pairs.rs` says how).
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,6 +7,8 @@ use std::path::PathBuf;
 
 #[path = "../targets/link.rs"]
 mod link;
+#[path = "../targets/pairs.rs"]
+mod pairs;
 
 /// The texts, in the order of `texts::Text`.
 const TEXTS: [&str; 10] = [
@@ -27,6 +27,7 @@ const TEXTS: [&str; 10] = [
 fn main() {
     link::main();
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../targets/pairs.rs");
     let mut whole = String::new();
     for name in TEXTS {
         println!("cargo::rerun-if-changed=texts/{name}");
@@ -44,7 +45,10 @@ fn main() {
     );
     let bytes = whole.as_bytes();
     let free = (1..=u8::MAX).filter(|code| !bytes.contains(code));
-    let (packed, pairs) = pack(bytes, free);
+    // A NUL parts two texts, and stands for nothing in a pair.
+    let mut texts: Vec<Vec<u8>> = bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
+    let pairs = pairs::pack(&mut texts, free);
+    let packed = texts.join(&0);
     let mut source = String::new();
     let _ = write!(
         source,
@@ -104,37 +108,4 @@ fn text_of(rest: &str) -> String {
             character => text.push(character),
         }
     }
-}
-
-/// The packed bytes, and the pair of each code.
-fn pack(bytes: &[u8], codes: impl Iterator<Item = u8>) -> (Vec<u8>, [[u8; 2]; 256]) {
-    let mut bytes = bytes.to_vec();
-    let mut pairs = [[0; 2]; 256];
-    for code in codes {
-        let mut counts = BTreeMap::<[u8; 2], usize>::new();
-        // A NUL parts two texts, and stands for nothing in a pair.
-        for pair in bytes.windows(2).filter(|pair| !pair.contains(&0)) {
-            *counts.entry([pair[0], pair[1]]).or_default() += 1;
-        }
-        let Some((pair, count)) = counts.into_iter().max_by_key(|&(_, count)| count) else {
-            break;
-        };
-        if count < 2 {
-            break;
-        }
-        let mut shorter = Vec::new();
-        let mut rest = bytes.as_slice();
-        while let [first, after @ ..] = rest {
-            if rest.starts_with(&pair) {
-                shorter.push(code);
-                rest = &rest[2..];
-            } else {
-                shorter.push(*first);
-                rest = after;
-            }
-        }
-        bytes = shorter;
-        pairs[usize::from(code)] = pair;
-    }
-    (bytes, pairs)
 }

@@ -3,10 +3,9 @@
 //! The names come in their order, each followed by its numbers in bytes that no name has: two bytes of seven bits for each
 //! architecture, but for those behind which all have the number of the first, and one for `socketcall` or `ipc`.
 //!
-//! The names are shortened to half their bytes by byte pair encoding: over and over, the pair of bytes that is found most
-//! often gets a byte that no name has. The order is that of the names, so that a lookup can bisect.
+//! The names are shortened to half their bytes (`targets/pairs.rs` says how). The order is that of the names, so that a
+//! lookup can bisect.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// What a row has where an architecture does not have the system call.
@@ -21,11 +20,14 @@ type Row<const N: usize> = (&'static str, [u16; N], u8);
 
 #[path = "src/seccomp/syscalls/arm.rs"]
 mod arm;
+#[path = "../targets/pairs.rs"]
+mod pairs;
 #[path = "src/seccomp/syscalls/x86.rs"]
 mod x86;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../targets/pairs.rs");
     println!("cargo::rerun-if-changed=src/seccomp/syscalls");
     let source = pack("X86", &x86::ROWS) + &pack("ARM", &arm::ROWS);
     let directory = std::env::var("OUT_DIR").unwrap_or_default();
@@ -38,21 +40,12 @@ fn main() {
 fn pack<const N: usize>(machine: &str, rows: &[Row<N>]) -> String {
     assert!(rows.is_sorted_by_key(|row| row.0), "rows have to be sorted");
     let mut names: Vec<Vec<u8>> = rows.iter().map(|row| row.0.into()).collect();
-    let free = (1..0x80).filter(|code| !names.iter().any(|name| name.contains(code)));
-    let mut pairs = [[0; 2]; 0x80];
-    for code in free.collect::<Vec<u8>>() {
-        let mut counts = BTreeMap::<[u8; 2], usize>::new();
-        for pair in names.iter().flat_map(|name| name.windows(2)) {
-            *counts.entry([pair[0], pair[1]]).or_default() += 1;
-        }
-        // A pair is two bytes itself.
-        if let Some((pair, count)) = counts.into_iter().max_by_key(|&(_, count)| count)
-            && count > 2
-        {
-            names = names.iter().map(|name| shorten(name, pair, code)).collect();
-            pairs[usize::from(code)] = pair;
-        }
-    }
+    let free: Vec<u8> = (1..0x80)
+        .filter(|code| !names.iter().any(|name| name.contains(code)))
+        .collect();
+    let pairs = pairs::pack(&mut names, free.into_iter());
+    // Bytes above are numbers.
+    let pairs = &pairs[..0x80];
     let mut packed = Vec::new();
     for (name, (_, numbers, multiplexed)) in names.iter().zip(rows) {
         packed.extend(name);
@@ -72,19 +65,4 @@ fn pack<const N: usize>(machine: &str, rows: &[Row<N>]) -> String {
         packed.len(),
     );
     source
-}
-
-/// `name` with `code` in place of `pair`.
-fn shorten(mut name: &[u8], pair: [u8; 2], code: u8) -> Vec<u8> {
-    let mut shorter = Vec::new();
-    while let [first, rest @ ..] = name {
-        if name.starts_with(&pair) {
-            shorter.push(code);
-            name = &name[2..];
-        } else {
-            shorter.push(*first);
-            name = rest;
-        }
-    }
-    shorter
 }

@@ -1,5 +1,5 @@
-//! Linker arguments of the two executables, whose build script this is. They are here and not in a configuration file, so that a plain `cargo build` on a
-//! plain host makes the real thing.
+//! Linker arguments of the two executables, whose build script this is. They are here and not in a configuration file, so
+//! that a plain `cargo build` on a plain host makes the real thing.
 
 use std::env::var;
 
