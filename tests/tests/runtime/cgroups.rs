@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
-use tests::{Container, Test, eventually};
+use tests::{Container, Running, Test, eventually};
 
 tests::cases![
     every_controller_has_a_cgroup_that_is_named,
@@ -47,7 +47,7 @@ fn value(t: &Test, c: &Container, controller: &str, file: &str) -> String {
         .to_owned()
 }
 
-fn limits(c: &mut Container, name: &str, limits: Value) {
+pub fn limits(c: &mut Container, name: &str, limits: Value) {
     c.config["linux"]["resources"][name] = limits;
 }
 
@@ -160,12 +160,7 @@ fn update_reads_standard_input(t: &Test) {
 }
 
 /// Docker sends every group and means "leave alone" by 0; CRI sends a device rule that must not be applied.
-fn update_leaves_alone_what_is_zero(t: &Test) {
-    t.needs_v1_controller("memory");
-    t.skip_on("crun", "crun 1.8 writes the 0, which the kernel refuses");
-    let mut c = t.server();
-    limits(&mut c, "memory", json!({"limit": 33_554_432}));
-    c.up_and_ready();
+pub fn update_with_zeros(t: &Test, c: &Container) {
     let resources = json!({
         "devices": [{"allow": false, "access": "rwm"}],
         "memory": {"limit": 0, "reservation": 0, "kernel": 0}, "blockIO": {"weight": 0},
@@ -174,24 +169,40 @@ fn update_leaves_alone_what_is_zero(t: &Test) {
     fs::write(t.path("input"), resources.to_string()).expect("write");
     let input = fs::File::open(t.path("input")).expect("input");
     t.call(&["update", "--resources", "-", &c.id]).stdin(input).run().ok();
+}
+
+fn update_leaves_alone_what_is_zero(t: &Test) {
+    t.needs_v1_controller("memory");
+    t.skip_on("crun", "crun 1.8 writes the 0, which the kernel refuses");
+    let mut c = t.server();
+    limits(&mut c, "memory", json!({"limit": 33_554_432}));
+    c.up_and_ready();
+    update_with_zeros(t, &c);
     assert_eq!(value(t, &c, "memory", "memory.limit_in_bytes"), "33554432");
     assert_eq!(value(t, &c, "cpu", "cpu.cfs_quota_us"), "25000");
     assert_eq!(value(t, &c, "pids", "pids.max"), "77");
     c.exec_sh("echo x > /dev/null").ok();
 }
 
-fn pause_and_resume(t: &Test) {
-    t.needs_v1_controller("freezer");
+/// A container that writes all the time, but not while it is paused. `look` is what else is to be seen then.
+pub fn stands_still<'t>(t: &'t Test, look: impl FnOnce(&Container)) -> Container<'t> {
     let c = t.sh("echo ready; while :; do echo . ; sleep 0.01; done");
     let created = c.up_and_ready();
     t.call(&["pause", &c.id]).run().ok();
     assert_eq!(c.status(), "paused");
+    look(&c);
     let length = created.stdout_now().len();
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert_eq!(created.stdout_now().len(), length, "it still runs");
     t.call(&["resume", &c.id]).run().ok();
     assert_eq!(c.status(), "running");
-    eventually("it runs again", || created.stdout_now().len() > length);
+    eventually("it goes on", || created.stdout_now().len() > length);
+    c
+}
+
+fn pause_and_resume(t: &Test) {
+    t.needs_v1_controller("freezer");
+    let c = stands_still(t, |_| {});
     // crun 1.8 resumes what runs.
     if !t.is("crun") {
         t.call(&["resume", &c.id]).run().fails();
@@ -260,12 +271,11 @@ fn events_follow_a_container_to_its_end(t: &Test) {
     }
 }
 
-fn events_tell_that_memory_ran_out(t: &Test) {
-    t.needs_v1_controller("memory");
-    t.skip_on("crun", "crun 1.8 has no events command");
+/// A container within these limits of memory that has run out of it, and `events`, which has told that.
+pub fn memory_runs_out(t: &Test, memory: Value) -> (Container<'_>, Running) {
     let mut c = t.sh("echo ready; read go </fifo; (tail -c 100m /dev/zero; true); echo over; sleep 1000");
     c.config["linux"]["cgroupsPath"] = json!(format!("/{}", c.id));
-    limits(&mut c, "memory", json!({"limit": 8_388_608}));
+    limits(&mut c, "memory", memory);
     let fifo = c.rootfs().join("fifo");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o666.into(), 0).expect("a fifo");
     c.config["root"]["readonly"] = json!(false);
@@ -278,6 +288,13 @@ fn events_tell_that_memory_ran_out(t: &Test) {
     });
     // At once, and not after the interval.
     eventually("that is told", || stream.stdout().contains(r#""type":"oom""#));
+    (c, stream)
+}
+
+fn events_tell_that_memory_ran_out(t: &Test) {
+    t.needs_v1_controller("memory");
+    t.skip_on("crun", "crun 1.8 has no events command");
+    let (c, stream) = memory_runs_out(t, json!({"limit": 8_388_608}));
     c.kill("KILL").ok();
     stream.wait();
 }

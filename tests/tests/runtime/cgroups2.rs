@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use tests::{Container, Test, eventually};
 
+use crate::cgroups::{limits, memory_runs_out, stands_still, update_with_zeros};
+
 tests::cases![
     limits_are_converted,
     a_process_starts_inside_its_cgroup,
@@ -52,10 +54,6 @@ fn value(t: &Test, c: &Container, file: &str) -> String {
     let path = directory(t, c).join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.trim().to_owned()
-}
-
-fn limits(c: &mut Container, name: &str, limits: Value) {
-    c.config["linux"]["resources"][name] = limits;
 }
 
 fn limits_are_converted(t: &Test) {
@@ -158,14 +156,7 @@ fn limits_change_and_zero_leaves_them_alone(t: &Test) {
     let mut c = t.server();
     limits(&mut c, "memory", json!({"limit": 33_554_432}));
     c.up_and_ready();
-    let resources = json!({
-        "devices": [{"allow": false, "access": "rwm"}],
-        "memory": {"limit": 0, "reservation": 0, "kernel": 0}, "blockIO": {"weight": 0},
-        "cpu": {"shares": 0, "quota": 25_000, "period": 100_000}, "pids": {"limit": 77},
-    });
-    fs::write(t.path("input"), resources.to_string()).expect("write");
-    let input = fs::File::open(t.path("input")).expect("input");
-    t.call(&["update", "--resources", "-", &c.id]).stdin(input).run().ok();
+    update_with_zeros(t, &c);
     assert_eq!(value(t, &c, "memory.max"), "33554432");
     assert_eq!(value(t, &c, "cpu.max"), "25000 100000");
     assert_eq!(value(t, &c, "pids.max"), "77");
@@ -247,20 +238,12 @@ fn exec_is_held_to_the_rules_for_devices(t: &Test) {
 
 fn processes_are_frozen(t: &Test) {
     needs(t, "pids");
-    let c = t.sh("echo ready; while :; do echo . ; sleep 0.01; done");
-    let created = c.up_and_ready();
-    t.call(&["pause", &c.id]).run().ok();
-    assert_eq!(c.status(), "paused");
-    assert_eq!(value(t, &c, "cgroup.freeze"), "1");
-    eventually("all processes are frozen", || {
-        value(t, &c, "cgroup.events").contains("frozen 1")
+    let c = stands_still(t, |c| {
+        assert_eq!(value(t, c, "cgroup.freeze"), "1");
+        eventually("all processes are frozen", || {
+            value(t, c, "cgroup.events").contains("frozen 1")
+        });
     });
-    let length = created.stdout_now().len();
-    std::thread::sleep(std::time::Duration::from_millis(100));
-    assert_eq!(created.stdout_now().len(), length, "it still runs");
-    t.call(&["resume", &c.id]).run().ok();
-    assert_eq!(c.status(), "running");
-    eventually("it goes on", || created.stdout_now().len() > length);
     t.call(&["pause", &c.id]).run().ok();
     c.delete_force().ok();
 }
@@ -299,18 +282,7 @@ fn statistics_of_version_2(t: &Test) {
 
 fn memory_that_ran_out_is_told(t: &Test) {
     needs(t, "memory");
-    let mut c = t.sh("echo ready; read go </fifo; (tail -c 100m /dev/zero; true); echo over; sleep 1000");
-    limits(&mut c, "memory", json!({"limit": 8_388_608, "swap": 8_388_608}));
-    let fifo = c.rootfs().join("fifo");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o666.into(), 0).expect("a fifo");
-    let created = c.up_and_ready();
-    let stream = t.call(&["events", "--interval", "60s", &c.id]).spawn();
-    eventually("it has begun", || stream.stdout().contains("stats"));
-    fs::write(fifo, "go\n").expect("write");
-    eventually("the kernel has killed somebody", || {
-        created.stdout_now().contains("over")
-    });
-    eventually("that is told", || stream.stdout().contains(r#""type":"oom""#));
+    let (c, stream) = memory_runs_out(t, json!({"limit": 8_388_608, "swap": 8_388_608}));
     c.kill("KILL").ok();
     let outcome = stream.wait();
     // Once told is enough, and it is not told over and over.

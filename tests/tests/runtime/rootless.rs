@@ -103,6 +103,14 @@ fn the_configuration_for_a_plain_user_works(t: &Test) {
 const WITH_IDS: &str = "echo 65534:300000:65536 >$1/ids; mount --bind $1/ids /etc/subuid; mount --bind $1/ids /etc/subgid; \
     shift; exec \"$@\"";
 
+/// Maps so many ids beside the user's own, from `host` on.
+fn map_more(c: &mut Container, host: u32) {
+    for kind in ["uidMappings", "gidMappings"] {
+        let mappings = c.config["linux"][kind].as_array_mut().expect("mappings");
+        mappings.push(json!({"containerID": 1, "hostID": host, "size": 65_536}));
+    }
+}
+
 fn with_ids(t: &Test, c: &Container) -> tests::Outcome {
     let dir = t.dir.to_str().expect("UTF-8");
     let mut args = vec!["--mount", "sh", "-c", WITH_IDS, "sh", dir, "setpriv"];
@@ -115,10 +123,7 @@ fn more_ids_than_ones_own_need_the_programs_for_it(t: &Test) {
     t.skip_on("crun", "crun 1.8 refuses hybrid cgroups");
     t.needs("newuidmap", "uidmap");
     let mut c = owned(t, "id -u; id -g; cat /proc/self/gid_map");
-    for kind in ["uidMappings", "gidMappings"] {
-        let mappings = c.config["linux"][kind].as_array_mut().expect("mappings");
-        mappings.push(json!({"containerID": 1, "hostID": 300_000, "size": 65_536}));
-    }
+    map_more(&mut c, 300_000);
     c.config["process"]["user"] = json!({"uid": 1000, "gid": 1001, "additionalGids": [7]});
     let outcome = with_ids(t, &c).ok();
     let words: Vec<_> = outcome.stdout.split_whitespace().collect();
@@ -129,10 +134,7 @@ fn ids_that_are_not_the_users_are_refused(t: &Test) {
     t.skip_on("crun", "crun 1.8 refuses hybrid cgroups");
     t.needs("newuidmap", "uidmap");
     let mut c = owned(t, "true");
-    for kind in ["uidMappings", "gidMappings"] {
-        let mappings = c.config["linux"][kind].as_array_mut().expect("mappings");
-        mappings.push(json!({"containerID": 1, "hostID": 500_000, "size": 65_536}));
-    }
+    map_more(&mut c, 500_000);
     with_ids(t, &c)
         .fails()
         .roci_says("set id mapping: newgidmap: gid range");
