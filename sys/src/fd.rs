@@ -20,6 +20,14 @@ use crate::call::call;
 #[derive(Debug)]
 pub struct OwnedFd(RawFd);
 
+impl OwnedFd {
+    /// Closes it now. It is for places where somebody waits for that, or where the descriptor would otherwise stay open
+    /// in a loop.
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
 impl Drop for OwnedFd {
     #[inline(always)]
     fn drop(&mut self) {
