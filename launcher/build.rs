@@ -1,5 +1,5 @@
-//! Packs the texts that are printed when somebody asks for them, which are a tenth of the program, into half their bytes
-//! (`targets/pairs.rs` says how).
+//! Packs the texts that are printed when somebody asks for them, which are a tenth of the program, into a third of their
+//! bytes (`targets/pack.rs` says how).
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 #[path = "../targets/link.rs"]
 mod link;
-#[path = "../targets/pairs.rs"]
-mod pairs;
+#[path = "../targets/pack.rs"]
+mod pack;
 
 /// The texts, in the order of `texts::Text`.
 const TEXTS: [&str; 10] = [
@@ -27,7 +27,7 @@ const TEXTS: [&str; 10] = [
 fn main() {
     link::main();
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=../targets/pairs.rs");
+    println!("cargo::rerun-if-changed=../targets/pack.rs");
     let mut whole = String::new();
     for name in TEXTS {
         println!("cargo::rerun-if-changed=texts/{name}");
@@ -39,24 +39,16 @@ fn main() {
     let messages = messages();
     whole += &messages.join("\u{1}");
     whole.push('\0');
-    assert!(
-        whole.is_ascii(),
-        "the texts have bytes above 127, which stand for pairs"
-    );
-    let bytes = whole.as_bytes();
-    let free = (1..=u8::MAX).filter(|code| !bytes.contains(code));
-    // A NUL parts two texts, and stands for nothing in a pair.
-    let mut texts: Vec<Vec<u8>> = bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
-    let pairs = pairs::pack(&mut texts, free);
-    let packed = texts.join(&0);
+    let packed = pack::pack(whole.as_bytes());
     let mut source = String::new();
     let _ = write!(
         source,
         "/// Bytes of all texts.\nconst UNPACKED_BYTES: usize = {};\n\
-         /// What each byte stands for: a pair, or two NULs for itself.\nstatic PAIRS: [[u8; 2]; 256] = {pairs:?};\n\
+         /// Chances of the packer's choices.\nconst CHANCES: usize = {};\n\
          /// The texts, packed.\nstatic PACKED: [u8; {}] = {packed:?};\n\
          /// The texts of errors, in their order.\nconst MESSAGES: [&str; {}] = {messages:?};\n",
-        bytes.len(),
+        whole.len(),
+        pack::CHANCES,
         packed.len(),
         messages.len(),
     );

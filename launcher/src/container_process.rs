@@ -304,7 +304,7 @@ fn open_gate(inherited: &Inheritance<'_>) -> Result<()> {
         .during(msg!("open exec.fifo"))?;
     write_all(open.as_fd(), b"0").during(msg!("write exec.fifo"))?;
     // It closes in the exec.
-    tell_through(core::mem::ManuallyDrop::new(open).as_fd());
+    tell_through(open.as_fd());
     Ok(())
 }
 

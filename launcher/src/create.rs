@@ -1,7 +1,6 @@
 //! `create`, and the part of `run` that is the same. The numbers are the steps of the lifecycle in runtime.md.
 
 use core::ffi::CStr;
-use core::mem::ManuallyDrop;
 
 use rustix::fd::AsFd;
 use rustix::fs::{FileType, Mode, OFlags, mknodat};
@@ -55,7 +54,7 @@ pub enum Purpose {
 /// A container that was created.
 pub struct Created {
     /// The directory that holds its state directory.
-    pub root: ManuallyDrop<StateRoot>,
+    pub root: StateRoot,
     /// Its cgroup.
     pub cgroup: Option<(&'static Host, &'static CStr, Hierarchies)>,
     /// Its state directory, locked.
@@ -136,8 +135,6 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let Some(root) = StateRoot::open(invocation, true)? else {
         return Err(Error::said(msg!("no state root")));
     };
-    // It stays open to the end: the state directory may have to be removed from it.
-    let root = ManuallyDrop::new(root);
     let container = Container {
         directory: container::make(&root, id, config.document)?,
         id,
@@ -189,7 +186,9 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     let memory = state::TEXT.take();
     let (pid, socket) = spawn_container_process(&inheritance, socket, other_end, &mut trees, memory, &rootfs)?;
     undo::note_process(pid, true);
-    drop(trees);
+    while let Some((_, tree)) = trees.pop() {
+        tree.close();
+    }
     report::step(msg!("container process # made"), Digits::signed(pid.into()).as_str());
     if namespaces.new_user {
         prepare_user_namespace(spec, &proc, pid, cgroup.as_ref())?;
@@ -252,13 +251,15 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     }
     report::step(msg!("container # created"), id_text);
     // These wait for the end of the line that they hold; what else is open closes with this process, at no cost.
-    drop((inheritance.console_socket, pidfd_socket));
-    core::mem::forget((inheritance.fifo, inheritance.handover.init, rootfs));
+    inheritance
+        .console_socket
+        .into_iter()
+        .chain(pidfd_socket)
+        .chain(inheritance.notify_socket)
+        .for_each(OwnedFd::close);
     let placed = cgroup
         .as_ref()
         .map(|cgroup| (cgroup.host(), cgroup.path(), cgroup.made().get()));
-    core::mem::forget(cgroup);
-    core::mem::forget(proc);
     Ok(Created {
         root,
         cgroup: placed,
@@ -427,9 +428,12 @@ fn spawn_container_process(
         )?
     } else {
         match make()? {
-            Spawned::Parent(child) => (child.pid, socket),
+            Spawned::Parent(child) => {
+                other_end.close();
+                (child.pid, socket)
+            }
             Spawned::Child => {
-                drop(socket);
+                socket.close();
                 match container_process::run(inheritance, &other_end, trees, memory)? {}
             }
         }

@@ -52,5 +52,6 @@ pub fn for_each(proc: &Proc, ancestor: i32, each: &mut dyn FnMut(i32)) -> Result
         }
         seek(&directory, SeekFrom::Start(0)).during(msg!("read /proc"))?;
     }
+    directory.close();
     Ok(())
 }

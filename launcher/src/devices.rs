@@ -140,7 +140,9 @@ fn make_configured(root: &Root, dev: BorrowedFd<'_>, device: &Device<'static>, b
     let (parent, name) = root
         .make_parent(device.path.as_c_str(), Links::Refuse)
         .during(msg!("open directory"))?;
-    make_device(parent.as_fd(), name.as_c_str(), &wanted, by_bind)
+    make_device(parent.as_fd(), name.as_c_str(), &wanted, by_bind)?;
+    leave_open(parent);
+    Ok(())
 }
 
 fn make_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>, by_bind: bool) -> Result<()> {
@@ -189,7 +191,10 @@ fn bind_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> R
         return Err(Error::said(msg!("the host has another device there")));
     }
     let target = make_target(directory, name).during(msg!("make mount point"))?;
-    bind_fd(source.as_fd(), target.as_fd()).during(msg!("bind device"))
+    bind_fd(source.as_fd(), target.as_fd()).during(msg!("bind device"))?;
+    leave_open(source);
+    leave_open(target);
+    Ok(())
 }
 
 /// Replaces each standard stream that is `/dev/null` by the container's own.

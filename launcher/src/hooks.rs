@@ -110,13 +110,16 @@ fn run_one(
         Spawned::Child => execute(spec, hook, &stdin, &output_end, environment),
         Spawned::Parent(child) => child,
     };
-    drop(output_end);
+    stdin.close();
+    output_end.close();
     let mut tail = Vec::<u8, OUTPUT_BYTES>::new();
     let in_time = wait_for_end(&child, &output, hook.timeout, &mut tail);
     if !in_time {
         let _ = sys::signal::send(child.pid, sys::signal::SIGKILL);
     }
     let status = wait(child.pid).map_err(reason(msg!("wait for hook")))?;
+    output.close();
+    child.pidfd.into_iter().for_each(OwnedFd::close);
     let said = utf8(tail.trim_ascii_end());
     let colon = if said.is_empty() { "" } else { ": " };
     let number = |number: i32| Digits::signed(number.into());

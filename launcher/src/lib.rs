@@ -151,7 +151,6 @@ fn open_standard_streams() -> Result<()> {
         // The lowest number that is free is the next of them.
         let null = sys::fd::open(c"/dev/null", OFlags::RDWR).during(msg!("open /dev/null"))?;
         sys::file::keep_on_exec(null.as_fd()).during(msg!("keep /dev/null"))?;
-        core::mem::forget(null);
     }
     Ok(())
 }

@@ -124,7 +124,9 @@ fn idmap_tree(
         user_namespace: namespace.as_raw_fd() as u64,
         ..MountAttributes::default()
     };
-    set_attributes(tree, kind == Idmap::Recursive, &attributes).during(msg!("set idmap"))
+    set_attributes(tree, kind == Idmap::Recursive, &attributes).during(msg!("set idmap"))?;
+    namespace.close();
+    Ok(())
 }
 
 /// Mounts everything.
@@ -175,8 +177,12 @@ fn mount_one(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<Own
         if plan.flags & MS_RDONLY != 0 {
             make_read_only(mounted.as_fd(), false)?;
         }
+        leave_open(below);
     }
-    change_propagation_and_tree(mount, mounted.as_fd())
+    change_propagation_and_tree(mount, mounted.as_fd())?;
+    leave_open(mounted);
+    leave_open(destination);
+    Ok(())
 }
 
 /// Mounts a file system on the working directory. The directory is entered first and named `.`, which no link can redirect
@@ -433,14 +439,17 @@ fn bind_by_path(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result<()>
     let from = open(source.as_c_str(), OFlags::PATH).during_with(msg!("open source #"), source.as_str())?;
     let kind = kind(from.as_fd()).during(msg!("stat source"))?;
     let destination = open_destination(around, mount, kind)?;
-    let (from, to) = (fd_path(from.as_fd()), fd_path(destination.as_fd()));
+    let (from_path, to_path) = (fd_path(from.as_fd()), fd_path(destination.as_fd()));
     let flags = MS_BIND | (mount.plan.flags & MS_REC);
-    mount_call(Some(from.as_c_str()), to.as_c_str(), None, flags, None).during_with(msg!("bind #"), source.as_str())?;
+    mount_call(Some(from_path.as_c_str()), to_path.as_c_str(), None, flags, None)
+        .during_with(msg!("bind #"), source.as_str())?;
     let mounted = around
         .root
         .open(mount.destination.as_c_str(), OFlags::PATH, Links::Follow)
         .during(msg!("open mount"))?;
-    change_bind_by_path(mount, mounted.as_fd())
+    change_bind_by_path(mount, mounted.as_fd())?;
+    [from, destination, mounted].into_iter().for_each(leave_open);
+    Ok(())
 }
 
 /// Flags and propagation of a bind mount on kernels before 5.12.

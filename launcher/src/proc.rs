@@ -67,7 +67,9 @@ impl Proc {
     /// Writes `text` to `path`, all of it in one call.
     pub fn write(&self, path: &CStr, text: &[u8]) -> core::result::Result<(), Errno> {
         let file = self.open_file(path, OFlags::WRONLY)?;
-        rustix::io::write(&file, text).map(drop)
+        let written = rustix::io::write(&file, text);
+        file.close();
+        written.map(drop)
     }
 
     /// The executable of this process.
@@ -100,7 +102,9 @@ impl Proc {
     pub fn read_of<'m>(&self, pid: i32, name: &str, memory: &'m mut [u8]) -> Option<&'m mut [u8]> {
         let path = Path::of_process(pid, name);
         let file = self.open_file(path.as_c_str(), OFlags::RDONLY).ok()?;
-        read(file.as_fd(), memory).ok()
+        let part = read(file.as_fd(), memory).ok();
+        file.close();
+        part
     }
 
     /// The root.

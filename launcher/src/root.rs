@@ -90,9 +90,10 @@ impl Root {
             && let Ok(parent) = self.open(Path::new(above).as_c_str(), flags, links)
         {
             let name = Path::new(name);
-            sys::directory::make(parent.as_fd(), name.as_c_str(), DIRECTORY_MODE)?;
-            let flags = flags | OFlags::NOFOLLOW;
-            return open_in(parent.as_fd(), name.as_c_str(), flags);
+            let made = sys::directory::make(parent.as_fd(), name.as_c_str(), DIRECTORY_MODE)
+                .and_then(|()| open_in(parent.as_fd(), name.as_c_str(), flags | OFlags::NOFOLLOW));
+            leave_open(parent);
+            return made;
         }
         // From the first missing component on, each is made in the directory that was just opened and opened without
         // following, so that a link that appears in between is an error and not a way out.
@@ -105,7 +106,7 @@ impl Root {
                 let until = whole.get(..whole.len() - below.rest.len()).unwrap_or_default();
                 match self.open(Path::new(until).as_c_str(), flags, links) {
                     Ok(next) => {
-                        current = next;
+                        core::mem::replace(&mut current, next).close();
                         continue;
                     }
                     Err(Errno::NOENT) => {}
@@ -117,7 +118,8 @@ impl Root {
             }
             let name = Path::new(component);
             sys::directory::make(current.as_fd(), name.as_c_str(), DIRECTORY_MODE)?;
-            current = open_in(current.as_fd(), name.as_c_str(), flags | OFlags::NOFOLLOW)?;
+            let next = open_in(current.as_fd(), name.as_c_str(), flags | OFlags::NOFOLLOW)?;
+            core::mem::replace(&mut current, next).close();
             made = true;
         }
         Ok(current)
@@ -130,7 +132,9 @@ impl Root {
             other => return other,
         }
         let (parent, name) = self.make_parent(path, links)?;
-        make_target(parent.as_fd(), name.as_c_str())
+        let target = make_target(parent.as_fd(), name.as_c_str());
+        leave_open(parent);
+        target
     }
 
     /// The directory that holds the last component of `path`, made where it is missing, and that component.
@@ -151,13 +155,27 @@ impl Root {
     /// resolved by ourselves, `..` taken from a stack and never from the kernel.
     #[inline(never)]
     fn walk(&self, path: &CStr, flags: OFlags, links: Links) -> Result<OwnedFd> {
-        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        let mut above: Vec<OwnedFd, DEPTH_MAX> = Vec::new();
-        let mut current = open_in(self.fd.as_fd(), c".", directory)?;
+        // The directories on the way, the one that was reached last at the end.
+        let mut way: Vec<OwnedFd, DEPTH_MAX> = Vec::new();
+        let opened = self.walk_along(&mut way, path, flags, links);
+        while let Some(directory) = way.pop() {
+            directory.close();
+        }
+        opened
+    }
+
+    fn walk_along(
+        &self,
+        way: &mut Vec<OwnedFd, DEPTH_MAX>,
+        path: &CStr,
+        flags: OFlags,
+        links: Links,
+    ) -> Result<OwnedFd> {
         let mut rest = Path::new(path.to_bytes());
         let mut at = 0;
         let mut links_seen = 0;
         loop {
+            let current = way.last().unwrap_or(&self.fd);
             let mut below = components(rest.as_bytes().get(at..).unwrap_or_default());
             let Some(component) = below.next() else {
                 return open_in(current.as_fd(), c".", flags);
@@ -167,25 +185,23 @@ impl Root {
             let component = Path::new(component);
             let name = component.as_c_str();
             if name == c".." {
-                if let Some(parent) = above.pop() {
-                    current = parent;
-                }
-                if last {
-                    return open_in(current.as_fd(), c".", flags);
+                if let Some(left) = way.pop() {
+                    left.close();
                 }
                 continue;
             }
-            let kind = FileType::from_raw_mode(statat(&current, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
+            let kind = FileType::from_raw_mode(statat(current, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
             if kind == FileType::Symlink && !(last && flags.contains(OFlags::NOFOLLOW)) {
                 links_seen += 1;
                 if links == Links::Refuse || links_seen > LINKS_MAX {
                     return Err(Errno::LOOP);
                 }
                 let mut memory = [core::mem::MaybeUninit::uninit(); PATH_BYTES_MAX];
-                let (target, _) = readlinkat_raw(&current, name, &mut memory)?;
+                let (target, _) = readlinkat_raw(current, name, &mut memory)?;
                 if target.starts_with(b"/") {
-                    above.clear();
-                    current = open_in(self.fd.as_fd(), c".", directory)?;
+                    while let Some(left) = way.pop() {
+                        left.close();
+                    }
                 }
                 rest = Path::of(&[target, below.rest]);
                 at = 0;
@@ -195,10 +211,11 @@ impl Root {
                 // The file may have become a link since; NOFOLLOW makes that an error (or, with O_PATH, the link).
                 return open_in(current.as_fd(), name, flags | OFlags::NOFOLLOW);
             }
-            let next = open_in(current.as_fd(), name, directory)?;
-            above
-                .push(core::mem::replace(&mut current, next))
-                .map_err(|_| Errno::NAMETOOLONG)?;
+            let next = open_in(current.as_fd(), name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
+            way.push(next).map_err(|next| {
+                next.close();
+                Errno::NAMETOOLONG
+            })?;
         }
     }
 }
@@ -208,7 +225,9 @@ impl Root {
 pub fn make_target(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     let create = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY;
     match create_in(directory, name, create, Mode::from_raw_mode(0o644)) {
-        Ok(_) | Err(Errno::EXIST) => {}
+        // A file that is open for writing keeps its file system from becoming read-only.
+        Ok(file) => file.close(),
+        Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
     open_in(directory, name, OFlags::PATH | OFlags::NOFOLLOW)

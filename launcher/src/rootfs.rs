@@ -210,10 +210,13 @@ fn protect_path(root: &Root, path: &CStr) -> Result<()> {
         Err(errno) if is_missing(errno) => {
             let name = mounts::fd_path(target.as_fd());
             mount_call(Some(name.as_c_str()), name.as_c_str(), None, MS_BIND | MS_REC, None).during(msg!("bind"))?;
+            leave_open(target);
             let Some(mounted) = open_or_absent(root, path)? else {
                 return Ok(());
             };
-            make_read_only(mounted.as_fd(), false)
+            make_read_only(mounted.as_fd(), false)?;
+            leave_open(mounted);
+            Ok(())
         }
         Err(errno) => Err(Error::new(msg!("open tree"), errno)),
     }
@@ -263,7 +266,10 @@ impl Masks {
         mount(Some(c"nr_blocks=1,nr_inodes=1"))
             .or_else(|_| mount(None))
             .during(msg!("mask directory"))?;
-        self.empty = root.open(path, OFlags::PATH, Links::Follow).ok();
+        let mounted = root.open(path, OFlags::PATH, Links::Follow).ok();
+        core::mem::replace(&mut self.empty, mounted)
+            .into_iter()
+            .for_each(leave_open);
         Ok(())
     }
 }

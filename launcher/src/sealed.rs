@@ -104,7 +104,6 @@ fn protect(file: OwnedFd) -> Result<OwnedFd> {
     if let Ok(tree) = clone_tree(file.as_fd(), false)
         && set_attributes(tree.as_fd(), false, &READ_ONLY).is_ok()
     {
-        core::mem::forget(file);
         return Ok(tree);
     }
     let copy = memory_file(c"roci", MemfdFlags::ALLOW_SEALING).during(msg!("make a copy of roci"))?;

@@ -127,7 +127,11 @@ pub fn send_listener(spec: &Spec<'static>, pid: i32, number: i32, state: &[u8]) 
         )));
     }
     sys::socket::send_with_fd(socket.as_fd(), &[head.as_bytes(), state, b"}"], listener.as_fd())
-        .during(msg!("send the seccomp listener"))
+        .during(msg!("send the seccomp listener"))?;
+    // Who listens is to hear when the last process with the filter has gone.
+    listener.close();
+    socket.close();
+    Ok(())
 }
 
 fn take_from(pid: i32, number: i32) -> core::result::Result<OwnedFd, Errno> {

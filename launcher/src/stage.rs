@@ -23,7 +23,7 @@ pub fn spawn_staged(
     let stage = match spawn(&SpawnOptions::default()).during(msg!("clone"))? {
         Spawned::Parent(stage) => stage,
         Spawned::Child => {
-            drop(socket);
+            socket.close();
             tell_over(&other_end);
             enter()?;
             match make()? {
@@ -35,7 +35,7 @@ pub fn spawn_staged(
             }
         }
     };
-    drop(other_end);
+    other_end.close();
     let mut memory = [0; MESSAGE_BYTES];
     let message = socket.receive(&mut memory);
     let _ = wait(stage.pid);

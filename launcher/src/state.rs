@@ -7,6 +7,7 @@ use spec_core::Spec;
 use spec_core::state::{State, StateView, Status, Style, write_oci_state};
 use sys::TakeOnce;
 use sys::directory::Names;
+use sys::OwnedFd;
 use sys::fd::open_in;
 
 use crate::cgroup;
@@ -105,9 +106,12 @@ pub fn look<'a>(
             });
         }
     }
-    if let Some(file) = file
-        && read_state(&file, memory, state, damage)?
-    {
+    let is_whole = match &file {
+        Some(file) => read_state(file, memory, state, damage)?,
+        None => false,
+    };
+    file.into_iter().for_each(OwnedFd::close);
+    if is_whole {
         let status = container.status(state, proc);
         if status == Status::Running
             && let Some(cgroup) = state.cgroup
@@ -209,15 +213,16 @@ impl Listing {
         };
         let container = Container { directory, id: c"" };
         let mut state = State::new();
-        let Some(status) = look(
+        let status = look(
             &container,
             Access::Shared,
             memory,
             &mut state,
             &self.proc,
             Damage::IsNoState,
-        )?
-        else {
+        )?;
+        let Some(status) = status else {
+            container.directory.close();
             return Ok(());
         };
         let mut view = shown(&state, &container, status);
@@ -237,6 +242,7 @@ impl Listing {
                 write_oci_state(&mut self.out, &view, status, Style::Compact);
             }
         }
+        container.directory.close();
         Ok(())
     }
 

@@ -212,6 +212,11 @@ impl Socket {
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+
+    /// Closes it, which the other side hears.
+    pub fn close(self) {
+        self.fd.close();
+    }
 }
 
 /// Sends `bytes` and exactly one descriptor, as the receivers of console sockets expect.

@@ -22,7 +22,9 @@ pub fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
     let stat = rustix::fs::fstat(from)?;
     let to = open_in(to, c".", OFlags::RDONLY | OFlags::DIRECTORY)?;
     rustix::fs::fchown(&to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
-    rustix::fs::fchmod(&to, Mode::from_raw_mode(stat.st_mode as RawMode & 0o7777))
+    let result = rustix::fs::fchmod(&to, Mode::from_raw_mode(stat.st_mode as RawMode & 0o7777));
+    to.close();
+    result
 }
 
 fn copy_directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: usize) -> Result<()> {
@@ -47,6 +49,8 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usiz
             let source = open_in(from, name, open | OFlags::RDONLY | OFlags::DIRECTORY)?;
             let copy = open_in(to, name, open | OFlags::RDONLY | OFlags::DIRECTORY)?;
             copy_directory(source.as_fd(), copy.as_fd(), depth + 1)?;
+            source.close();
+            copy.close();
         }
         FileType::RegularFile => {
             let source = open_in(from, name, open | OFlags::RDONLY)?;
@@ -57,6 +61,8 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usiz
                 Mode::RUSR | Mode::WUSR,
             )?;
             while sendfile(&copy, &source, None, 1 << 20)? > 0 {}
+            source.close();
+            copy.close();
         }
         FileType::Symlink => {
             let mut memory = [MaybeUninit::uninit(); PATH_BYTES_MAX];

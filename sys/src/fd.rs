@@ -16,21 +16,16 @@ use rustix::net::{AddressFamily, SocketType};
 
 use crate::call::call;
 
-/// A descriptor that is closed when this is dropped.
+/// A descriptor that belongs to this value. It does not close it when it is dropped: the end of the process does that, the
+/// next program, and the one call before it ([`crate::file::close_range`]). Who makes descriptors in a loop, or lets
+/// somebody wait for the end of a line, says `close`.
 #[derive(Debug)]
 pub struct OwnedFd(RawFd);
 
 impl OwnedFd {
-    /// Closes it now. It is for places where somebody waits for that, or where the descriptor would otherwise stay open
-    /// in a loop.
+    /// Closes it: where somebody waits for that, and in a loop, where it would otherwise stay open.
+    #[inline(never)]
     pub fn close(self) {
-        drop(self);
-    }
-}
-
-impl Drop for OwnedFd {
-    #[inline(always)]
-    fn drop(&mut self) {
         // SAFETY: it belongs to this value alone, which nobody has any more.
         let _ = unsafe { call(k::__NR_close, [self.0 as usize, 0, 0, 0, 0, 0]) };
     }
@@ -53,7 +48,7 @@ impl AsRawFd for OwnedFd {
 
 impl IntoRawFd for OwnedFd {
     fn into_raw_fd(self) -> RawFd {
-        core::mem::ManuallyDrop::new(self).0
+        self.0
     }
 }
 

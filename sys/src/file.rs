@@ -11,8 +11,7 @@ use crate::call::call;
 
 /// Closes the descriptors `first` to `last` (Linux 5.9).
 ///
-/// Owned descriptors in the range become invalid, so this is for a process that is about to exec: what still drops there
-/// closes nothing and gets EBADF, which nobody looks at.
+/// Owned descriptors in the range become invalid, so this is for a process that is about to exec.
 pub fn close_range(first: u32, last: u32) -> Result<()> {
     // SAFETY: close_range takes numbers. The caller accepts, per the contract above, that owned descriptors die.
     unsafe { call(k::__NR_close_range, [first as usize, last as usize, 0, 0, 0, 0]) }.map(drop)
@@ -28,8 +27,8 @@ pub fn close_one(fd: u32) -> Result<()> {
 /// descriptors has room for this many from the start; those beyond are closed at once.
 pub fn leave_open(fd: OwnedFd) {
     const ROOM: i32 = 64;
-    if fd.as_raw_fd() < ROOM {
-        core::mem::forget(fd);
+    if fd.as_raw_fd() >= ROOM {
+        fd.close();
     }
 }
 

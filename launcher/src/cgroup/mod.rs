@@ -125,7 +125,7 @@ impl Host {
         let directory = self.directory(name, path);
         make_directory(self.top.as_fd(), directory.as_c_str())?;
         if lists(name, "cpuset") {
-            fill_cpuset(directory.open(self.top.as_fd(), DIRECTORY)?.as_fd())?;
+            return fill_cpuset(directory.open(self.top.as_fd(), DIRECTORY)?);
         }
         Ok(())
     }
@@ -157,6 +157,7 @@ impl Host {
                             };
                             processes_of(fd.as_fd(), kill, 0);
                             remove_below(fd.as_fd(), 0);
+                            fd.close();
                         }
                         if attempt > 0 {
                             pause(attempt.min(20));
@@ -177,6 +178,7 @@ impl Host {
         for name in core::iter::once(main).chain(self.lines().map(|(name, _)| name)) {
             if let Ok(fd) = self.directory(name, path).open(self.top.as_fd(), DIRECTORY) {
                 processes_of(fd.as_fd(), each, 0);
+                fd.close();
                 return true;
             }
         }
@@ -191,6 +193,7 @@ impl Host {
             match self.procs(&directory) {
                 Ok(file) => {
                     write_all(file.as_fd(), pid.as_bytes()).during_with(msg!("join cgroup #"), directory.as_str())?;
+                    file.close();
                 }
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(Error::new(msg!("open cgroup.procs"), errno)),
@@ -320,6 +323,7 @@ fn remove_below(directory: BorrowedFd<'_>, depth: usize) {
     each_child(directory, &mut |name| {
         if let Ok(child) = open_in(directory, name, DIRECTORY) {
             remove_below(child.as_fd(), depth + 1);
+            child.close();
         }
         let _ = unlinkat(directory, name, AtFlags::REMOVEDIR);
     });
@@ -343,11 +347,13 @@ fn processes_of(directory: BorrowedFd<'_>, each: &mut dyn FnMut(i32), depth: usi
                 pid = 0;
             }
         }
+        file.close();
     }
     if depth < DEPTH_MAX {
         each_child(directory, &mut |name| {
             if let Ok(child) = open_in(directory, name, DIRECTORY) {
                 processes_of(child.as_fd(), each, depth + 1);
+                child.close();
             }
         });
     }
@@ -509,7 +515,7 @@ fn make_directory(top: BorrowedFd<'_>, path: &CStr) -> core::result::Result<(), 
         let prefix = Path::new(bytes.get(..end).unwrap_or_default());
         if make(prefix.as_c_str())? {
             // Only a cpuset directory has the files; anywhere else there is nothing to fill.
-            let _ = fill_cpuset(prefix.open(top, DIRECTORY)?.as_fd());
+            let _ = fill_cpuset(prefix.open(top, DIRECTORY)?);
         }
     }
     make(path).map(drop)
@@ -531,9 +537,10 @@ fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
         let file = |name: &[u8], flags| Path::of(&[above, slash, name]).open(top, flags);
         let mut memory = [0; 256];
         let available = file(b"cgroup.controllers", OFlags::RDONLY);
-        let Ok(names) = available.and_then(|file| read(file.as_fd(), &mut memory)) else {
-            continue;
-        };
+        let Ok(available) = available else { continue };
+        let names = read(available.as_fd(), &mut memory);
+        available.close();
+        let Ok(names) = names else { continue };
         let Ok(control) = file(b"cgroup.subtree_control", OFlags::WRONLY) else {
             continue;
         };
@@ -541,27 +548,32 @@ fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
             // One at a time: of several, one that is refused takes the others with it.
             let _ = rustix::io::write(&control, Path::of(&[b"+", name]).as_bytes());
         }
+        control.close();
     }
 }
 
 /// A new version 1 cpuset is empty, and nothing can join it: give it what the one above has.
-fn fill_cpuset(directory: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
+fn fill_cpuset(directory: OwnedFd) -> core::result::Result<(), Errno> {
     for name in [c"cpuset.cpus", c"cpuset.mems"] {
         let mut memory = [0; 1024];
-        let own = open_in(directory, name, OFlags::RDWR)?;
+        let own = open_in(directory.as_fd(), name, OFlags::RDWR)?;
         if read(own.as_fd(), &mut memory)?.len() > 1 {
+            own.close();
             continue;
         }
-        let above = open_in(directory, c"..", DIRECTORY)?;
+        let above = open_in(directory.as_fd(), c"..", DIRECTORY)?;
         let file = open_in(above.as_fd(), name, OFlags::RDONLY)?;
         let mut n = read(file.as_fd(), &mut memory)?.len();
         if n <= 1 {
             // Another roci has made that one and not filled it yet. The root, which ends this, is never empty.
-            fill_cpuset(above.as_fd())?;
+            fill_cpuset(above)?;
             rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
             n = read(file.as_fd(), &mut memory)?.len();
         }
         rustix::io::write(&own, memory.get(..n).unwrap_or_default())?;
+        own.close();
+        file.close();
     }
+    directory.close();
     Ok(())
 }

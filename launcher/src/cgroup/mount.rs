@@ -9,7 +9,7 @@ use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_RDONLY, MS_REC, Mount};
 use sys::OwnedFd;
 use sys::fd::{clone_tree, open};
-use sys::file::is_missing;
+use sys::file::{is_missing, leave_open};
 use sys::mount::mount as mount_call;
 
 use super::{host, lists};
@@ -81,6 +81,7 @@ pub fn mount_cgroup(around: &Surroundings<'_>, mount: &Mount<'static>) -> Result
         if bind {
             bind_directory(around, hierarchy, directory.as_fd(), &open_it, true)?;
         }
+        leave_open(directory);
         let mut rest = hierarchy;
         // Each of several controllers in one hierarchy has a link to it.
         let mut controller = cut(&mut rest, b',');

@@ -179,11 +179,12 @@ impl<'a> Cgroup<'a> {
 impl Cgroup<'_> {
     /// Reads `file`; nothing where it cannot be read.
     pub fn read<'m>(&self, controller: &str, file: &str, memory: &'m mut [u8]) -> &'m str {
-        let bytes = self
-            .open(controller, file, OFlags::RDONLY)
-            .and_then(|file| sys::fd::read(file.as_fd(), memory))
-            .unwrap_or_default();
-        utf8(bytes.trim_ascii())
+        let Ok(file) = self.open(controller, file, OFlags::RDONLY) else {
+            return "";
+        };
+        let bytes = sys::fd::read(file.as_fd(), memory);
+        file.close();
+        utf8(bytes.unwrap_or_default().trim_ascii())
     }
 
     /// Opens `file`.
@@ -212,7 +213,15 @@ impl Cgroup<'_> {
     #[inline(never)]
     pub(super) fn try_set(&self, file: File, value: &str) -> core::result::Result<(), Errno> {
         let (controller, name) = file.names(self.host);
-        write_all(self.open(controller, name, OFlags::WRONLY)?.as_fd(), value.as_bytes())
+        self.write(controller, name, value)
+    }
+
+    /// Writes `value` to `file`.
+    fn write(&self, controller: &str, file: &str, value: &str) -> core::result::Result<(), Errno> {
+        let file = self.open(controller, file, OFlags::WRONLY)?;
+        let written = write_all(file.as_fd(), value.as_bytes());
+        file.close();
+        written
     }
 
     /// Tries to set a limit in bytes or microseconds, where a negative number means "unlimited".
@@ -271,10 +280,7 @@ impl Cgroup<'_> {
 
     /// Writes `value` to a file that is not among [`FILES`].
     fn set_named(&self, controller: &str, file: &str, value: &str) -> Result<()> {
-        match self
-            .open(controller, file, OFlags::WRONLY)
-            .and_then(|file| write_all(file.as_fd(), value.as_bytes()))
-        {
+        match self.write(controller, file, value) {
             Ok(()) => Ok(()),
             Err(errno) => self.refused(controller, file, errno),
         }
