@@ -20,8 +20,12 @@ type Row<const N: usize> = (&'static str, [u16; N], u8);
 
 #[path = "src/seccomp/syscalls/arm.rs"]
 mod arm;
+#[path = "src/seccomp/syscalls/mips.rs"]
+mod mips;
 #[path = "../targets/pairs.rs"]
 mod pairs;
+#[path = "src/seccomp/syscalls/riscv.rs"]
+mod riscv;
 #[path = "src/seccomp/syscalls/x86.rs"]
 mod x86;
 
@@ -29,11 +33,24 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../targets/pairs.rs");
     println!("cargo::rerun-if-changed=src/seccomp/syscalls");
-    let source = pack("X86", &x86::ROWS) + &pack("ARM", &arm::ROWS);
+    let source = pack("X86", &x86::ROWS)
+        + &pack("I386", &column(&x86::ROWS, 1))
+        + &pack("ARM", &arm::ROWS)
+        + &pack("ARM32", &column(&arm::ROWS, 1))
+        + &pack("RISCV", &riscv::ROWS)
+        + &pack("MIPS", &mips::ROWS);
     let directory = std::env::var("OUT_DIR").unwrap_or_default();
     if let Err(error) = std::fs::write(format!("{directory}/syscalls.rs"), source) {
         panic!("syscalls.rs: {error}");
     }
+}
+
+/// The rows of one architecture alone.
+fn column<const N: usize>(rows: &[Row<N>], column: usize) -> Vec<Row<1>> {
+    rows.iter()
+        .map(|(name, numbers, multiplexed)| (*name, [numbers[column]], *multiplexed))
+        .filter(|(_, [number], multiplexed)| *number != NONE || *multiplexed > 0)
+        .collect()
 }
 
 /// The table of a machine as Rust.

@@ -211,7 +211,11 @@ impl Root {
                 // The file may have become a link since; NOFOLLOW makes that an error (or, with O_PATH, the link).
                 return open_in(current.as_fd(), name, flags | OFlags::NOFOLLOW);
             }
-            let next = open_in(current.as_fd(), name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
+            let next = open_in(
+                current.as_fd(),
+                name,
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW,
+            )?;
             way.push(next).map_err(|next| {
                 next.close();
                 Errno::NAMETOOLONG

@@ -5,9 +5,9 @@ use core::ffi::CStr;
 use rustix::fs::OFlags;
 use spec_core::Spec;
 use spec_core::state::{State, StateView, Status, Style, write_oci_state};
+use sys::OwnedFd;
 use sys::TakeOnce;
 use sys::directory::Names;
-use sys::OwnedFd;
 use sys::fd::open_in;
 
 use crate::cgroup;

@@ -129,7 +129,7 @@ pub fn compile<'a>(
     let mut based = None;
     for (column, architecture) in machine.architectures.iter().enumerate().rev() {
         let body = is_listed(column, architecture).then(|| compiler.body(column, architecture, machine.big_endian));
-        if architecture.base != 0 {
+        if column > 0 && architecture.base != 0 {
             let upper = body.unwrap_or_else(|| compiler.unlisted());
             based = Some((architecture, upper));
             continue;
@@ -141,6 +141,12 @@ pub fn compile<'a>(
             && other.token == architecture.token
         {
             body = compiler.writer.compare(IF_GREATER_OR_EQUAL, other.base, upper, body);
+        }
+        if architecture.base != 0 {
+            let below = compiler.writer.leaf(compiler.default);
+            body = compiler
+                .writer
+                .compare(IF_GREATER_OR_EQUAL, architecture.base, body, below);
         }
         let start = compiler.writer.load(NUMBER, body);
         others = compiler.writer.compare(IF_EQUAL, architecture.token, start, others);

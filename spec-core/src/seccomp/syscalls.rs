@@ -6,6 +6,10 @@
 #[cfg(test)]
 mod arm;
 #[cfg(test)]
+mod mips;
+#[cfg(test)]
+mod riscv;
+#[cfg(test)]
 mod x86;
 
 use core::cmp::Ordering;
@@ -47,7 +51,7 @@ pub(super) struct Architecture {
     pub(super) number: u32,
     /// `AUDIT_ARCH_`.
     pub(super) token: u32,
-    /// What is added to every number: the bit that tells x32 from x86_64.
+    /// What is added to every number: the bit that tells x32 from x86_64, and where MIPS begins to count.
     pub(super) base: u32,
     /// Whether libseccomp compares all 64 bits of an argument.
     pub(super) wide: bool,
@@ -88,6 +92,56 @@ impl Machine {
         big_endian: false,
     };
 
+    /// x86 alone.
+    pub const X86: Self = Self {
+        table: &I386_TABLE,
+        pairs: &I386_PAIRS,
+        architectures: &[Architecture {
+            multiplexes: true,
+            ..Architecture::new(0, 0x4000_0003, false)
+        }],
+        big_endian: false,
+    };
+
+    /// arm alone.
+    pub const ARM: Self = Self {
+        table: &ARM32_TABLE,
+        pairs: &ARM32_PAIRS,
+        architectures: &[Architecture::new(3, 0x4000_0028, false)],
+        big_endian: false,
+    };
+
+    /// riscv64.
+    pub const RISCV64: Self = Self {
+        table: &RISCV_TABLE,
+        pairs: &RISCV_PAIRS,
+        architectures: &[Architecture::new(18, 0xc000_00f3, true)],
+        big_endian: false,
+    };
+
+    /// MIPS with 32 bits, the lower byte first.
+    pub const MIPSEL: Self = Self {
+        table: &MIPS_TABLE,
+        pairs: &MIPS_PAIRS,
+        architectures: &[Architecture {
+            base: 4000,
+            multiplexes: true,
+            ..Architecture::new(8, 0x4000_0008, false)
+        }],
+        big_endian: false,
+    };
+
+    /// MIPS with 32 bits, the upper byte first.
+    pub const MIPS: Self = Self {
+        architectures: &[Architecture {
+            base: 4000,
+            multiplexes: true,
+            ..Architecture::new(5, 0x0000_0008, false)
+        }],
+        big_endian: true,
+        ..Self::MIPSEL
+    };
+
     /// One that has no table yet: no profile can be compiled for it.
     pub const UNKNOWN: Self = Self {
         table: &[],
@@ -101,6 +155,16 @@ impl Machine {
         Self::X86_64
     } else if cfg!(all(target_arch = "aarch64", target_endian = "little")) {
         Self::AARCH64
+    } else if cfg!(target_arch = "x86") {
+        Self::X86
+    } else if cfg!(all(target_arch = "arm", target_endian = "little")) {
+        Self::ARM
+    } else if cfg!(target_arch = "riscv64") {
+        Self::RISCV64
+    } else if cfg!(all(target_arch = "mips", target_endian = "little")) {
+        Self::MIPSEL
+    } else if cfg!(target_arch = "mips") {
+        Self::MIPS
     } else {
         Self::UNKNOWN
     };

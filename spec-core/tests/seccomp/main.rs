@@ -14,6 +14,9 @@ const X86_64: u32 = 0xc000_003e;
 const X86: u32 = 0x4000_0003;
 const AARCH64: u32 = 0xc000_00b7;
 const ARM: u32 = 0x4000_0028;
+const RISCV64: u32 = 0xc000_00f3;
+const MIPSEL: u32 = 0x4000_0008;
+const MIPS: u32 = 0x0000_0008;
 /// The bit that makes a number one of x32.
 const X32: u32 = 0x4000_0000;
 const ALLOW: u32 = 0x7fff_0000;

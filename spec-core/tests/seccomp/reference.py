@@ -17,7 +17,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 LIBRARY = ctypes.CDLL("libseccomp.so.2")
 LIBRARY.seccomp_init.restype = ctypes.c_void_p
 TOKENS = {"X86_64": 0xC000003E, "X86": 0x40000003, "X32": 0x4000003E, "AARCH64": 0xC00000B7, "ARM": 0x40000028}
+ALONE = {"X86": 0x40000003, "ARM": 0x40000028, "RISCV64": 0xC00000F3, "MIPSEL": 0x40000008}
 RUNS = {"x86_64": ["X86_64", "X86", "X32"], "aarch64": ["AARCH64", "ARM"]}
+RUNS |= {name.lower(): [name] for name in ALONE}
 ACTIONS = {"ALLOW": 0x7FFF0000, "ERRNO": 0x00050000, "KILL": 0, "KILL_THREAD": 0, "KILL_PROCESS": 0x80000000,
            "LOG": 0x7FFC0000, "NOTIFY": 0x7FC00000, "TRACE": 0x7FF00000, "TRAP": 0x00030000}
 OPERATORS = {"NE": 1, "LT": 2, "LE": 3, "EQ": 4, "GE": 5, "GT": 6, "MASKED_EQ": 7}
@@ -40,10 +42,11 @@ def check(result, what):
 def build(seccomp, machine):
     default = action(seccomp["defaultAction"], seccomp.get("defaultErrnoRet"))
     context = ctypes.c_void_p(LIBRARY.seccomp_init(ctypes.c_uint32(default)))
-    native = TOKENS[RUNS[machine][0]]
+    native = (TOKENS | ALONE)[RUNS[machine][0]]
     if native != TOKENS["X86_64"]:
-        check(LIBRARY.seccomp_arch_add(context, ctypes.c_uint32(native)), "add")
+        # One filter is for one byte order, so what is there goes first.
         check(LIBRARY.seccomp_arch_remove(context, ctypes.c_uint32(TOKENS["X86_64"])), "remove")
+        check(LIBRARY.seccomp_arch_add(context, ctypes.c_uint32(native)), "add")
     for architecture in seccomp.get("architectures") or []:
         architecture = architecture.removeprefix("SCMP_ARCH_")
         if architecture in RUNS[machine][1:]:

@@ -28,10 +28,24 @@ fn check<const N: usize>(machine: Machine, rows: &[Row<N>]) {
     }
 }
 
+fn check_alone(machine: Machine, name: &str, number: u16) {
+    let found = machine.find(name).and_then(|numbers| numbers.slot(0));
+    assert_eq!(found, (number != NONE).then_some(number), "{name}");
+}
+
 #[test]
 fn every_name_is_found() {
     check(Machine::X86_64, &x86::ROWS);
     check(Machine::AARCH64, &arm::ROWS);
+    check(Machine::RISCV64, &riscv::ROWS);
+    check(Machine::MIPS, &mips::ROWS);
+    check(Machine::MIPSEL, &mips::ROWS);
+    for (name, numbers, _) in x86::ROWS {
+        check_alone(Machine::X86, name, numbers[1]);
+    }
+    for (name, numbers, _) in arm::ROWS {
+        check_alone(Machine::ARM, name, numbers[1]);
+    }
     for name in ["", "0", "\u{e9}", "zzz", "_", "open\u{80}", "accept4x"] {
         assert!(Machine::X86_64.find(name).is_none(), "{name}");
         assert!(Machine::UNKNOWN.find(name).is_none());
