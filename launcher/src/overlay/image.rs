@@ -1,0 +1,87 @@
+//! Images of file systems as layers: squashfs and erofs, by way of a loop device.
+
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, IntoRawFd};
+use rustix::fs::OFlags;
+use rustix::io::{Errno, pread};
+use rustix::mount::MountAttrFlags;
+use sys::OwnedFd;
+use sys::fd::new_mount;
+use sys::file::is_missing;
+
+use crate::error::{During, Error, Result};
+use crate::msg;
+use crate::path::Path;
+
+/// The file systems, where their mark stands, and what it is.
+const KINDS: [(&CStr, u64, [u8; 4]); 2] = [
+    (c"squashfs", 0, *b"hsqs"),
+    (c"erofs", 1024, 0xe0f5_e1e2_u32.to_le_bytes()),
+];
+
+/// How often somebody else may take the device that was free a moment ago.
+const TRIES: u32 = 1000;
+
+/// Mounts the image at `path`, which the user calls `name`, and nowhere: the mount goes with its descriptor, whose number is
+/// returned, and the device goes with the mount. Before Linux 5.2 it is the device, for [`mount_device`].
+pub fn open(path: &CStr, name: &str) -> Result<i32> {
+    let file = sys::fd::open(path, OFlags::RDONLY).during_with(msg!("overlay: open lower #"), name)?;
+    let mut found = None;
+    for (kind, place, own) in KINDS {
+        let mut mark = [0; 4];
+        if pread(&file, &mut mark, place) == Ok(own.len()) && mark == own {
+            found = Some(kind);
+        }
+    }
+    let Some(kind) = found else {
+        return Err(Error::says(
+            msg!("overlay: neither a directory nor a squashfs or erofs image: #"),
+            name,
+        ));
+    };
+    let (device, device_path) = attach(&file).during(msg!(
+        "overlay: find a loop device (needs CONFIG_BLK_DEV_LOOP and /dev/loop-control)"
+    ))?;
+    file.close();
+    let options = [(c"ro", c""), (c"source", device_path.as_c_str())];
+    match new_mount(kind, &options, MountAttrFlags::MOUNT_ATTR_RDONLY) {
+        Ok(mount) => {
+            device.close();
+            Ok(mount.into_raw_fd())
+        }
+        Err(errno) if is_missing(errno) => Ok(device.into_raw_fd()),
+        Err(errno) => Err(Error::new_with(msg!("mount image #"), name, errno)),
+    }
+}
+
+/// A loop device that shows `file`, and its path.
+fn attach(file: &OwnedFd) -> core::result::Result<(OwnedFd, Path), Errno> {
+    let control = sys::fd::open(c"/dev/loop-control", OFlags::RDWR)?;
+    let mut tries = 0;
+    loop {
+        let path = Path::numbered("/dev/loop", sys::loop_device::find_free(control.as_fd())?);
+        let device = sys::fd::open(path.as_c_str(), OFlags::RDONLY)?;
+        match sys::loop_device::show(device.as_fd(), file.as_fd()) {
+            Err(Errno::BUSY) if tries < TRIES => tries += 1,
+            Err(errno) => return Err(errno),
+            Ok(()) => {
+                control.close();
+                return Ok((device, path));
+            }
+        }
+        device.close();
+    }
+}
+
+/// Mounts a device on `target`, a path, as whatever it is.
+pub fn mount_device(device: &CStr, target: &CStr) -> core::result::Result<(), Errno> {
+    let mut result = Err(Errno::INVAL);
+    for (kind, ..) in KINDS {
+        if result.is_err() {
+            let flags = spec_core::mounts::MS_RDONLY;
+            result = sys::mount::mount(Some(device), target, Some(kind), flags, None);
+        }
+    }
+    result
+}
