@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketType};
-use rustix::process::{chdir, setsid, umask};
+use rustix::process::{chdir, fchdir, setsid, umask};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
 use spec_core::linux::NamespaceKind;
@@ -89,7 +89,7 @@ pub fn run(
     // A copy of the descriptor holds the lock as well: were roci killed now, delete would have to wait for this process.
     let _ = close_one(inherited.lock.as_raw_fd() as u32);
     if let Some(overlay) = inherited.overlay {
-        overlay::mount::open_directories(overlay)?;
+        overlay::mount::open_directories(overlay, spec)?;
     }
     enter_namespaces(inherited, socket)?;
     set_names(spec)?;
@@ -143,6 +143,10 @@ pub fn run(
     // runtime.md, lifecycle steps 3 to 5: the environment stands, pivot_root has not happened.
     let hooks = &spec.hooks;
     if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
+        if inherited.overlay.is_some() {
+            // On the host there is no other way to it than this process's working directory.
+            fchdir(root.as_fd()).during(msg!("enter root"))?;
+        }
         socket.send(Kind::Hooks, &[]).during(msg!("ask for hooks"))?;
         socket.wait_for_go();
     }

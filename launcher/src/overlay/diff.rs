@@ -79,7 +79,7 @@ pub fn diff(invocation: &Invocation) -> Result<()> {
     if kind == Upper::Directory as u8 {
         let path = Path::new(upper);
         let upper = path.open(CWD, READABLE).during_with(msg!("open #"), path.as_str())?;
-        walk.directory(upper.as_fd(), all, 0)?;
+        walk.directory(upper.as_fd(), all, false, 0)?;
     } else if kind == Upper::Tmpfs as u8 {
         if matches!(status, Status::Stopped | Status::Creating) {
             return Err(Error::said(msg!(
@@ -87,7 +87,7 @@ pub fn diff(invocation: &Invocation) -> Result<()> {
             )));
         }
         let upper = uncover(&state, &proc)?;
-        walk.directory(upper.as_fd(), all, 0)?;
+        walk.directory(upper.as_fd(), all, false, 0)?;
     }
     if is_json {
         walk.out.str(if walk.is_empty { "[]\n" } else { "\n]\n" });
@@ -97,7 +97,7 @@ pub fn diff(invocation: &Invocation) -> Result<()> {
 
 fn open_layer(path: &Path) -> Result<i32> {
     let directory = match path.open(CWD, OFlags::PATH | OFlags::DIRECTORY) {
-        Err(Errno::NOTDIR) => return image::open(path.as_c_str(), path.as_str()),
+        Err(Errno::NOTDIR) => return Ok(image::open(path.as_c_str(), path.as_str())?.0),
         other => other,
     };
     Ok(directory
@@ -153,8 +153,9 @@ struct Walk {
 }
 
 impl Walk {
-    /// Lists what is in this upper directory, which covers the directories of the first `layers` layers.
-    fn directory(&mut self, upper: BorrowedFd<'_>, layers: usize, depth: u16) -> Result<()> {
+    /// Lists what is in this upper directory, which covers the directories of the first `layers` layers, or, where it is
+    /// opaque, has taken their place.
+    fn directory(&mut self, upper: BorrowedFd<'_>, layers: usize, is_opaque: bool, depth: u16) -> Result<()> {
         let mut names = Names::of(upper);
         while let Some(name) = self.during(names.next())? {
             let stat = match statat(upper, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -165,7 +166,7 @@ impl Walk {
             if self.is_whiteout(upper, name, &stat) {
                 self.tell("D");
             } else {
-                let mut below = self.look_below(layers)?;
+                let below = self.look_below(layers)?;
                 self.tell(if below.exists { "C" } else { "A" });
                 if is_directory(&stat)
                     && let Ok(directory) = open_in(upper, name, READABLE)
@@ -173,11 +174,11 @@ impl Walk {
                     if depth == DEPTH_MAX {
                         self.during(Err(Errno::NAMETOOLONG))?;
                     }
-                    if has(directory.as_fd(), &self.opaque, b"y") {
+                    let is_opaque = is_opaque || has(directory.as_fd(), &self.opaque, b"y");
+                    if is_opaque {
                         self.tell_hidden(directory.as_fd(), below.layers)?;
-                        below.layers = 0;
                     }
-                    self.directory(directory.as_fd(), below.layers, depth + 1)?;
+                    self.directory(directory.as_fd(), below.layers, is_opaque, depth + 1)?;
                     directory.close();
                 }
             }

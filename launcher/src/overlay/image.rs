@@ -10,6 +10,7 @@ use sys::OwnedFd;
 use sys::fd::new_mount;
 use sys::file::is_missing;
 
+use super::Kind;
 use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::path::Path;
@@ -25,7 +26,7 @@ const TRIES: u32 = 1000;
 
 /// Mounts the image at `path`, which the user calls `name`, and nowhere: the mount goes with its descriptor, whose number is
 /// returned, and the device goes with the mount. Before Linux 5.2 it is the device, for [`mount_device`].
-pub fn open(path: &CStr, name: &str) -> Result<i32> {
+pub fn open(path: &CStr, name: &str) -> Result<(i32, Kind)> {
     let file = sys::fd::open(path, OFlags::RDONLY).during_with(msg!("overlay: open lower #"), name)?;
     let mut found = None;
     for (kind, place, own) in KINDS {
@@ -48,9 +49,9 @@ pub fn open(path: &CStr, name: &str) -> Result<i32> {
     match new_mount(kind, &options, MountAttrFlags::MOUNT_ATTR_RDONLY) {
         Ok(mount) => {
             device.close();
-            Ok(mount.into_raw_fd())
+            Ok((mount.into_raw_fd(), Kind::Mount))
         }
-        Err(errno) if is_missing(errno) => Ok(device.into_raw_fd()),
+        Err(errno) if is_missing(errno) => Ok((device.into_raw_fd(), Kind::Device)),
         Err(errno) => Err(Error::new_with(msg!("mount image #"), name, errno)),
     }
 }

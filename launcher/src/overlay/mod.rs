@@ -47,9 +47,20 @@ pub enum Upper {
 struct Layer {
     /// As it was given: absolute, or relative to the bundle.
     path: &'static str,
-    /// The directory, once it is open, or the image's mount or device; -1 before.
+    /// What it is, once it is open; else -1.
     fd: Cell<i32>,
-    is_image: Cell<bool>,
+    kind: Cell<Kind>,
+}
+
+/// What is known of a layer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It is a directory.
+    Directory,
+    /// It is an image, whose mount is nowhere yet.
+    Mount,
+    /// It is an image, whose device is not mounted yet.
+    Device,
 }
 
 type Layers = Vec<Layer, LAYERS_MAX>;
@@ -186,7 +197,7 @@ fn add_layers(layers: &mut Layers, paths: &'static str) -> Result<()> {
         let layer = Layer {
             path,
             fd: Cell::new(-1),
-            is_image: Cell::new(false),
+            kind: Cell::new(Kind::Directory),
         };
         if layers.push(layer).is_err() {
             return Err(Error::says(
@@ -204,8 +215,9 @@ fn open_image(bundle: &CStr, layer: &Layer) -> Result<()> {
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
         return Ok(());
     }
-    layer.is_image.set(true);
-    layer.fd.set(image::open(path.as_c_str(), layer.path)?);
+    let (fd, kind) = image::open(path.as_c_str(), layer.path)?;
+    layer.fd.set(fd);
+    layer.kind.set(kind);
     Ok(())
 }
 

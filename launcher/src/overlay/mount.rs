@@ -15,14 +15,15 @@ use rustix::fs::{Mode, OFlags, mkdirat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use rustix::process::fchdir;
-use spec_core::mounts::{MS_BIND, MS_NODEV, MS_NOSUID, MS_REC};
+use spec_core::Spec;
+use spec_core::mounts::{MS_BIND, MS_NODEV, MS_NOSUID};
 use sys::OwnedFd;
 use sys::fd::{new_mount, open, open_in};
 use sys::file::{is_missing, leave_open};
 use sys::mount::mount as mount_call;
 use sys::process::inherited_fd;
 
-use super::{Overlay, Upper, absolute, image};
+use super::{Kind as LayerKind, Overlay, Upper, absolute, image};
 use crate::container::Document;
 use crate::error::{During, Error, Result};
 use crate::mounts::{attach, clone_tree, fd_path, make_read_only};
@@ -51,12 +52,22 @@ pub struct Mounted {
 }
 
 /// Opens the directories, in this mount namespace: the kernel takes those of no other. It comes before the process becomes
-/// somebody who may not be allowed to walk to them.
-pub fn open_directories(overlay: &Overlay) -> Result<()> {
-    for layer in overlay.layers.iter().filter(|layer| !layer.is_image.get()) {
-        let path = absolute(overlay.bundle, layer.path, "");
-        let directory = open(path.as_c_str(), DIRECTORY).during_with(msg!("overlay: open lower #"), path.as_str())?;
-        layer.fd.set(directory.into_raw_fd());
+/// somebody who may not be allowed to walk to them, and enters a cgroup that does not let it open devices.
+pub fn open_directories(overlay: &Overlay, spec: &Spec<'static>) -> Result<()> {
+    let mut has_devices = false;
+    for layer in overlay.layers {
+        has_devices |= layer.kind.get() == LayerKind::Device;
+        if layer.kind.get() == LayerKind::Directory {
+            let path = absolute(overlay.bundle, layer.path, "");
+            let directory =
+                open(path.as_c_str(), DIRECTORY).during_with(msg!("overlay: open lower #"), path.as_str())?;
+            layer.fd.set(directory.into_raw_fd());
+        }
+    }
+    if has_devices {
+        let here = rootfs::part(spec)?;
+        let below = mount_tmpfs(overlay, here)?;
+        mount_images(overlay, below.as_fd())?;
     }
     if overlay.upper_kind() == Upper::Directory {
         let open = |path: &Path| open(path.as_c_str(), DIRECTORY).during_with(msg!("overlay: open #"), path.as_str());
@@ -98,7 +109,7 @@ pub fn mount(overlay: &Overlay, here: OwnedFd, proc: &Proc, socket: &Socket, mem
     let root = open_in(below.as_fd(), c"upper/..", DIRECTORY).during(msg!("open root"))?;
     let root = Root::new(root);
     if upper == Upper::Nowhere {
-        make_read_only(root.as_fd(), true)?;
+        make_read_only(root.as_fd(), false)?;
         mount_writable(overlay, &root)?;
     }
     fchdir(root.as_fd()).during(msg!("enter root"))?;
@@ -133,25 +144,24 @@ fn mount_tmpfs(overlay: &Overlay, here: OwnedFd) -> Result<OwnedFd> {
     rootfs::open_covered()
 }
 
-/// Attaches the images' mounts: before Linux 6.15 an overlay takes none that is mounted nowhere.
+/// Mounts the images in the tmpfs: before Linux 6.15 an overlay takes none that is mounted nowhere.
 fn mount_images(overlay: &Overlay, below: BorrowedFd<'_>) -> Result<()> {
-    for (index, layer) in overlay
-        .layers
-        .iter()
-        .enumerate()
-        .filter(|(_, layer)| layer.is_image.get())
-    {
+    for (index, layer) in overlay.layers.iter().enumerate() {
+        let kind = layer.kind.replace(LayerKind::Directory);
+        if kind == LayerKind::Directory {
+            continue;
+        }
         let name = Path::numbered("", index as u32);
         let image = inherited_fd(layer.fd.get());
         mkdirat(below, name.as_c_str(), ANYBODY_ENTERS).during(msg!("overlay: make directory"))?;
-        let place = name.open(below, DIRECTORY).during(msg!("overlay: open directory"))?;
-        if sys::fd::kind(image) == Ok(rustix::fs::FileType::Directory) {
+        let open_place = || name.open(below, DIRECTORY).during(msg!("overlay: open directory"));
+        let place = open_place()?;
+        if kind == LayerKind::Mount {
             attach(image, place.as_fd()).during_with(msg!("mount image #"), layer.path)?;
         } else {
             image::mount_device(fd_path(image).as_c_str(), fd_path(place.as_fd()).as_c_str())
                 .during_with(msg!("mount image #"), layer.path)?;
-            let mount = name.open(below, DIRECTORY).during(msg!("overlay: open directory"))?;
-            layer.fd.set(mount.into_raw_fd());
+            layer.fd.set(open_place()?.into_raw_fd());
         }
         place.close();
     }
@@ -205,11 +215,12 @@ fn bind_read_only(overlay: &Overlay, below: BorrowedFd<'_>) -> core::result::Res
         return Err(Errno::NODEV);
     };
     let layer = inherited_fd(layer.fd.get());
-    match clone_tree(layer, true) {
+    // What is mounted below it is no part of a layer. The tmpfs may be, which covers the bundle's root.
+    match clone_tree(layer, false) {
         Ok(tree) => attach(tree.as_fd(), below),
         Err(errno) if is_missing(errno) => {
             let (from, to) = (fd_path(layer), fd_path(below));
-            mount_call(Some(from.as_c_str()), to.as_c_str(), None, MS_BIND | MS_REC, None)
+            mount_call(Some(from.as_c_str()), to.as_c_str(), None, MS_BIND, None)
         }
         other => other.map(drop),
     }
