@@ -166,7 +166,7 @@ pub fn read_options(invocation: &Invocation, spec: &Spec<'static>, bundle: &'sta
             open_image(bundle, layer)?;
         }
     } else {
-        add_layers(layers, spec.root.map_or("", |root| root.path.as_str()))?;
+        add_layer(layers, spec.root.map_or("", |root| root.path.as_str()))?;
     }
     for path in [upper, work].into_iter().filter(|path| !path.is_empty()) {
         let path = absolute(bundle, path, "");
@@ -176,7 +176,7 @@ pub fn read_options(invocation: &Invocation, spec: &Spec<'static>, bundle: &'sta
             Ok(_) => Errno::NOTDIR,
             Err(errno) => errno,
         };
-        return Err(Error::new_with(msg!("overlay: open upper #"), path.as_str(), errno));
+        return Err(Error::new_with(msg!("overlay: open #"), path.as_str(), errno));
     }
     let has_user_namespace = spec.linux.namespace(NamespaceKind::User).is_some();
     Ok(Some(Overlay {
@@ -193,20 +193,24 @@ pub fn read_options(invocation: &Invocation, spec: &Spec<'static>, bundle: &'sta
 }
 
 fn add_layers(layers: &mut Layers, paths: &'static str) -> Result<()> {
-    for path in parts(paths, b':').filter(|path| !path.is_empty()) {
-        let layer = Layer {
-            path,
-            fd: Cell::new(-1),
-            kind: Cell::new(Kind::Directory),
-        };
-        if layers.push(layer).is_err() {
-            return Err(Error::says(
-                msg!("overlay: more than # lower layers (LAYERS_MAX)"),
-                Digits::of(LAYERS_MAX as u64).as_str(),
-            ));
-        }
-    }
-    Ok(())
+    parts(paths, b':')
+        .filter(|path| !path.is_empty())
+        .try_for_each(|path| add_layer(layers, path))
+}
+
+#[inline(never)]
+fn add_layer(layers: &mut Layers, path: &'static str) -> Result<()> {
+    let layer = Layer {
+        path,
+        fd: Cell::new(-1),
+        kind: Cell::new(Kind::Directory),
+    };
+    layers.push(layer).map_err(|_| {
+        Error::says(
+            msg!("overlay: more than # lower layers (LAYERS_MAX)"),
+            Digits::of(LAYERS_MAX as u64).as_str(),
+        )
+    })
 }
 
 fn open_image(bundle: &CStr, layer: &Layer) -> Result<()> {
@@ -278,7 +282,7 @@ pub fn note_fallback(container: &Container, letter: u8) -> Result<()> {
         );
     } else {
         report::warn(
-            msg!("overlay: the kernel needs CONFIG_OVERLAY_FS: the root file system is read-only"),
+            msg!("overlay: the kernel has none to give (CONFIG_OVERLAY_FS): the root file system is read-only"),
             "",
         );
     }

@@ -91,7 +91,8 @@ pub fn mount(overlay: &Overlay, here: OwnedFd, proc: &Proc, socket: &Socket, mem
         upper = Upper::Tmpfs;
         mounted = mount_layers(overlay, below.as_fd(), upper, proc, memory)?;
     }
-    if refused && mounted == Err(Errno::NODEV) {
+    // None at all, or none for who is root in a user namespace.
+    if refused && matches!(mounted, Err(Errno::NODEV | Errno::PERM)) {
         upper = Upper::Nowhere;
         mounted = bind_read_only(overlay, below.as_fd());
     }

@@ -289,6 +289,11 @@ fn paths_of_layers_may_hold_anything_but_colons(t: &Test) {
     c.running(&options).run().ok().prints("odd");
     assert!(exists(&format!("{upper}/x")));
     assert!(!exists(&format!("{upper}.work")));
+    // The bundle's root is no list.
+    let mut c = t.sh("echo ran");
+    fs::rename(c.rootfs(), c.bundle.join("root:fs")).expect("rename");
+    c.config["root"]["path"] = json!("root:fs");
+    c.running(&["--overlay"]).run().ok().prints("ran");
 }
 
 fn sixty_four_layers_do_and_five_hundred_too(t: &Test) {
@@ -834,7 +839,8 @@ fn without_overlay_in_the_kernel(t: &Test) {
     ];
     let outcome = run(&options).ok();
     assert_eq!(outcome.stdout, "read-only\nx\nvar\n/etc\n", "{outcome}");
-    let warning = "roci: warning: overlay: the kernel needs CONFIG_OVERLAY_FS: the root file system is read-only\n";
+    let warning =
+        "roci: warning: overlay: the kernel has none to give (CONFIG_OVERLAY_FS): the root file system is read-only\n";
     assert!(outcome.stderr.starts_with(warning), "{outcome}");
     assert!(!c.rootfs().join("x").exists());
     assert!(!c.rootfs().join("tmp/x").exists());
@@ -938,7 +944,7 @@ fn what_cannot_be_is_refused(t: &Test) {
     );
     refuse(
         &["--overlay-upper", "/nowhere"],
-        "overlay: open upper /nowhere: no such file or directory",
+        "overlay: open /nowhere: no such file or directory",
     );
     refuse(&["--overlay-upper", file], "not a directory");
     refuse(&["--overlay-upper", &upper, "--overlay-work", file], "not a directory");
