@@ -157,10 +157,10 @@ impl Walk {
     /// opaque, has taken their place.
     fn directory(&mut self, upper: BorrowedFd<'_>, layers: usize, is_opaque: bool, depth: u16) -> Result<()> {
         let mut names = Names::of(upper);
-        while let Some(name) = self.during(names.next())? {
+        while let Some(name) = names.next().map_err(|errno| self.failed(errno))? {
             let stat = match statat(upper, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Err(Errno::NOENT) => continue,
-                other => self.during(other)?,
+                other => other.map_err(|errno| self.failed(errno))?,
             };
             let before = self.enter(name)?;
             if self.is_whiteout(upper, name, &stat) {
@@ -172,7 +172,7 @@ impl Walk {
                     && let Ok(directory) = open_in(upper, name, READABLE)
                 {
                     if depth == DEPTH_MAX {
-                        self.during(Err(Errno::NAMETOOLONG))?;
+                        return Err(self.failed(Errno::NAMETOOLONG));
                     }
                     let is_opaque = is_opaque || has(directory.as_fd(), &self.opaque, b"y");
                     if is_opaque {
@@ -198,7 +198,7 @@ impl Walk {
             let layer = inherited_fd(*layer);
             let stat = match statat(layer, path.as_c_str(), AtFlags::SYMLINK_NOFOLLOW) {
                 Err(Errno::NOENT | Errno::NOTDIR) => continue,
-                other => self.during(other)?,
+                other => other.map_err(|errno| self.failed(errno))?,
             };
             if self.is_whiteout(layer, path.as_c_str(), &stat) {
                 break;
@@ -223,7 +223,7 @@ impl Walk {
                 continue;
             };
             let mut names = Names::of(directory.as_fd());
-            while let Some(name) = self.during(names.next())? {
+            while let Some(name) = names.next().map_err(|errno| self.failed(errno))? {
                 let before = self.enter(name)?;
                 let path = self.path();
                 let mut above = self.layers.iter().take(index);
@@ -264,7 +264,7 @@ impl Walk {
                 copy(place, slash);
                 copy(place.get_mut(slash.len()..).unwrap_or_default(), name);
             }
-            None => self.during(Err(Errno::NAMETOOLONG))?,
+            None => return Err(self.failed(Errno::NAMETOOLONG)),
         }
         self.len = end;
         Ok(before)
@@ -274,8 +274,10 @@ impl Walk {
         Path::new(self.path.get(..self.len).unwrap_or_default())
     }
 
-    fn during<T>(&self, result: rustix::io::Result<T>) -> Result<T> {
-        result.during_with(msg!("diff: read /#"), self.path().as_str())
+    #[cold]
+    #[inline(never)]
+    fn failed(&self, errno: Errno) -> Error {
+        Error::new_with(msg!("diff: read /#"), self.path().as_str(), errno)
     }
 
     fn tell(&mut self, letter: &str) {

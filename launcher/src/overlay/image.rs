@@ -6,6 +6,7 @@ use rustix::fd::{AsFd, IntoRawFd};
 use rustix::fs::OFlags;
 use rustix::io::{Errno, pread};
 use rustix::mount::MountAttrFlags;
+use spec_core::mounts::MS_RDONLY;
 use sys::OwnedFd;
 use sys::fd::new_mount;
 use sys::file::is_missing;
@@ -15,12 +16,6 @@ use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::path::Path;
 
-/// The file systems, where their mark stands, and what it is.
-const KINDS: [(&CStr, u64, [u8; 4]); 2] = [
-    (c"squashfs", 0, *b"hsqs"),
-    (c"erofs", 1024, 0xe0f5_e1e2_u32.to_le_bytes()),
-];
-
 /// How often somebody else may take the device that was free a moment ago.
 const TRIES: u32 = 1000;
 
@@ -28,14 +23,16 @@ const TRIES: u32 = 1000;
 /// returned, and the device goes with the mount. Before Linux 5.2 it is the device, for [`mount_device`].
 pub fn open(path: &CStr, name: &str) -> Result<(i32, Kind)> {
     let file = sys::fd::open(path, OFlags::RDONLY).during_with(msg!("overlay: open lower #"), name)?;
-    let mut found = None;
-    for (kind, place, own) in KINDS {
+    let mark = |place| {
         let mut mark = [0; 4];
-        if pread(&file, &mut mark, place) == Ok(own.len()) && mark == own {
-            found = Some(kind);
-        }
-    }
-    let Some(kind) = found else {
+        let _ = pread(&file, &mut mark, place);
+        mark
+    };
+    let kind = if mark(0) == *b"hsqs" {
+        c"squashfs"
+    } else if mark(1024) == 0xe0f5_e1e2_u32.to_le_bytes() {
+        c"erofs"
+    } else {
         return Err(Error::says(
             msg!("overlay: neither a directory nor a squashfs or erofs image: #"),
             name,
@@ -78,10 +75,9 @@ fn attach(file: &OwnedFd) -> core::result::Result<(OwnedFd, Path), Errno> {
 /// Mounts a device on `target`, a path, as whatever it is.
 pub fn mount_device(device: &CStr, target: &CStr) -> core::result::Result<(), Errno> {
     let mut result = Err(Errno::INVAL);
-    for (kind, ..) in KINDS {
+    for kind in [c"squashfs", c"erofs"] {
         if result.is_err() {
-            let flags = spec_core::mounts::MS_RDONLY;
-            result = sys::mount::mount(Some(device), target, Some(kind), flags, None);
+            result = sys::mount::mount(Some(device), target, Some(kind), MS_RDONLY, None);
         }
     }
     result

@@ -122,14 +122,15 @@ pub fn mount(overlay: &Overlay, here: OwnedFd, proc: &Proc, socket: &Socket, mem
 
 /// Mounts the tmpfs on the working directory.
 fn mount_tmpfs(overlay: &Overlay, here: OwnedFd) -> Result<OwnedFd> {
+    // Its own root is under the overlay, where nobody comes, so its mode does not matter.
     let size = Path::new(overlay.size.as_bytes());
-    let options = [(c"mode", c"755"), (c"size", size.as_c_str())];
-    let options = if overlay.size.is_empty() {
-        options.get(..1)
-    } else {
-        Some(&options[..])
-    };
-    match new_mount(c"tmpfs", options.unwrap_or_default(), MountAttrFlags::empty()) {
+    let options = [(c"size", size.as_c_str())];
+    let given = usize::from(!overlay.size.is_empty());
+    match new_mount(
+        c"tmpfs",
+        options.get(..given).unwrap_or_default(),
+        MountAttrFlags::empty(),
+    ) {
         Ok(mount) => {
             attach(mount.as_fd(), here.as_fd()).during(msg!("mount tmpfs"))?;
             leave_open(here);
@@ -138,9 +139,9 @@ fn mount_tmpfs(overlay: &Overlay, here: OwnedFd) -> Result<OwnedFd> {
         Err(errno) if is_missing(errno) => {}
         Err(errno) => return Err(Error::new_with(msg!("mount tmpfs of size #"), overlay.size, errno)),
     }
-    let comma: &[u8] = if overlay.size.is_empty() { b"" } else { b",size=" };
-    let data = Path::of(&[b"mode=755", comma, overlay.size.as_bytes()]);
-    mount_call(Some(c"tmpfs"), c".", Some(c"tmpfs"), 0, Some(data.as_c_str()))
+    let data = Path::of(&[b"size=", overlay.size.as_bytes()]);
+    let data = (given > 0).then(|| data.as_c_str());
+    mount_call(Some(c"tmpfs"), c".", Some(c"tmpfs"), 0, data)
         .during_with(msg!("mount tmpfs of size #"), overlay.size)?;
     rootfs::open_covered()
 }

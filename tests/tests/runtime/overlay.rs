@@ -962,12 +962,14 @@ fn what_cannot_be_is_refused(t: &Test) {
         "mount overlay: invalid argument",
     );
     assert!(!exists(&format!("{upper}.work")));
-    let mut broken = fs::read(file).expect("it");
-    broken.splice(..0, *b"hsqs");
-    broken.resize(8192, 0);
-    fs::write(file, broken).expect("write");
-    refuse(&["--overlay-lower", file], "mount image");
-    assert_eq!(loop_devices(t), 0);
+    if has_file_system("squashfs") {
+        let mut broken = fs::read(file).expect("it");
+        broken.splice(..0, *b"hsqs");
+        broken.resize(8192, 0);
+        fs::write(file, broken).expect("write");
+        refuse(&["--overlay-lower", file], "mount image");
+        assert_eq!(loop_devices(t), 0);
+    }
     let mut c = t.sh("true");
     c.no_namespace("mount");
     c.config["linux"].as_object_mut().expect("linux").remove("maskedPaths");
