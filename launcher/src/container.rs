@@ -20,7 +20,7 @@ use crate::msg;
 use crate::path::{Path, components, split_last};
 use crate::proc::Proc;
 use crate::text::{Digits, Sink};
-use crate::undo;
+use crate::{overlay, undo};
 
 /// The names in a state directory.
 pub const STATE_FILE: &CStr = c"state.json";
@@ -28,6 +28,8 @@ pub const STATE_FILE: &CStr = c"state.json";
 pub const FIFO_FILE: &CStr = c"exec.fifo";
 /// config.json as create read it.
 pub const CONFIG_FILE: &CStr = c"config.json";
+/// What the root file system is an overlay of, where it is one.
+pub const OVERLAY_FILE: &CStr = c"overlay";
 const STATE_FILE_NEW: &CStr = c"state.json.new";
 
 /// The directory that holds the state directories.
@@ -114,7 +116,7 @@ fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
 }
 
 /// Whether root here is not the host's root, as for podman without root.
-fn in_user_namespace() -> bool {
+pub fn in_user_namespace() -> bool {
     let mut memory = [0; 64];
     let Ok(file) = open(c"/proc/self/uid_map", OFlags::RDONLY) else {
         return false;
@@ -255,10 +257,14 @@ fn remove_open(root: BorrowedFd<'_>, directory: BorrowedFd<'_>, id: &CStr) -> co
         Err(Errno::NOENT) => Ok(()),
         other => other,
     };
-    // What is always there, and where that was not all, what create or a killed roci may have left.
-    for files in [[CONFIG_FILE, STATE_FILE], [FIFO_FILE, STATE_FILE_NEW]] {
+    // What is always there, and where that was not all, what create or a killed roci may have left, and what belongs to an
+    // overlay.
+    for files in [&[CONFIG_FILE, STATE_FILE][..], &[FIFO_FILE, STATE_FILE_NEW], &[]] {
         for file in files {
-            gone(unlinkat(directory, file, AtFlags::empty()))?;
+            gone(unlinkat(directory, *file, AtFlags::empty()))?;
+        }
+        if files.is_empty() {
+            overlay::remove_made(directory)?;
         }
         match gone(unlinkat(root, id, AtFlags::REMOVEDIR)) {
             Err(Errno::NOTEMPTY | Errno::EXIST) => {}

@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketType};
-use rustix::process::{chdir, setsid, umask};
+use rustix::process::{chdir, fchdir, setsid, umask};
 use spec_core::Spec;
 use spec_core::limits::STATE_BYTES_MAX;
 use spec_core::linux::NamespaceKind;
@@ -20,6 +20,8 @@ use crate::container::{Document, write_all};
 use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::{Surroundings, Trees, mount_all};
 use crate::msg;
+use crate::overlay::mount::Mounted;
+use crate::overlay::{self, Overlay};
 use crate::path::Path;
 use crate::proc::Proc;
 use crate::program::{Handover, become_program, close_all_but, enter_working_directory, find};
@@ -38,6 +40,8 @@ pub struct Inheritance<'a> {
     pub bundle: &'static CStr,
     /// The root file system's absolute path.
     pub rootfs: &'a CStr,
+    /// What it is an overlay of.
+    pub overlay: Option<&'a Overlay>,
     /// The host's procfs.
     pub proc: &'a Proc,
     /// Which namespaces.
@@ -64,6 +68,14 @@ pub struct Inheritance<'a> {
     pub arguments: sys::Arguments,
 }
 
+impl Inheritance<'_> {
+    /// Whether the process is made in the directory where the root is to be, and need not walk there: a root of a user
+    /// namespace may not be allowed to, and the root of an overlay may have no path.
+    pub fn inherits_place(&self) -> bool {
+        self.namespaces.in_user_namespace || self.overlay.is_some()
+    }
+}
+
 /// Becomes the container's program. On the way it talks to roci over `socket` (see [`crate::sync`]); an error is sent there,
 /// or, once `start` listens, through the fifo.
 pub fn run(
@@ -76,6 +88,9 @@ pub fn run(
     let Inheritance { spec, proc, .. } = *inherited;
     // A copy of the descriptor holds the lock as well: were roci killed now, delete would have to wait for this process.
     let _ = close_one(inherited.lock.as_raw_fd() as u32);
+    if let Some(overlay) = inherited.overlay {
+        overlay::mount::open_directories(overlay, spec)?;
+    }
     enter_namespaces(inherited, socket)?;
     set_names(spec)?;
     if spec.linux.has_new_namespace(NamespaceKind::Network) {
@@ -90,10 +105,17 @@ pub fn run(
     }
 
     // Where the parent is already, since this root may not be allowed to walk there by name.
-    if !inherited.namespaces.in_user_namespace {
+    if !inherited.inherits_place() {
         chdir(inherited.rootfs).during(msg!("enter root"))?;
     }
-    let root = rootfs::prepare(spec)?;
+    let here = rootfs::part(spec)?;
+    let Mounted { root, below } = match inherited.overlay {
+        Some(overlay) => overlay::mount::mount(overlay, here, proc, socket, memory)?,
+        None => Mounted {
+            root: rootfs::prepare(spec, here)?,
+            below: None,
+        },
+    };
     let around = Surroundings {
         spec,
         root: &root,
@@ -121,6 +143,10 @@ pub fn run(
     // runtime.md, lifecycle steps 3 to 5: the environment stands, pivot_root has not happened.
     let hooks = &spec.hooks;
     if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
+        if inherited.overlay.is_some() {
+            // On the host there is no other way to it than this process's working directory.
+            fchdir(root.as_fd()).during(msg!("enter root"))?;
+        }
         socket.send(Kind::Hooks, &[]).during(msg!("ask for hooks"))?;
         socket.wait_for_go();
     }
@@ -133,7 +159,7 @@ pub fn run(
     // Masks need the host's /dev/null and are put on by descriptor, so they come before the root is left. Hooks may have
     // mounted things that they have to cover.
     rootfs::protect(spec, &root)?;
-    rootfs::enter(spec, &root, proc)?;
+    rootfs::enter(spec, &root, below.as_ref(), proc)?;
     root.leave_open();
     write_sysctls(spec, proc)?;
 

@@ -26,6 +26,7 @@ use crate::error::{During, Error, Result, keep};
 use crate::mounts::{Trees, open_trees};
 use crate::msg;
 use crate::namespaces::Plan;
+use crate::overlay::{self, Overlay};
 use crate::proc::Proc;
 use crate::program::Handover;
 use crate::seccomp::{Profile, send_listener};
@@ -109,8 +110,11 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         );
     }
     let rootfs_path = config::rootfs_path(spec, bundle);
-    let rootfs = open(rootfs_path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY)
-        .during_with(msg!("root.path: open #"), rootfs_path.as_str())?;
+    let overlay = overlay::read_options(invocation, spec, bundle)?;
+    let rootfs = match open(rootfs_path.as_c_str(), OFlags::PATH | OFlags::DIRECTORY) {
+        Err(Errno::NOENT) if overlay.as_ref().is_some_and(Overlay::has_own_layers) => None,
+        other => Some(other.during_with(msg!("root.path: open #"), rootfs_path.as_str())?),
+    };
     policy::read(invocation, spec)?;
     let seccomp = Profile::compile(spec)?;
     let console_socket = open_console_socket(invocation, spec, purpose)?;
@@ -145,6 +149,10 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         bundle,
         arguments,
     });
+    let memory = state::TEXT.take();
+    if let Some(overlay) = &overlay {
+        overlay::prepare(overlay, &container, spec, memory)?;
+    }
     let old_umask = umask(Mode::empty());
     let host = crate::cgroup_host(invocation, &proc)?;
     let cgroup = make_cgroup(host, spec, id)?;
@@ -163,6 +171,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         id,
         bundle,
         rootfs: rootfs_path.as_c_str(),
+        overlay: overlay.as_ref(),
         proc: &proc,
         namespaces: &namespaces,
         cgroup: cgroup.as_ref(),
@@ -183,8 +192,9 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         notify_socket,
         arguments,
     };
-    let memory = state::TEXT.take();
-    let (pid, socket) = spawn_container_process(&inheritance, socket, other_end, &mut trees, memory, &rootfs)?;
+    // Without a directory of its own, an overlay covers the state directory, in the container's mount namespace alone.
+    let place = rootfs.as_ref().unwrap_or(&container.directory);
+    let (pid, socket) = spawn_container_process(&inheritance, socket, other_end, &mut trees, memory, place)?;
     undo::note_process(pid, true);
     while let Some((_, tree)) = trees.pop() {
         tree.close();
@@ -209,6 +219,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         let state = document.as_bytes();
         match request {
             Request::Hooks => {}
+            Request::Overlay(letter) => return overlay::note_fallback(&container, letter),
             Request::Network(inside) => return net::devices::move_all(spec, pid, inside),
             Request::Listener(number) => return send_listener(spec, pid, number, state),
         }
@@ -279,6 +290,8 @@ pub enum Request {
     Hooks,
     /// Network devices are to be moved to where this netlink socket was made.
     Network(OwnedFd),
+    /// The root file system is another one than was asked for.
+    Overlay(u8),
     /// Its descriptor with this number is for the listener of its seccomp profile.
     Listener(i32),
 }
@@ -303,6 +316,7 @@ pub fn wait_until_ready(
                 continue;
             }
             Kind::Hooks => serve(Request::Hooks)?,
+            Kind::Overlay => serve(Request::Overlay(message.payload.first().copied().unwrap_or_default()))?,
             Kind::Network => match message.fd {
                 Some(socket) => serve(Request::Network(socket))?,
                 None => return Err(Error::said(msg!("linux.netDevices: no netlink socket arrived"))),
@@ -406,8 +420,7 @@ fn spawn_container_process(
     rootfs: &OwnedFd,
 ) -> Result<(i32, Socket)> {
     let namespaces = inheritance.namespaces;
-    // A root of a user namespace may not be allowed to walk to its file system; it inherits the place.
-    let before = if namespaces.in_user_namespace {
+    let before = if inheritance.inherits_place() {
         let before = open(c".", OFlags::PATH | OFlags::DIRECTORY);
         fchdir(rootfs)
             .or_else(|_| chdir(inheritance.rootfs))

@@ -44,6 +44,7 @@ pub mod mounts;
 pub mod namespaces;
 pub mod net;
 pub mod notify_socket;
+pub mod overlay;
 pub mod placement;
 pub mod policy;
 pub mod program;
@@ -189,6 +190,7 @@ fn dispatch(invocation: &Invocation) -> Result<u8> {
         Command::Spec => spec_template::spec(invocation)?,
         Command::Features => features::features()?,
         Command::Check => return check::check(invocation),
+        Command::Diff => overlay::diff::diff(invocation)?,
         Command::Help => {
             let mut out = output::Output::new();
             cli::write_help(&mut out, invocation);

@@ -27,10 +27,12 @@ pub enum Feature {
     MemoryPolicy,
     /// `intelRdt`.
     IntelRdt,
+    /// The overlay of the root file system.
+    Overlay,
 }
 
 /// The names in options and annotations.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "seccomp",
     "apparmor",
     "selinux",
@@ -38,6 +40,7 @@ const NAMES: [&str; 7] = [
     "devices",
     "memoryPolicy",
     "intelRdt",
+    "overlay",
 ];
 
 /// What is to be done.

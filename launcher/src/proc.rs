@@ -37,7 +37,7 @@ impl Proc {
         }
         let attributes =
             MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        let root = sys::fd::new_mount(c"proc", attributes).during(msg!("open /proc, which is not mounted"))?;
+        let root = sys::fd::new_mount(c"proc", &[], attributes).during(msg!("open /proc, which is not mounted"))?;
         if is_procfs(root.as_fd()) {
             Ok(Self { root })
         } else {

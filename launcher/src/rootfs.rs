@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
@@ -14,6 +14,7 @@ use sys::OwnedFd;
 use sys::fd::{is_device, kind, open, open_in, read};
 use sys::file::{current_directory, is_missing, leave_open};
 use sys::mount::mount as mount_call;
+use sys::namespace::enter as enter_namespace;
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::{self, attach, clone_tree, make_read_only};
@@ -25,14 +26,12 @@ use crate::root::{Links, Root};
 const MS_UNBINDABLE_REC: u32 = MS_UNBINDABLE | MS_REC;
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 
-/// Parts this mount namespace from the host's, and makes the root file system a mount, which `pivot_root` asks for.
-///
-/// The working directory must be the root file system.
-pub fn prepare(spec: &Spec<'static>) -> Result<Root> {
+/// Parts this mount namespace from the host's. The working directory, which is returned, is where the root is to be.
+pub fn part(spec: &Spec<'static>) -> Result<OwnedFd> {
     let here = open(c".", DIRECTORY).during(msg!("open root"))?;
     if spec.linux.namespace(NamespaceKind::Mount).is_none() {
         // The mounts are the host's; the root is only changed.
-        return Ok(Root::new(here));
+        return Ok(here);
     }
     let propagation = match spec.linux.rootfs_propagation {
         // What cannot be bound could not become the container's root; that comes at the end.
@@ -44,6 +43,16 @@ pub fn prepare(spec: &Spec<'static>) -> Result<Root> {
     if propagation & MS_SHARED != 0 {
         make_parent_private()?;
     }
+    Ok(here)
+}
+
+/// Makes the root file system a mount, which `pivot_root` asks for.
+///
+/// The working directory must be the root file system.
+pub fn prepare(spec: &Spec<'static>, here: OwnedFd) -> Result<Root> {
+    if spec.linux.namespace(NamespaceKind::Mount).is_none() {
+        return Ok(Root::new(here));
+    }
     match clone_tree(here.as_fd(), true) {
         Ok(tree) => {
             attach(tree.as_fd(), here.as_fd()).during(msg!("bind root"))?;
@@ -53,14 +62,18 @@ pub fn prepare(spec: &Spec<'static>) -> Result<Root> {
         }
         Err(errno) if is_missing(errno) => {
             mount_call(Some(c"."), c".", None, MS_BIND | MS_REC, None).during(msg!("bind root"))?;
-            // The working directory lies below the new mount: go there by name again.
-            let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
-            let cwd = current_directory(&mut memory).during(msg!("find root"))?;
-            chdir(cwd).during(msg!("enter root"))?;
-            Ok(Root::new(open(c".", DIRECTORY).during(msg!("open root"))?))
+            open_covered().map(Root::new)
         }
         Err(errno) => Err(Error::new(msg!("open root tree"), errno)),
     }
+}
+
+/// Enters what was just mounted on the working directory, which lies below it: by name.
+pub fn open_covered() -> Result<OwnedFd> {
+    let mut memory = [0; spec_core::limits::PATH_BYTES_MAX];
+    let cwd = current_directory(&mut memory).during(msg!("find root"))?;
+    chdir(cwd).during(msg!("enter root"))?;
+    open(c".", DIRECTORY).during(msg!("open root"))
 }
 
 /// `pivot_root` refuses a root whose parent mount is shared. The parent is the mount that holds the working directory.
@@ -80,9 +93,10 @@ fn make_parent_private() -> Result<()> {
     }
 }
 
-/// Makes the root file system `/`, and lets go of everything else.
-pub fn enter(spec: &Spec<'static>, root: &Root, proc: &Proc) -> Result<()> {
-    fchdir(root.as_fd()).during(msg!("enter root"))?;
+/// Makes the root file system `/`, and lets go of everything else. What lies directly `below` the root stays with it.
+pub fn enter(spec: &Spec<'static>, root: &Root, below: Option<&OwnedFd>, proc: &Proc) -> Result<()> {
+    let lowest = below.map_or(root.as_fd(), AsFd::as_fd);
+    fchdir(lowest).during(msg!("enter root"))?;
     if spec.linux.namespace(NamespaceKind::Mount).is_none() {
         return chroot(c".").during(msg!("chroot"));
     }
@@ -96,7 +110,7 @@ pub fn enter(spec: &Spec<'static>, root: &Root, proc: &Proc) -> Result<()> {
         .during(msg!("open old root"))?;
     match pivot_root(c".", c".") {
         Ok(()) => {}
-        Err(Errno::INVAL) if root_is_ramdisk() => leave_ramdisk(root, proc)?,
+        Err(Errno::INVAL) if root_is_ramdisk() => leave_ramdisk(lowest, proc)?,
         Err(errno) => return Err(Error::new(msg!("pivot_root"), errno)),
     }
     if let Some(old) = old {
@@ -106,10 +120,21 @@ pub fn enter(spec: &Spec<'static>, root: &Root, proc: &Proc) -> Result<()> {
     }
     // Both roots are stacked on `/`, and the old one is the upper: that is what `.` names here (pivot_root(2), NOTES).
     unmount(c".", UnmountFlags::DETACH).during(msg!("unmount old root"))?;
+    if below.is_some() {
+        enter_topmost(proc)?;
+    }
     if let Some(propagation) = spec.linux.rootfs_propagation {
         mount_call(None, c"/", None, propagation, None).during(msg!("change propagation of the root"))?;
     }
     chdir(c"/").during(msg!("enter /"))
+}
+
+/// Makes the uppermost of the mounts that are stacked on `/` the root of this process, as it is that of who joins the mount
+/// namespace later.
+pub fn enter_topmost(proc: &Proc) -> Result<()> {
+    open_in(proc.as_fd(), c"self/ns/mnt", OFlags::RDONLY)
+        .and_then(|own| enter_namespace(own.as_fd(), NamespaceKind::Mount as u32))
+        .during(msg!("enter root"))
 }
 
 /// Whether `/` is the file system that the kernel unpacked its initramfs into, which cannot be pivoted away from.
@@ -126,8 +151,8 @@ fn root_is_ramdisk() -> bool {
 /// So a copy of the bare root mount is put on top of `/`: that one has a parent. The container's root, with all that is
 /// mounted in it, is copied on top of that, and pivoted to as usual. Everything that was mounted below is detached in this
 /// mount namespace, so that under the container there is only the bare ramdisk, which no path leads to.
-fn leave_ramdisk(root: &Root, proc: &Proc) -> Result<()> {
-    let moved = clone_tree(root.as_fd(), true).during(msg!("copy container root"))?;
+fn leave_ramdisk(root: BorrowedFd<'_>, proc: &Proc) -> Result<()> {
+    let moved = clone_tree(root, true).during(msg!("copy container root"))?;
     let slash = open(c"/", DIRECTORY).during(msg!("open /"))?;
     let bare = clone_tree(slash.as_fd(), false).during(msg!("copy ramdisk root"))?;
     detach_everything(proc)?;

@@ -256,17 +256,20 @@ impl Listing {
     }
 }
 
-/// How `list` and `ps` print.
+/// How `list`, `ps` and `diff` print.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub enum Format {
+    /// For people.
     Table,
+    /// For programs.
     Json,
     /// Of `list` alone.
     Ids,
 }
 
 impl Format {
-    fn of(invocation: &Invocation) -> Result<Self> {
+    /// What the command line asks for.
+    pub fn of(invocation: &Invocation) -> Result<Self> {
         match invocation.text(Opt::Format)? {
             None | Some("table") => Ok(Self::Table),
             Some("json") => Ok(Self::Json),

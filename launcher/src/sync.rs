@@ -10,6 +10,9 @@
 //!                        ◀─── Network + fd ─ only where devices are to be moved into its network namespace
 //!   move them
 //!   ────────────────────────────────── Go ─▶
+//!                        ◀──────── Overlay ─ only where the root file system is another one than was asked for
+//!   note it
+//!   ────────────────────────────────── Go ─▶
 //!                        ◀────────── Hooks ─ only where prestart or createRuntime hooks exist; mounts are done
 //!   run the hooks
 //!   ────────────────────────────────── Go ─▶
@@ -51,6 +54,8 @@ pub enum Kind {
     Listener = b'L',
     /// A netlink socket of the network namespace comes along: devices are to be moved there.
     Network = b'N',
+    /// The overlay that was asked for could not be had; what it is instead follows.
+    Overlay = b'O',
     /// The master of the terminal comes along.
     Master = b'M',
     /// Everything that can fail before the program starts has been done.
@@ -177,6 +182,7 @@ impl Socket {
             Kind::Hooks,
             Kind::Listener,
             Kind::Network,
+            Kind::Overlay,
             Kind::Master,
             Kind::Ready,
             Kind::Failed,

@@ -57,6 +57,8 @@ pub const RLIMITS_MAX: usize = 16;
 
 /// Bytes of a path with its NUL: `PATH_MAX` of the kernel.
 pub const PATH_BYTES_MAX: usize = 4096;
+/// Lower layers of an overlay: `OVL_MAX_STACK` of the kernel.
+pub const LAYERS_MAX: usize = 500;
 /// Bytes of `hostname` and of `domainname`: `__NEW_UTS_LEN` of the kernel.
 pub const HOSTNAME_BYTES_MAX: usize = 64;
 /// Bytes of a container id: it becomes a file name (`NAME_MAX`).

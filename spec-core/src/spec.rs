@@ -455,13 +455,23 @@ pub const INIT_ANNOTATION: &str = "io.roci.init";
 /// What annotations begin with that say what to do where the host lacks something. The launcher knows what stands behind it.
 pub const POLICY_ANNOTATIONS: &str = "io.roci.policy.";
 
+/// The annotations that say what the root file system is an overlay of; the options of the same names override them.
+pub const OVERLAY_ANNOTATIONS: [&str; 6] = [
+    "io.roci.overlay",
+    "io.roci.overlay.lower",
+    "io.roci.overlay.upper",
+    "io.roci.overlay.work",
+    "io.roci.overlay.size",
+    "io.roci.overlay.tmpfs",
+];
+
 /// What is wrong with the name of an annotation.
 pub(crate) fn check_annotation(key: &str) -> Option<&'static str> {
     if key.is_empty() {
         return Some("the name must not be empty");
     }
     // Most likely a slip of the keyboard in something that was meant to take effect.
-    let is_known = key == INIT_ANNOTATION || key.starts_with(POLICY_ANNOTATIONS);
+    let is_known = key == INIT_ANNOTATION || key.starts_with(POLICY_ANNOTATIONS) || OVERLAY_ANNOTATIONS.contains(&key);
     (key.starts_with("io.roci.") && !is_known).then_some("unknown annotation")
 }
 

@@ -119,14 +119,25 @@ pub fn clone_tree(directory: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) 
     unsafe { make(k::__NR_open_tree, [number(directory), path.as_ptr().addr(), flags, 0]) }
 }
 
-/// A detached mount of a new instance of the file system `kind` (Linux 5.2).
-pub fn new_mount(kind: &CStr, attributes: MountAttrFlags) -> Result<OwnedFd> {
+/// A detached mount of a new instance of the file system `kind` with these options, of which one without a value is a switch
+/// (Linux 5.2).
+pub fn new_mount(kind: &CStr, options: &[(&CStr, &CStr)], attributes: MountAttrFlags) -> Result<OwnedFd> {
     const FSOPEN_CLOEXEC: usize = 1;
+    const FSCONFIG_SET_FLAG: usize = 0;
+    const FSCONFIG_SET_STRING: usize = 1;
     const FSCONFIG_CMD_CREATE: usize = 6;
     const FSMOUNT_CLOEXEC: usize = 1;
     // SAFETY: fsopen reads a name that ends with a NUL.
     let context = unsafe { make(k::__NR_fsopen, [kind.as_ptr().addr(), FSOPEN_CLOEXEC, 0, 0]) }?;
     let fd = number(context.as_fd());
+    for (name, value) in options {
+        let (command, value) = match value.is_empty() {
+            true => (FSCONFIG_SET_FLAG, 0),
+            false => (FSCONFIG_SET_STRING, value.as_ptr().addr()),
+        };
+        // SAFETY: these commands of fsconfig read a name and, where there is one, a value, that end with a NUL.
+        unsafe { call(k::__NR_fsconfig, [fd, command, name.as_ptr().addr(), value, 0, 0]) }?;
+    }
     // SAFETY: this command of fsconfig reads nothing.
     unsafe { call(k::__NR_fsconfig, [fd, FSCONFIG_CMD_CREATE, 0, 0, 0, 0]) }?;
     // SAFETY: fsmount takes numbers.

@@ -19,6 +19,7 @@ pub mod directory;
 pub mod exec;
 pub mod fd;
 pub mod file;
+pub mod loop_device;
 #[doc(hidden)]
 pub mod mem;
 pub mod mount;

@@ -14,6 +14,7 @@ pub struct Leftovers {
     mounts: Vec<String>,
     cgroups: Vec<PathBuf>,
     links: Vec<String>,
+    loop_devices: Vec<String>,
     state: Vec<PathBuf>,
 }
 
@@ -34,6 +35,7 @@ impl Leftovers {
             mounts: mounts.map(str::to_owned).collect(),
             cgroups,
             links: links().into_iter().filter(|name| name.contains(token)).collect(),
+            loop_devices: loop_devices(token),
             state: entries(state),
         }
     }
@@ -96,6 +98,9 @@ impl Leftovers {
         for link in &self.links {
             let _ = Command::new("ip").args(["link", "delete", link]).output();
         }
+        for device in &self.loop_devices {
+            let _ = Command::new("losetup").args(["-d", device]).output();
+        }
         // Deepest first; a process that was just killed may keep a directory busy for a moment.
         for _ in 0..100 {
             let busy = self
@@ -126,6 +131,9 @@ impl std::fmt::Display for Leftovers {
         self.links
             .iter()
             .try_for_each(|name| writeln!(f, "  network link {name}"))?;
+        self.loop_devices
+            .iter()
+            .try_for_each(|device| writeln!(f, "  loop device {device}"))?;
         self.state
             .iter()
             .try_for_each(|path| writeln!(f, "  state {}", path.display()))
@@ -138,6 +146,15 @@ pub fn links() -> Vec<String> {
         .iter()
         .filter_map(|path| path.file_name()?.to_str().map(str::to_owned))
         .collect()
+}
+
+/// Loop devices that show a file with the token in its path.
+pub fn loop_devices(token: &str) -> Vec<String> {
+    let shows =
+        |device: &PathBuf| fs::read_to_string(device.join("loop/backing_file")).is_ok_and(|file| file.contains(token));
+    let name = |device: PathBuf| Some(format!("/dev/{}", device.file_name()?.to_str()?));
+    let devices = entries(Path::new("/sys/block")).into_iter();
+    devices.filter(shows).filter_map(name).collect()
 }
 
 /// Living processes whose command line, environment or cgroup carries the token, ourselves aside.

@@ -42,6 +42,8 @@ pub enum Command {
     Features,
     /// `check`
     Check,
+    /// `diff`
+    Diff,
     /// `--help`, `help`
     Help,
     /// `--version`
@@ -67,6 +69,7 @@ D;delete;ID
 S;spec;
 F;features;
 H;check;
+O;diff;ID
 ";
 
 /// A command, as help shows it.
@@ -80,7 +83,7 @@ pub(super) struct CommandRow {
 }
 
 /// The commands that have a row.
-const COMMANDS_SHOWN: [Command; 16] = [
+const COMMANDS_SHOWN: [Command; 17] = [
     Command::Create,
     Command::Start,
     Command::Run,
@@ -97,6 +100,7 @@ const COMMANDS_SHOWN: [Command; 16] = [
     Command::Spec,
     Command::Features,
     Command::Check,
+    Command::Diff,
 ];
 
 /// The rows of [`COMMANDS`].
@@ -171,6 +175,18 @@ pub enum Opt {
     Init,
     /// `--policy`
     Policy,
+    /// `--overlay`
+    Overlay,
+    /// `--overlay-lower`
+    OverlayLower,
+    /// `--overlay-upper`
+    OverlayUpper,
+    /// `--overlay-work`
+    OverlayWork,
+    /// `--overlay-size`
+    OverlaySize,
+    /// `--overlay-tmpfs`
+    OverlayTmpfs,
     /// `--no-pivot`
     NoPivot,
     /// `--no-subreaper`
@@ -264,6 +280,12 @@ CRX;;preserve-fds;N
 CR;;no-new-keyring;
 CR;;init;
 CRXU;;policy;FEATURE=POLICY
+CR;;overlay;
+CR;;overlay-lower;PATH:PATH
+CR;;overlay-upper;DIR
+CR;;overlay-work;DIR
+CR;;overlay-size;SIZE
+CR;;overlay-tmpfs;PATH:PATH
 CR;;no-pivot;
 RX;;no-subreaper;
 RX;d;detach;
@@ -279,7 +301,7 @@ X;;no-new-privs;
 X;;ignore-paused;
 K;a;all;
 D;f;force;
-LP;f;format;table|json
+LPO;f;format;table|json
 L;q;quiet;
 U;r;resources;FILE|-
 U;;memory;BYTES

@@ -155,6 +155,11 @@ fn annotations() {
     for (annotations, expected) in [
         (r#"{"a": "1", "org.opencontainers.image.os": ""}"#, ""),
         (r#"{"io.roci.init": "true", "io.rocix": "", "io.roci": ""}"#, ""),
+        (r#"{"io.roci.overlay": "true", "io.roci.overlay.upper": "up"}"#, ""),
+        (
+            r#"{"io.roci.overlay.uper": @"up"}"#,
+            "annotations[\"io.roci.overlay.uper\"]: unknown annotation",
+        ),
         (r#"{"": @"x"}"#, "annotations[\"\"]: the name must not be empty"),
         (
             r#"{"io.roci.inti": @"true"}"#,

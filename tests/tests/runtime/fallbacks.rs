@@ -21,11 +21,11 @@ tests::cases![
     a_time_namespace_without_clone3_works_all_the_same,
 ];
 
-const ENOSYS: u32 = 38;
+pub const ENOSYS: u32 = 38;
 const EPERM: u32 = 1;
 
 /// The call, made where `calls` fail.
-fn without(t: &Test, calls: &str, errno: u32, call: Invocation) -> Invocation {
+pub fn without(t: &Test, calls: &str, errno: u32, call: Invocation) -> Invocation {
     t.needs("python3", "python3");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runtime/without.py");
     call.under("python3", &[script, &errno.to_string(), calls])

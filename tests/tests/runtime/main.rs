@@ -18,6 +18,7 @@ mod log;
 mod mounts;
 mod namespaces;
 mod network;
+mod overlay;
 mod policy;
 mod process;
 mod recovery;
@@ -47,6 +48,7 @@ fn main() -> std::process::ExitCode {
     cases.extend(mounts::cases());
     cases.extend(namespaces::cases());
     cases.extend(network::cases());
+    cases.extend(overlay::cases());
     cases.extend(policy::cases());
     cases.extend(process::cases());
     cases.extend(recovery::cases());

@@ -16,7 +16,7 @@ tests::cases![
 const ID: u32 = 65534;
 
 /// A container that belongs to the user, whose id is root's inside.
-fn owned<'t>(t: &'t Test, script: &str) -> Container<'t> {
+pub fn owned<'t>(t: &'t Test, script: &str) -> Container<'t> {
     t.needs("setpriv", "util-linux");
     let mut c = t.sh(script);
     c.namespace("user", None);
@@ -33,7 +33,7 @@ fn owned<'t>(t: &'t Test, script: &str) -> Container<'t> {
 }
 
 /// Everything in the test's directory to the user.
-fn give_away(t: &Test) {
+pub fn give_away(t: &Test) {
     let mut chown = Command::new("chown");
     let done = chown.arg("-R").arg(format!("{ID}:{ID}")).arg(&t.dir).status();
     assert!(done.is_ok_and(|status| status.success()));
@@ -41,7 +41,7 @@ fn give_away(t: &Test) {
 
 const AS_USER: [&str; 4] = ["--reuid", "65534", "--regid", "65534"];
 
-fn as_user(call: tests::Invocation) -> tests::Invocation {
+pub fn as_user(call: tests::Invocation) -> tests::Invocation {
     let mut args = AS_USER.to_vec();
     args.extend(["--clear-groups", "--inh-caps=-all"]);
     call.under("setpriv", &args)

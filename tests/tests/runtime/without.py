@@ -1,4 +1,5 @@
-"""without.py ERRNO CALL[,CALL...] COMMAND [ARG...]: runs a command for which these system calls fail, as on an older kernel."""
+"""without.py ERRNO CALL[,CALL...] COMMAND [ARG...]: runs a command for which these system calls fail, as on an older kernel.
+CALL:ARGUMENT=VALUE fails where the argument with this number has this value (its lower 32 bits)."""
 import ctypes, os, platform, struct, sys
 
 NUMBERS = {
@@ -8,17 +9,26 @@ NUMBERS = {
     "mount_setattr": 442,
 }
 NUMBERS |= {
-    "x86_64": {"memfd_create": 319, "seccomp": 317, "keyctl": 250, "bpf": 321},
-    "aarch64": {"memfd_create": 279, "seccomp": 277, "keyctl": 219, "bpf": 280},
+    "x86_64": {"memfd_create": 319, "seccomp": 317, "keyctl": 250, "bpf": 321, "mount": 165, "ioctl": 16},
+    "aarch64": {"memfd_create": 279, "seccomp": 277, "keyctl": 219, "bpf": 280, "mount": 40, "ioctl": 29},
 }[platform.machine()]
 
 errno, calls, command = int(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]
 LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
-program = [struct.pack("HBBI", LOAD, 0, 0, 0)]
-for left, call in zip(range(len(calls), 0, -1), calls):
-    program.append(struct.pack("HBBI", JUMP_IF_EQUAL, left, 0, NUMBERS[call]))
+program = []
+for call in calls:
+    name, _, condition = call.partition(":")
+    block = [struct.pack("HBBI", RETURN, 0, 0, 0x00050000 | errno)]
+    tests = [(0, NUMBERS[name])]
+    if condition:
+        argument, value = map(int, condition.split("="))
+        tests.append((16 + 8 * argument, value))
+    for offset, value in reversed(tests):
+        # What does not equal jumps over the rest of the block.
+        block.insert(0, struct.pack("HBBI", JUMP_IF_EQUAL, 0, len(block), value))
+        block.insert(0, struct.pack("HBBI", LOAD, 0, 0, offset))
+    program += block
 program.append(struct.pack("HBBI", RETURN, 0, 0, 0x7FFF0000))
-program.append(struct.pack("HBBI", RETURN, 0, 0, 0x00050000 | errno))
 instructions = ctypes.create_string_buffer(b"".join(program))
 filter = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program), ctypes.addressof(instructions)))
 libc = ctypes.CDLL(None, use_errno=True)
