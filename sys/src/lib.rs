@@ -10,6 +10,8 @@
 //! see file descriptors, C strings and numbers, never a pointer.
 
 #![cfg_attr(not(test), no_std)]
+// Its inline assembly is not stable, which is one reason why MIPS is an experiment.
+#![cfg_attr(target_arch = "mips", feature(asm_experimental_arch))]
 
 #[doc(hidden)]
 pub mod arch;

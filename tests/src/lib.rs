@@ -13,7 +13,6 @@ mod console;
 mod container;
 pub mod leaks;
 mod machine;
-pub mod products;
 mod runner;
 mod runtime;
 mod test;
@@ -25,6 +24,7 @@ pub use container::Container;
 pub use machine::{apt_install, cgroup_mounts, have, kernel_version, proc_status, start_time, user_namespaces};
 pub use runner::{Case, main};
 pub use runtime::{Invocation, Outcome, Running, Runtime};
+pub use targets as products;
 pub use test::{Test, eventually, field, patience};
 
 /// Names the tests of a file for the runner. A test that is not listed is dead code, which the compiler reports.

@@ -1,8 +1,8 @@
 //! Rules about the source that a compiler does not check.
 
-use crate::products::workspace;
 use std::fs;
 use std::path::{Path, PathBuf};
+use targets::workspace;
 
 /// Longer than this, a file has a second noun in it.
 const LINES_MAX: usize = 600;

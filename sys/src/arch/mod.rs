@@ -10,6 +10,11 @@ mod arm;
 #[cfg(target_arch = "arm")]
 pub use arm::*;
 
+#[cfg(target_arch = "mips")]
+mod mips;
+#[cfg(target_arch = "mips")]
+pub use mips::*;
+
 #[cfg(target_arch = "riscv64")]
 mod riscv64;
 #[cfg(target_arch = "riscv64")]
