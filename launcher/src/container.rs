@@ -20,7 +20,7 @@ use crate::msg;
 use crate::path::{Path, components, split_last};
 use crate::proc::Proc;
 use crate::text::{Digits, Sink};
-use crate::undo;
+use crate::{net, undo};
 
 /// The names in a state directory.
 pub const STATE_FILE: &CStr = c"state.json";
@@ -265,7 +265,9 @@ fn remove_open(root: BorrowedFd<'_>, directory: BorrowedFd<'_>, id: &CStr) -> co
             other => return other,
         }
     }
-    Err(Errno::NOTEMPTY)
+    // What is left says that there is a network to be undone. Should that fail, it can be tried again.
+    net::release(root, directory, id)?;
+    gone(unlinkat(root, id, AtFlags::REMOVEDIR))
 }
 
 /// Clients look for these words.
@@ -392,6 +394,16 @@ impl<'a> Document<'a> {
     /// Writes into `memory`.
     pub fn new(memory: &'a mut [u8]) -> Self {
         Self { memory, len: 0 }
+    }
+
+    /// How many bytes were written; more than there is room for where that is too little.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Whether there was room for everything.

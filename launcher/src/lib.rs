@@ -190,6 +190,7 @@ fn dispatch(invocation: &Invocation) -> Result<u8> {
         Command::Spec => spec_template::spec(invocation)?,
         Command::Features => features::features()?,
         Command::Check => return check::check(invocation),
+        Command::Network => net::command::network(invocation)?,
         Command::Help => {
             let mut out = output::Output::new();
             cli::write_help(&mut out, invocation);

@@ -27,10 +27,12 @@ pub enum Feature {
     MemoryPolicy,
     /// `intelRdt`.
     IntelRdt,
+    /// Translation of addresses for a network, and published ports.
+    Nat,
 }
 
 /// The names in options and annotations.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "seccomp",
     "apparmor",
     "selinux",
@@ -38,6 +40,7 @@ const NAMES: [&str; 7] = [
     "devices",
     "memoryPolicy",
     "intelRdt",
+    "nat",
 ];
 
 /// What is to be done.

@@ -42,6 +42,8 @@ pub enum Command {
     Features,
     /// `check`
     Check,
+    /// `network`
+    Network,
     /// `--help`, `help`
     Help,
     /// `--version`
@@ -67,6 +69,7 @@ D;delete;ID
 S;spec;
 F;features;
 H;check;
+N;network;ls|rm NAME|prune
 ";
 
 /// A command, as help shows it.
@@ -80,7 +83,7 @@ pub(super) struct CommandRow {
 }
 
 /// The commands that have a row.
-const COMMANDS_SHOWN: [Command; 16] = [
+const COMMANDS_SHOWN: [Command; 17] = [
     Command::Create,
     Command::Start,
     Command::Run,
@@ -97,6 +100,7 @@ const COMMANDS_SHOWN: [Command; 16] = [
     Command::Spec,
     Command::Features,
     Command::Check,
+    Command::Network,
 ];
 
 /// The rows of [`COMMANDS`].
@@ -171,6 +175,16 @@ pub enum Opt {
     Init,
     /// `--policy`
     Policy,
+    /// `--network`
+    Network,
+    /// `--subnet`
+    Subnet,
+    /// `--ip`
+    Ip,
+    /// `--publish`
+    Publish,
+    /// `--ip-forward`
+    IpForward,
     /// `--no-pivot`
     NoPivot,
     /// `--no-subreaper`
@@ -264,6 +278,11 @@ CRX;;preserve-fds;N
 CR;;no-new-keyring;
 CR;;init;
 CRXU;;policy;FEATURE=POLICY
+CR;;network;MODE
+CR;;subnet;CIDR
+CR;;ip;ADDR
+CR;;publish;[HOST:]PORT:PORT
+CR;;ip-forward;
 CR;;no-pivot;
 RX;;no-subreaper;
 RX;d;detach;

@@ -1,0 +1,334 @@
+//! Who has which address of a network. It is the network's hosts file, in which containers also find each other by name: what
+//! has to be written anyway is also what is remembered.
+//!
+//! The file is `.NAME.hosts` in the state root. Its first line, a comment, describes the network:
+//! `# roci STATUS KIND MTU SUBNET [SUBNET]`. Behind it stands what every machine has, and then a line for each address:
+//! `ADDRESS ID [HOSTNAME] [#PORT,PORT...]`. Running containers have the file mounted, so it is changed in place. Who changes
+//! it has the lock of the state root, which no container can reach.
+
+use core::ffi::CStr;
+
+use heapless::Vec;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, ftruncate};
+use rustix::io::{Errno, pwrite};
+use sys::OwnedFd;
+use sys::fd::create_in;
+
+use super::address::{Address, LEASES_MAX, Port, Subnet, hash};
+use super::settings::PORTS_MAX;
+use crate::container::{Document, read_own};
+use crate::path::Path;
+use crate::text::{Pieces, cut, parse_number, parts, split_once, utf8};
+
+type Result<T> = core::result::Result<T, Errno>;
+
+/// Bytes of the longest hosts file: a thousand containers with an address of each kind.
+pub const HOSTS_BYTES_MAX: usize = 128 * 1024;
+
+/// What is behind the words of the first line that are always the same.
+const STATUS_AT: usize = "# roci ".len();
+
+/// How far a network has come. The words are of one length, so that one can replace the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// Its bridge is being made.
+    New,
+    /// It is complete, and the packet filter translates addresses for it.
+    Nat,
+    /// It is complete without that.
+    Raw,
+}
+
+const STATUSES: [(&str, Status); 3] = [("new", Status::New), ("nat", Status::Nat), ("raw", Status::Raw)];
+
+/// What the containers of a network are connected by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carrier {
+    /// A bridge that was made for them.
+    Bridge,
+    /// A bridge that was there before.
+    Foreign,
+    /// A device that each has one of its own on top of.
+    Macvlan,
+}
+
+/// The words for them.
+pub const CARRIERS: [(&str, Carrier); 3] = [
+    ("bridge", Carrier::Bridge),
+    ("foreign", Carrier::Foreign),
+    ("macvlan", Carrier::Macvlan),
+];
+
+/// The first line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Description {
+    /// How far it has come.
+    pub status: Status,
+    /// What it is.
+    pub carrier: Carrier,
+    /// The MTU of its devices.
+    pub mtu: u32,
+    /// Its subnets.
+    pub subnets: [Option<Subnet>; 2],
+}
+
+/// What a container had.
+pub struct Had {
+    /// Its addresses.
+    pub addresses: [Option<Address>; 2],
+    /// The ports that were published for it.
+    pub ports: Vec<Port, PORTS_MAX>,
+}
+
+/// The hosts file of a network, in memory.
+pub struct Table<'m> {
+    file: OwnedFd,
+    memory: &'m mut [u8],
+    len: usize,
+    /// From where on the file is not what is in memory.
+    saved: usize,
+}
+
+/// `.NAME.KIND`, which no container's directory is called.
+pub fn file_name(name: &str, kind: &str) -> Path {
+    Path::of(&[b".", name.as_bytes(), b".", kind.as_bytes()])
+}
+
+/// Takes the lock of the state root, under which networks are made, changed and removed, or gives it back.
+pub fn set_locked(root: BorrowedFd<'_>, locked: bool) -> Result<()> {
+    let operation = if locked { FlockOperation::LockExclusive } else { FlockOperation::Unlock };
+    loop {
+        match flock(root, operation) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+impl<'m> Table<'m> {
+    /// Opens the hosts file of the network `name` and reads it; an empty one where `flags` say that it is to be made.
+    pub fn open(root: BorrowedFd<'_>, name: &str, flags: OFlags, memory: &'m mut [u8]) -> Result<Self> {
+        let path = file_name(name, "hosts");
+        let mode = Mode::from_raw_mode(0o644);
+        let file = create_in(root, path.as_c_str(), OFlags::RDWR | OFlags::NOFOLLOW | flags, mode)?;
+        let len = read_own(file.as_fd(), memory)?.ok_or(Errno::FBIG)?.len();
+        Ok(Self {
+            file,
+            memory,
+            len,
+            saved: len,
+        })
+    }
+
+    fn text(&self) -> &str {
+        utf8(self.memory.get(..self.len).unwrap_or_default())
+    }
+
+    /// What the first line says; `None` where there is none, since nobody has come to writing it.
+    pub fn description(&self) -> Option<Description> {
+        let mut rest = self.text();
+        let mut line = cut(&mut rest, b'\n');
+        if cut(&mut line, b' ') != "#" || cut(&mut line, b' ') != "roci" {
+            return None;
+        }
+        let status = cut(&mut line, b' ');
+        let carrier = cut(&mut line, b' ');
+        let mtu = parse_number(cut(&mut line, b' '))?;
+        let mut subnets = [None; 2];
+        for subnet in parts(line, b' ').filter_map(Subnet::parse) {
+            *subnets.get_mut(subnet.gateway.version())? = Some(subnet);
+        }
+        Some(Description {
+            status: STATUSES.iter().find(|(word, _)| *word == status)?.1,
+            carrier: CARRIERS.iter().find(|(word, _)| *word == carrier)?.1,
+            mtu: mtu as u32,
+            subnets,
+        })
+    }
+
+    /// Writes the first line and what every machine has.
+    pub fn describe(&mut self, description: &Description) {
+        self.append(|out| {
+            let status = STATUSES.iter().find(|(_, status)| *status == description.status);
+            let carrier = CARRIERS.iter().find(|(_, carrier)| *carrier == description.carrier);
+            out.str("# roci ").str(status.map_or("", |(word, _)| word)).str(" ");
+            out.str(carrier.map_or("", |(word, _)| word)).str(" ");
+            out.number(description.mtu.into());
+            for subnet in description.subnets.iter().flatten() {
+                out.str(" ");
+                subnet.write(out);
+            }
+            // Their tabs tell them from leases.
+            out.str("\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+        });
+    }
+
+    /// The network is complete.
+    pub fn set_status(&mut self, status: Status) -> Result<()> {
+        let word = STATUSES.iter().find(|(_, of)| *of == status).map_or("", |(word, _)| word);
+        pwrite(&self.file, word.as_bytes(), STATUS_AT as u64).map(drop)
+    }
+
+    fn append(&mut self, write: impl FnOnce(&mut Document<'_>)) {
+        let mut document = Document::new(self.memory.get_mut(self.len..).unwrap_or_default());
+        write(&mut document);
+        // More than there is room for where it is too long, which `save` says.
+        self.len += document.len();
+    }
+
+    /// The leases: where a line begins, its address, the id, and what follows.
+    fn leases(&self) -> impl Iterator<Item = (usize, Address, &str, &str)> {
+        let text = self.text();
+        let mut rest = text;
+        core::iter::from_fn(move || {
+            while !rest.is_empty() {
+                let start = text.len() - rest.len();
+                let mut line = cut(&mut rest, b'\n');
+                let address = Address::parse(cut(&mut line, b' '));
+                let id = cut(&mut line, b' ');
+                if let Some(address) = address {
+                    return Some((start, address, id, line));
+                }
+            }
+            None
+        })
+    }
+
+    /// Who has the address.
+    pub fn owner_of(&self, address: Address) -> Option<&str> {
+        self.leases().find(|(_, of, ..)| *of == address).map(|(_, _, id, _)| id)
+    }
+
+    /// The first owner for whom `is_dead` holds.
+    pub fn find_owner(&self, mut is_dead: impl FnMut(&str) -> bool) -> Option<&str> {
+        self.leases().map(|(_, _, id, _)| id).find(|id| is_dead(id))
+    }
+
+    /// How many containers there are.
+    pub fn count(&self) -> usize {
+        let mut last = "";
+        let mut count = 0;
+        for (_, _, id, _) in self.leases() {
+            count += usize::from(id != last);
+            last = id;
+        }
+        count
+    }
+
+    /// Whether a container is called `name`.
+    fn knows(&self, name: &str) -> bool {
+        self.leases()
+            .any(|(_, _, id, rest)| id == name || split_once(rest, b' ').0 == name)
+    }
+
+    /// Addresses for the container `id` that nobody has: those in `wanted`, and where there is none, one that the id
+    /// suggests, so that a container that comes back usually has the one that others remember. `None` where there is no more.
+    pub fn choose(&self, subnets: &[Option<Subnet>; 2], wanted: [Option<Address>; 2], id: &str) -> Option<[Option<Address>; 2]> {
+        let mut taken = [0_u8; LEASES_MAX as usize / 8];
+        for (_, address, ..) in self.leases() {
+            for number in subnets.iter().flatten().filter_map(|subnet| subnet.number_of(address)) {
+                if let Some(byte) = taken.get_mut(number as usize / 8) {
+                    *byte |= 1 << (number % 8);
+                }
+            }
+        }
+        // A number that is good for both is simpler to remember. The first is the network's own, and the second the gateway's.
+        let end = subnets.iter().flatten().map(Subnet::end).min()?;
+        let count = end.saturating_sub(2);
+        let first = (hash(id.as_bytes()) >> 32) as u32 & (LEASES_MAX - 1);
+        let is_free = |number: &u32| taken.get(*number as usize / 8).is_some_and(|byte| byte >> (number % 8) & 1 == 0);
+        let needed = subnets.iter().zip(&wanted).any(|(subnet, wanted)| subnet.is_some() && wanted.is_none());
+        let mut number = 0;
+        if needed {
+            let mut start = first;
+            while start >= count && count > 0 {
+                start -= count;
+            }
+            let mut numbers = (start..count).chain(0..start).map(|number| number + 2);
+            number = numbers.find(is_free)?;
+        }
+        let mut chosen = wanted;
+        for (place, subnet) in chosen.iter_mut().zip(subnets) {
+            if let (None, Some(subnet)) = (&place, subnet) {
+                *place = Some(subnet.host(number));
+            }
+        }
+        Some(chosen)
+    }
+
+    /// Writes down that the container `id` has these addresses and ports. A name that somebody has already is left to them.
+    pub fn add(&mut self, id: &str, hostname: &str, addresses: &[Option<Address>; 2], ports: &[&str]) {
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let is_name = !hostname.is_empty() && hostname.bytes().all(is_letter);
+        let has_name = is_name && hostname != id && !self.knows(hostname);
+        let mut ports = ports;
+        for address in addresses.iter().flatten() {
+            self.append(|out| {
+                address.write(out);
+                out.str(" ").str(id);
+                if has_name {
+                    out.str(" ").str(hostname);
+                }
+                for (index, port) in core::mem::take(&mut ports).iter().enumerate() {
+                    out.str(if index == 0 { " #" } else { "," }).str(port);
+                }
+                out.str("\n");
+            });
+        }
+    }
+
+    /// Takes away what the container `id` has.
+    pub fn remove(&mut self, id: &str) -> Had {
+        let mut had = Had {
+            addresses: [None; 2],
+            ports: Vec::new(),
+        };
+        loop {
+            let found = self.leases().find(|(_, _, of, _)| *of == id);
+            let found = found.map(|(start, address, _, rest)| {
+                let ports = split_once(rest, b'#').1.unwrap_or_default();
+                for port in parts(ports, b',').filter_map(Port::parse) {
+                    let _ = had.ports.push(port);
+                }
+                (start, address)
+            });
+            let Some((start, address)) = found else { return had };
+            if let Some(place) = had.addresses.get_mut(address.version()) {
+                *place = Some(address);
+            }
+            let line = self.memory.get_mut(start..self.len).unwrap_or_default();
+            let end = line.iter().position(|byte| *byte == b'\n').map_or(line.len(), |end| end + 1);
+            line.rotate_left(end);
+            self.len -= end;
+            self.saved = self.saved.min(start);
+        }
+    }
+
+    /// Writes what has changed into the file.
+    ///
+    /// # Errors
+    /// The kernel's; `EFBIG` for more than the file may hold.
+    pub fn save(&mut self) -> Result<()> {
+        let changed = self.memory.get(self.saved..self.len).ok_or(Errno::FBIG)?;
+        if self.len >= self.memory.len() {
+            return Err(Errno::FBIG);
+        }
+        if !changed.is_empty() {
+            pwrite(&self.file, changed, self.saved as u64)?;
+        }
+        Ok(())
+    }
+
+    /// The same after something was taken away.
+    pub fn save_shorter(&mut self) -> Result<()> {
+        self.save()?;
+        ftruncate(&self.file, self.len as u64)
+    }
+}
+
+/// The name of the network that the file `.NAME.hosts` is of.
+pub fn network_of_file(name: &CStr) -> Option<&str> {
+    let name = name.to_bytes().strip_prefix(b".")?.strip_suffix(b".hosts")?;
+    core::str::from_utf8(name).ok()
+}
