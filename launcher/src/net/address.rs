@@ -175,6 +175,13 @@ impl Subnet {
         Self::of(address, prefix)
     }
 
+    /// 127.0.0.0/8.
+    pub const fn of_loopback() -> Option<Self> {
+        let mut gateway = Address::unspecified(false);
+        [gateway.bytes[0], gateway.bytes[3]] = [127, 1];
+        Some(Self { gateway, prefix: 8 })
+    }
+
     /// The subnet that `address` is in.
     pub fn of(address: Address, prefix: u8) -> Option<Self> {
         let bits = 8 * address.as_bytes().len() as u8;
@@ -383,7 +390,11 @@ mod tests {
             seed = hash(&seed.to_le_bytes());
             let mut groups = [0_u16; 8];
             for (index, group) in groups.iter_mut().enumerate() {
-                *group = if seed >> index & 1 == 0 { 0 } else { (seed >> (4 * index)) as u16 };
+                *group = if seed >> index & 1 == 0 {
+                    0
+                } else {
+                    (seed >> (4 * index)) as u16
+                };
             }
             let expected = Ipv6Addr::from(groups).to_string();
             // std writes these with an address of IPv4 at their end.
@@ -401,11 +412,22 @@ mod tests {
         assert_eq!(shown(subnet.host(6)), "10.1.2.78");
         assert_eq!(subnet.ends().map(shown), ["10.1.2.72", "10.1.2.80"]);
         let number = |text| subnet.number_of(Address::parse(text).expect("an address"));
-        assert_eq!((number("10.1.2.78"), number("10.1.2.80"), number("::1")), (Some(6), None, None));
+        assert_eq!(
+            (number("10.1.2.78"), number("10.1.2.80"), number("::1")),
+            (Some(6), None, None)
+        );
         let subnet = Subnet::parse("fd00::/64").expect("a subnet");
         assert_eq!((shown(subnet.gateway), subnet.end()), ("fd00::1".into(), LEASES_MAX));
         assert_eq!(Subnet::parse("10.0.0.0/8").map(|subnet| subnet.end()), Some(LEASES_MAX));
-        for text in ["10.0.0.0", "10.0.0.0/31", "10.0.0.0/7", "fd00::/127", "10.0.0.0/", "x/24", "10.0.0.0/-1"] {
+        for text in [
+            "10.0.0.0",
+            "10.0.0.0/31",
+            "10.0.0.0/7",
+            "fd00::/127",
+            "10.0.0.0/",
+            "x/24",
+            "10.0.0.0/-1",
+        ] {
             assert_eq!(Subnet::parse(text), None, "{text}");
         }
     }
@@ -413,7 +435,12 @@ mod tests {
     #[test]
     fn ports_are_read_in_every_form() {
         let port = |host: Option<&str>, outer, inner, is_udp| {
-            Some(Port { host: host.and_then(Address::parse), outer, inner, is_udp })
+            Some(Port {
+                host: host.and_then(Address::parse),
+                outer,
+                inner,
+                is_udp,
+            })
         };
         assert_eq!(Port::parse("80:8080"), port(None, 80, 8080, false));
         assert_eq!(Port::parse("53:5353/udp"), port(None, 53, 5353, true));
@@ -421,8 +448,21 @@ mod tests {
         assert_eq!(Port::parse("[::1]:80:81"), port(Some("::1"), 80, 81, false));
         assert_eq!(Port::parse("0.0.0.0:80:81"), port(None, 80, 81, false));
         for text in [
-            "80", "80:", ":80", "0:80", "80:0", "65536:1", "80:80/sctp", "[1.2.3.4]:80:80", "::1:80:80", "[::1]80:80",
-            "a:80:80", "80:80:80", "80:80/", "+80:80", " 80:80",
+            "80",
+            "80:",
+            ":80",
+            "0:80",
+            "80:0",
+            "65536:1",
+            "80:80/sctp",
+            "[1.2.3.4]:80:80",
+            "::1:80:80",
+            "[::1]80:80",
+            "a:80:80",
+            "80:80:80",
+            "80:80/",
+            "+80:80",
+            " 80:80",
         ] {
             assert_eq!(Port::parse(text), None, "{text}");
         }
@@ -435,6 +475,9 @@ mod tests {
         assert_eq!(hardware_address(hash(b"web"))[0] & 3, 2);
         let [v4, v6] = default_subnets("roci0");
         let texts = [v4, v6].map(|subnet| subnet.map(|subnet| shown(subnet.gateway)));
-        assert_eq!(texts, [Some("10.220.64.1".into()), Some("fd72:6f63:694c:da67::1".into())]);
+        assert_eq!(
+            texts,
+            [Some("10.220.64.1".into()), Some("fd72:6f63:694c:da67::1".into())]
+        );
     }
 }

@@ -49,7 +49,8 @@ pub fn network(invocation: &Invocation) -> Result<()> {
             let host = Socket::open(ROUTE).during(msg!("open netlink socket"))?;
             while let Some(dead) = table.find_owner(|owner| !lives(root, owner)) {
                 let dead = Path::new(dead.as_bytes());
-                take_back(&host, &mut table, root, dead.as_str()).or_refused(msg!("take back what # had"), dead.as_str())?;
+                take_back(&host, &mut table, root, dead.as_str())
+                    .or_refused(msg!("take back what # had"), dead.as_str())?;
             }
             if table.count() == 0 {
                 let description = table.description();
@@ -57,7 +58,9 @@ pub fn network(invocation: &Invocation) -> Result<()> {
             } else if wanted.is_some() {
                 return Err(Error::says(msg!("network #: there are containers in it"), name));
             } else {
-                table.save_shorter().during_with(msg!("write hosts file of network #"), name)?;
+                table
+                    .save_shorter()
+                    .during_with(msg!("write hosts file of network #"), name)?;
             }
             host.close();
         }
@@ -78,7 +81,15 @@ fn list(out: &mut Output, name: &str, table: &Table<'_>) {
     }
     let count = Digits::of(table.count() as u64);
     let kind = kind.map_or("", |(word, _)| word);
-    row(out, [name, kind, count.as_str(), subnets.text().unwrap_or_default().trim_ascii_end()]);
+    row(
+        out,
+        [
+            name,
+            kind,
+            count.as_str(),
+            subnets.text().unwrap_or_default().trim_ascii_end(),
+        ],
+    );
 }
 
 fn row(out: &mut Output, [name, kind, count, subnets]: [&str; 4]) {

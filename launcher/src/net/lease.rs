@@ -97,7 +97,11 @@ pub fn file_name(name: &str, kind: &str) -> Path {
 
 /// Takes the lock of the state root, under which networks are made, changed and removed, or gives it back.
 pub fn set_locked(root: BorrowedFd<'_>, locked: bool) -> Result<()> {
-    let operation = if locked { FlockOperation::LockExclusive } else { FlockOperation::Unlock };
+    let operation = if locked {
+        FlockOperation::LockExclusive
+    } else {
+        FlockOperation::Unlock
+    };
     loop {
         match flock(root, operation) {
             Err(Errno::INTR) => {}
@@ -166,7 +170,10 @@ impl<'m> Table<'m> {
 
     /// The network is complete.
     pub fn set_status(&mut self, status: Status) -> Result<()> {
-        let word = STATUSES.iter().find(|(_, of)| *of == status).map_or("", |(word, _)| word);
+        let word = STATUSES
+            .iter()
+            .find(|(_, of)| *of == status)
+            .map_or("", |(word, _)| word);
         pwrite(&self.file, word.as_bytes(), STATUS_AT as u64).map(drop)
     }
 
@@ -224,7 +231,12 @@ impl<'m> Table<'m> {
 
     /// Addresses for the container `id` that nobody has: those in `wanted`, and where there is none, one that the id
     /// suggests, so that a container that comes back usually has the one that others remember. `None` where there is no more.
-    pub fn choose(&self, subnets: &[Option<Subnet>; 2], wanted: [Option<Address>; 2], id: &str) -> Option<[Option<Address>; 2]> {
+    pub fn choose(
+        &self,
+        subnets: &[Option<Subnet>; 2],
+        wanted: [Option<Address>; 2],
+        id: &str,
+    ) -> Option<[Option<Address>; 2]> {
         let mut taken = [0_u8; LEASES_MAX as usize / 8];
         for (_, address, ..) in self.leases() {
             for number in subnets.iter().flatten().filter_map(|subnet| subnet.number_of(address)) {
@@ -237,8 +249,15 @@ impl<'m> Table<'m> {
         let end = subnets.iter().flatten().map(Subnet::end).min()?;
         let count = end.saturating_sub(2);
         let first = (hash(id.as_bytes()) >> 32) as u32 & (LEASES_MAX - 1);
-        let is_free = |number: &u32| taken.get(*number as usize / 8).is_some_and(|byte| byte >> (number % 8) & 1 == 0);
-        let needed = subnets.iter().zip(&wanted).any(|(subnet, wanted)| subnet.is_some() && wanted.is_none());
+        let is_free = |number: &u32| {
+            taken
+                .get(*number as usize / 8)
+                .is_some_and(|byte| byte >> (number % 8) & 1 == 0)
+        };
+        let needed = subnets
+            .iter()
+            .zip(&wanted)
+            .any(|(subnet, wanted)| subnet.is_some() && wanted.is_none());
         let mut number = 0;
         if needed {
             let mut start = first;
@@ -298,7 +317,10 @@ impl<'m> Table<'m> {
                 *place = Some(address);
             }
             let line = self.memory.get_mut(start..self.len).unwrap_or_default();
-            let end = line.iter().position(|byte| *byte == b'\n').map_or(line.len(), |end| end + 1);
+            let end = line
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(line.len(), |end| end + 1);
             line.rotate_left(end);
             self.len -= end;
             self.saved = self.saved.min(start);

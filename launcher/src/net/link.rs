@@ -4,8 +4,8 @@ use rustix::io::Errno;
 
 use super::address::{Address, Subnet, device_name, hardware_address, hash};
 use super::netlink::{
-    CREATE, NEW, RTM_DELLINK, RTM_GETLINK, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, Request,
-    Socket, Word, attribute, number_at,
+    CREATE, NEW, RTM_DELLINK, RTM_GETLINK, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, Request, Socket, Word,
+    attribute, number_at,
 };
 
 type Result<T> = core::result::Result<T, Errno>;

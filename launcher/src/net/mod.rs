@@ -73,7 +73,10 @@ fn read_network_file(directory: BorrowedFd<'_>) -> core::result::Result<(Kind, &
     let text = utf8(read(file.as_fd(), &mut memory)?);
     let (kind, name) = split_once(text, b' ');
     let kind = if kind == "macvlan" { Kind::Macvlan } else { Kind::Bridge };
-    Ok((kind, utf8(Path::new(name.unwrap_or_default().as_bytes()).leak().to_bytes())))
+    Ok((
+        kind,
+        utf8(Path::new(name.unwrap_or_default().as_bytes()).leak().to_bytes()),
+    ))
 }
 
 /// Makes what a container's network needs before there is a process: the lease, and the network itself where this is the first
@@ -194,10 +197,16 @@ impl Network {
 
     /// What a new network is to be.
     fn describe(&self, is_there: bool, proc: &Proc) -> Result<Description> {
-        let Settings { kind, name, subnets, .. } = self.settings;
+        let Settings {
+            kind, name, subnets, ..
+        } = self.settings;
         let mut description = Description {
             status: Status::New,
-            carrier: if kind == Kind::Macvlan { Carrier::Macvlan } else { Carrier::Foreign },
+            carrier: if kind == Kind::Macvlan {
+                Carrier::Macvlan
+            } else {
+                Carrier::Foreign
+            },
             mtu: link::uplink_mtu(&self.host),
             subnets,
         };
@@ -290,7 +299,10 @@ impl Network {
             match nat::add_network(&self.subnets) {
                 Ok(()) => self.has_nat = true,
                 Err(Errno::EXIST) => {
-                    return Err(Error::says(msg!("--subnet: that of # overlaps with another network's"), name));
+                    return Err(Error::says(
+                        msg!("--subnet: that of # overlaps with another network's"),
+                        name,
+                    ));
                 }
                 Err(errno) => report::warn(
                     msg!("no addresses are translated, so that containers do not reach other machines: nf_tables: #"),
@@ -304,7 +316,8 @@ impl Network {
 
     fn make_bridge(&mut self) -> Result<()> {
         let name = self.settings.name;
-        self.device = link::make_bridge(&self.host, name, self.mtu, &self.subnets).or_refused(msg!("make bridge #"), name)?;
+        self.device =
+            link::make_bridge(&self.host, name, self.mtu, &self.subnets).or_refused(msg!("make bridge #"), name)?;
         if self.has_nat {
             link::let_localhost_through(&self.host, self.device).or_refused(msg!("set route_localnet of #"), name)?;
         }
@@ -313,7 +326,9 @@ impl Network {
 
     /// Connects the process `pid`, in whose network namespace `inside` was made.
     pub fn connect(&self, pid: i32, inside: &Socket) -> Result<()> {
-        let Self { host, settings, mac, .. } = self;
+        let Self {
+            host, settings, mac, ..
+        } = self;
         if settings.kind == Kind::Other {
             return Ok(());
         }
@@ -337,7 +352,12 @@ impl Network {
         if self.settings.ports.is_empty() || policy::is_off(Feature::Nat) {
             return Ok(());
         }
-        let list = || self.settings.ports.iter().fold("", |list, port| keep("# #", &[list, port]));
+        let list = || {
+            self.settings
+                .ports
+                .iter()
+                .fold("", |list, port| keep("# #", &[list, port]))
+        };
         if !self.has_nat {
             if !policy::is_preferred(Feature::Nat) {
                 return Err(Error::said(msg!(
@@ -381,7 +401,8 @@ fn forward(name: &str, asked: bool, proc: &Proc) -> Result<()> {
         return Ok(());
     }
     if asked {
-        proc.write(PATH, b"1").during(msg!("--ip-forward: write net.ipv4.ip_forward"))?;
+        proc.write(PATH, b"1")
+            .during(msg!("--ip-forward: write net.ipv4.ip_forward"))?;
         report::warn(msg!("net.ipv4.ip_forward of this host is 1 from now on"), "");
     } else {
         report::warn(

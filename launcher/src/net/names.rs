@@ -112,7 +112,8 @@ fn mount_by_path(root: &Root, file: &OwnedFd, target: &OwnedFd, place: &CStr) ->
         readlinkat_raw(rustix::fs::CWD, link.as_c_str(), &mut memory).during_with(msg!("mount #"), place_text)?;
     let source = Path::new(path);
     let onto = fd_path(target.as_fd());
-    mount_call(Some(source.as_c_str()), onto.as_c_str(), None, MS_BIND, None).during_with(msg!("mount #"), place_text)?;
+    mount_call(Some(source.as_c_str()), onto.as_c_str(), None, MS_BIND, None)
+        .during_with(msg!("mount #"), place_text)?;
     let mounted = root
         .open(place, OFlags::PATH, Links::Follow)
         .during_with(msg!("open #"), place_text)?;
@@ -125,10 +126,16 @@ const RESOLV_BYTES_MAX: usize = 4096;
 
 /// Makes the network's resolv.conf: the host's, without servers that only the host can reach. Where none is left, the gateway
 /// is asked, where a router's resolver usually listens.
-pub fn write_resolv(root: BorrowedFd<'_>, name: &str, subnets: &[Option<Subnet>; 2]) -> core::result::Result<(), Errno> {
+pub fn write_resolv(
+    root: BorrowedFd<'_>,
+    name: &str,
+    subnets: &[Option<Subnet>; 2],
+) -> core::result::Result<(), Errno> {
     let mut memory = [0; RESOLV_BYTES_MAX];
     let file = RESOLVERS.iter().find_map(|path| open(path, OFlags::RDONLY).ok());
-    let host = file.and_then(|file| read(file.as_fd(), &mut memory).ok()).unwrap_or_default();
+    let host = file
+        .and_then(|file| read(file.as_fd(), &mut memory).ok())
+        .unwrap_or_default();
     let mut text = [0; RESOLV_BYTES_MAX + 64];
     let mut out = Document::new(&mut text);
     let mut has_server = false;

@@ -170,8 +170,24 @@ impl Request {
 
     /// Ends it.
     pub fn close(&mut self, start: usize) {
-        let length = (self.len - start) as u16;
+        self.close_short(start, 0);
+    }
+
+    /// Appends bytes of an attribute's value, up to a multiple of four.
+    pub fn padded(&mut self, bytes: &[u8]) {
+        self.push(bytes);
+        self.len = self.len.next_multiple_of(4);
+    }
+
+    /// Ends an attribute, the last bytes of which do not count.
+    pub fn close_short(&mut self, start: usize, surplus: usize) {
+        let length = (self.len - start - surplus) as u16;
         self.put(start, &length.to_ne_bytes());
+    }
+
+    /// Whether there is one message.
+    pub fn is_single(&self) -> bool {
+        self.message == 0
     }
 
     #[inline(never)]
@@ -185,6 +201,12 @@ impl Request {
         if let Some(place) = self.bytes.get_mut(start..start + bytes.len()) {
             sys::copy(place, bytes);
         }
+    }
+
+    /// Whether there is room for so many more bytes.
+    #[cfg(test)]
+    pub fn fits(&self, more: usize) -> bool {
+        self.len + more <= REQUEST_BYTES
     }
 
     /// The request as it is sent; nothing where it is too long.
@@ -347,7 +369,12 @@ pub fn exchange<S: Read<Error = Failure> + Write<Error = Failure>>(
 }
 
 /// Reads the messages in `bytes` that answer the request with this number; the end of the answer, where they hold it.
-fn read_answer(mut bytes: &[u8], number: u32, is_acknowledged: bool, each: &mut dyn FnMut(&[u8])) -> Option<Result<()>> {
+fn read_answer(
+    mut bytes: &[u8],
+    number: u32,
+    is_acknowledged: bool,
+    each: &mut dyn FnMut(&[u8]),
+) -> Option<Result<()>> {
     while let Some((header, rest)) = bytes.split_at_checked(HEADER) {
         let length = number_at(header, 0) as usize;
         let (kind, flags) = (half_at(header, 4), half_at(header, 6));
@@ -363,7 +390,11 @@ fn read_answer(mut bytes: &[u8], number: u32, is_acknowledged: bool, each: &mut 
                 }
                 if flags & NLM_F_ACK_TLVS != 0 {
                     // Behind the number stands the request that failed, or its header alone.
-                    let copied = if flags & NLM_F_CAPPED != 0 { HEADER } else { number_at(payload, 4) as usize };
+                    let copied = if flags & NLM_F_CAPPED != 0 {
+                        HEADER
+                    } else {
+                        number_at(payload, 4) as usize
+                    };
                     note_words(attribute(payload, copied.saturating_add(4), NLMSGERR_ATTR_MSG));
                 }
                 return Some(Err(Errno::from_raw_os_error(errno.clamp(1, 4095))));
@@ -490,7 +521,10 @@ mod tests {
         for _ in 0..REQUEST_BYTES / 16 {
             request.message(RTM_NEWLINK, 0, &[]).text(3, "eth0");
         }
-        let mut kernel = Scripted { sent: Vec::new(), answers: VecDeque::new() };
+        let mut kernel = Scripted {
+            sent: Vec::new(),
+            answers: VecDeque::new(),
+        };
         let result = exchange(&mut kernel, &mut request, &mut [0; 64], &mut |_| {});
         assert_eq!((result, kernel.sent.len()), (Err(Errno::TOOBIG), 0));
     }
@@ -506,7 +540,10 @@ mod tests {
         said.extend(b"no!\0");
         let late = message(NLMSG_ERROR, 0, number.wrapping_sub(1), &0_i32.to_ne_bytes());
         let answers = [late, message(NLMSG_ERROR, NLM_F_ACK_TLVS, number, &said)];
-        let mut kernel = Scripted { sent: Vec::new(), answers: answers.into() };
+        let mut kernel = Scripted {
+            sent: Vec::new(),
+            answers: answers.into(),
+        };
         let mut request = Request::new(RTM_NEWLINK, 0, &[]);
         request.acknowledge();
         let result = exchange(&mut kernel, &mut request, &mut [0; 4096], &mut |_| {});

@@ -96,7 +96,9 @@ pub fn read(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<Option<
         return if last.is_empty() {
             Ok(None)
         } else {
-            Err(Error::said(msg!("--subnet, --ip, --publish and --ip-forward need --network")))
+            Err(Error::said(msg!(
+                "--subnet, --ip, --publish and --ip-forward need --network"
+            )))
         };
     };
     settings.choose(network, invocation, spec)?;
@@ -124,10 +126,7 @@ impl Settings {
             }
             Opt::Publish => {
                 if Port::parse(word).is_none() {
-                    return Err(wrong(
-                        msg!("--publish: not [HOSTIP:]HOSTPORT:PORT[/tcp|/udp]: #"),
-                        word,
-                    ));
+                    return Err(wrong(msg!("--publish: not [HOSTIP:]HOSTPORT:PORT[/tcp|/udp]: #"), word));
                 }
                 if self.ports.push(word).is_err() {
                     return Err(wrong(msg!("--publish: more than 32: #"), word));
@@ -162,7 +161,9 @@ impl Settings {
         }
         let (is_bridge, is_ours) = (self.kind == Kind::Bridge, self.kind != Kind::Other);
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if is_ours && (!(1..=15).contains(&self.name.len()) || self.name.starts_with('.') || !self.name.bytes().all(is_letter)) {
+        if is_ours
+            && (!(1..=15).contains(&self.name.len()) || self.name.starts_with('.') || !self.name.bytes().all(is_letter))
+        {
             return Err(wrong(msg!("--network: not the name of a device: #"), self.name));
         }
         if (is_ours || word == "none") && !spec.linux.has_new_namespace(NamespaceKind::Network) {
@@ -172,7 +173,10 @@ impl Settings {
             ));
         }
         if !is_bridge && (!self.ports.is_empty() || self.ip_forward) {
-            return Err(wrong(msg!("--publish and --ip-forward do not go with --network #"), word));
+            return Err(wrong(
+                msg!("--publish and --ip-forward do not go with --network #"),
+                word,
+            ));
         }
         if !is_ours && (self.subnets != [None; 2] || self.addresses != [None; 2]) {
             return Err(wrong(msg!("--subnet and --ip do not go with --network #"), word));
@@ -200,7 +204,9 @@ fn join(id: &'static str, invocation: &Invocation, spec: &mut Spec<'static>) -> 
         return Err(wrong(msg!("--network container:#: it is not running"), id));
     }
     let path = Path::of(&[b"/proc/", Path::of_process(state.pid, "ns/net").as_bytes()]).leak();
-    let path = core::str::from_utf8(path.to_bytes_with_nul()).ok().and_then(Text::from_str_with_nul);
+    let path = core::str::from_utf8(path.to_bytes_with_nul())
+        .ok()
+        .and_then(Text::from_str_with_nul);
     let namespaces = &mut spec.linux.namespaces;
     namespaces.retain(|of| of.kind != NamespaceKind::Network);
     // There is room: there is one kind fewer now than there was or could be.
