@@ -218,6 +218,12 @@ impl Subnet {
         same.then(|| address.tail().1 & mask)
     }
 
+    /// Whether the address with this number is no container's: the network's own, the gateway's, or the broadcast address.
+    pub fn is_reserved(&self, number: u32) -> bool {
+        let last = u32::MAX.checked_shr(32 - self.host_bits()).unwrap_or(0);
+        number < 2 || (number == last && !self.gateway.is_v6)
+    }
+
     /// The first number that no container gets on its own: behind those that are handed out, or the broadcast address.
     pub fn end(&self) -> u32 {
         let all = 1_u32.checked_shl(self.host_bits()).unwrap_or(u32::MAX);

@@ -22,6 +22,10 @@ const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+/// Packets may leave by the port of the bridge that they came by.
+const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_MACVLAN_MODE: u16 = 1;
@@ -123,8 +127,27 @@ pub fn host_device(root: u64, id: &str) -> heapless::String<15> {
     device_name(hash(id.as_bytes()) ^ root.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// Makes a pair of devices: `outer` at the bridge, and the other one in the network namespace of the process `pid`.
-pub fn make_pair(socket: &Socket, outer: &str, bridge: u32, mtu: u32, mac: &[u8; 6], pid: i32) -> Result<()> {
+/// A pair of devices that is to be made.
+pub struct Pair<'a> {
+    /// The name of the one on the host.
+    pub outer: &'a str,
+    /// The number of the bridge that this one is put into.
+    pub bridge: u32,
+    /// The MTU of both.
+    pub mtu: u32,
+    /// Whether the container may reach itself by way of the host. Where bridges call the packet filter (`br_netfilter`), such
+    /// a packet turns round in the bridge.
+    pub turns: bool,
+}
+
+/// Makes a pair of devices, one of them in the network namespace of the process `pid`.
+pub fn make_pair(socket: &Socket, pair: &Pair<'_>, mac: &[u8; 6], pid: i32) -> Result<()> {
+    let Pair {
+        outer,
+        bridge,
+        mtu,
+        turns,
+    } = *pair;
     let mut request = Request::new(RTM_NEWLINK, NEW, &link(0, IFF_UP, IFF_UP));
     request
         .text(IFLA_IFNAME, outer)
@@ -137,6 +160,15 @@ pub fn make_pair(socket: &Socket, outer: &str, bridge: u32, mtu: u32, mac: &[u8;
     request.number(IFLA_MTU, mtu);
     request.close(peer);
     close_kind(&mut request, nests);
+    if turns {
+        request.message(RTM_NEWLINK, 0, &link(0, 0, 0)).text(IFLA_IFNAME, outer);
+        let info = request.open(IFLA_LINKINFO);
+        request.text(IFLA_INFO_SLAVE_KIND, "bridge");
+        let data = request.open(IFLA_INFO_SLAVE_DATA);
+        request.attribute(IFLA_BRPORT_MODE, &[1]);
+        request.close(data);
+        request.close(info);
+    }
     socket.tell(&mut request)
 }
 

@@ -72,7 +72,11 @@ fn read_network_file(directory: BorrowedFd<'_>) -> core::result::Result<(Kind, &
     let mut memory = [0; 64];
     let text = utf8(read(file.as_fd(), &mut memory)?);
     let (kind, name) = split_once(text, b' ');
-    let kind = if kind == "macvlan" { Kind::Macvlan } else { Kind::Bridge };
+    let kind = match kind {
+        "bridge" => Kind::Bridge,
+        "macvlan" => Kind::Macvlan,
+        _ => Kind::Other,
+    };
     Ok((
         kind,
         utf8(Path::new(name.unwrap_or_default().as_bytes()).leak().to_bytes()),
@@ -107,8 +111,8 @@ pub fn prepare(
         settings,
     };
     let name = network.settings.name;
+    write_network_file(directory, network.settings.kind, name).during(msg!("write network file"))?;
     if network.settings.kind != Kind::Other {
-        write_network_file(directory, network.settings.kind, name).during(msg!("write network file"))?;
         set_locked(root, true).during(msg!("lock state root"))?;
         let has_files = network.join(spec, root, id, proc)?;
         set_locked(root, false).during(msg!("unlock state root"))?;
@@ -123,7 +127,11 @@ pub fn prepare(
 fn write_network_file(directory: BorrowedFd<'_>, kind: Kind, name: &str) -> core::result::Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
     let file = create_in(directory, NETWORK_FILE, flags, Mode::RUSR | Mode::WUSR)?;
-    let kind = if kind == Kind::Macvlan { "macvlan " } else { "bridge " };
+    let kind = match kind {
+        Kind::Bridge => "bridge ",
+        Kind::Macvlan => "macvlan ",
+        Kind::Other => "other ",
+    };
     write_all(file.as_fd(), Path::of(&[kind.as_bytes(), name.as_bytes()]).as_bytes())
 }
 
@@ -180,7 +188,7 @@ impl Network {
         table.add(id, hostname, &self.addresses, &self.settings.ports);
         table.save().during_with(msg!("write hosts file of network #"), name)?;
         if description.status == Status::New {
-            self.complete(&description, root, proc)?;
+            self.complete(&description, root)?;
             let status = if self.has_nat { Status::Nat } else { Status::Raw };
             table
                 .set_status(status)
@@ -244,17 +252,14 @@ impl Network {
         let wanted = self.settings.addresses;
         for (address, subnet) in wanted.iter().zip(&self.subnets) {
             let Some(address) = address else { continue };
-            let number = subnet.and_then(|subnet| subnet.number_of(*address));
+            let reserved = subnet.and_then(|subnet| Some(subnet.is_reserved(subnet.number_of(*address)?)));
             let text = keep_address(*address);
-            match number {
-                None => return Err(Error::says(msg!("--ip: # is not in the network's subnet"), text)),
-                Some(0 | 1) => {
-                    return Err(Error::says(
-                        msg!("--ip: # is the subnet's own address or the gateway's"),
-                        text,
-                    ));
-                }
-                _ => {}
+            if reserved != Some(false) {
+                let pattern = match reserved {
+                    None => msg!("--ip: # is not in the network's subnet"),
+                    _ => msg!("--ip: # is the subnet's own address or the gateway's"),
+                };
+                return Err(Error::says(pattern, text));
             }
             if let Some(owner) = table.owner_of(*address) {
                 if lives(root, owner) && owner != id {
@@ -289,7 +294,7 @@ impl Network {
     }
 
     /// Makes the network itself.
-    fn complete(&mut self, description: &Description, root: BorrowedFd<'_>, proc: &Proc) -> Result<()> {
+    fn complete(&mut self, description: &Description, root: BorrowedFd<'_>) -> Result<()> {
         let name = self.settings.name;
         names::write_resolv(root, name, &self.subnets).during(msg!("write resolv.conf"))?;
         if description.carrier != Carrier::Bridge {
@@ -310,7 +315,6 @@ impl Network {
                 ),
             }
         }
-        let _ = proc;
         self.make_bridge()
     }
 
@@ -335,7 +339,13 @@ impl Network {
         if settings.kind == Kind::Macvlan {
             link::make_macvlan(host, self.device, mac, pid).or_refused(msg!("make macvlan on #"), settings.name)?;
         } else {
-            let make = || link::make_pair(host, &self.outer, self.device, self.mtu, mac, pid);
+            let pair = link::Pair {
+                outer: &self.outer,
+                bridge: self.device,
+                mtu: self.mtu,
+                turns: !settings.ports.is_empty(),
+            };
+            let make = || link::make_pair(host, &pair, mac, pid);
             let mut made = make();
             if made == Err(Errno::EXIST) {
                 // That of a container of this name whose network namespace is not quite gone.
@@ -425,21 +435,30 @@ fn take_back(
     root: BorrowedFd<'_>,
     owner: &str,
 ) -> core::result::Result<(), Errno> {
-    let had = table.remove(owner);
     link::remove(host, &link::host_device(root_number(root)?, owner))?;
+    forget(table, owner)
+}
+
+/// The same where its devices are gone already.
+fn forget(table: &mut Table<'_>, owner: &str) -> core::result::Result<(), Errno> {
+    let had = table.remove(owner);
     nat::withdraw(&had.ports, &had.addresses)
 }
 
 /// Undoes what the container's network was made of, where it had one; the last one takes the network along. It can be
 /// repeated.
 pub fn release(root: BorrowedFd<'_>, directory: BorrowedFd<'_>, id: &CStr) -> core::result::Result<(), Errno> {
-    let (_, name) = match read_network_file(directory) {
+    let (kind, name) = match read_network_file(directory) {
         Err(Errno::NOENT) => return Ok(()),
         other => other?,
     };
-    if !name.is_empty() {
+    if kind != Kind::Other {
         let host = Socket::open(ROUTE)?;
         let id = utf8(id.to_bytes());
+        if kind == Kind::Bridge {
+            // The kernel takes its time for it, so not under the lock.
+            link::remove(&host, &link::host_device(root_number(root)?, id))?;
+        }
         set_locked(root, true)?;
         let left = leave(&host, root, name, id, LEFT.take());
         set_locked(root, false)?;
@@ -465,7 +484,7 @@ fn leave(
         Err(Errno::NOENT) => return Ok(()),
         table => table?,
     };
-    take_back(host, &mut table, root, id)?;
+    forget(&mut table, id)?;
     if table.count() > 0 {
         return table.save_shorter();
     }

@@ -89,7 +89,7 @@ pub fn mount_files(root: &Root, files: &Files) -> Result<()> {
         let target = match root.make_file(place, Links::Follow) {
             Ok(target) => target,
             // An image that cannot be written and has no such file does without.
-            Err(Errno::ROFS) => continue,
+            Err(Errno::ROFS | Errno::ACCESS | Errno::PERM | Errno::OVERFLOW) => continue,
             Err(errno) => return Err(Error::new_with(msg!("open #"), utf8(place.to_bytes()), errno)),
         };
         match attach(file.as_fd(), target.as_fd()) {

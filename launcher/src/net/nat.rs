@@ -138,8 +138,8 @@ pub fn remove_network(subnets: &[Option<Subnet>; 2]) -> Result<()> {
     add_subnet(&mut request, NEWSETELEM, subnets[0]);
     add_subnet(&mut request, DELSETELEM, subnets[0]);
     match commit(&socket, &mut request) {
-        // There is no table.
-        Err(Errno::NOENT) => return Ok(()),
+        // There is no table, or the network was refused for the sake of another one.
+        Err(Errno::NOENT | Errno::EXIST) => return Ok(()),
         other => other?,
     }
     let mut request = Request::new(GETSETELEM, ALL, &INET);

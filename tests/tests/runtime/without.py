@@ -1,4 +1,6 @@
-"""without.py ERRNO CALL[,CALL...] COMMAND [ARG...]: runs a command for which these system calls fail, as on an older kernel."""
+"""without.py ERRNO CALL[,CALL...] COMMAND [ARG...]: runs a command for which these system calls fail, as on an older kernel.
+
+The call `nf_tables` is a netlink socket of the packet filter."""
 import ctypes, os, platform, struct, sys
 
 NUMBERS = {
@@ -8,13 +10,22 @@ NUMBERS = {
     "mount_setattr": 442,
 }
 NUMBERS |= {
-    "x86_64": {"memfd_create": 319, "seccomp": 317, "keyctl": 250, "bpf": 321},
-    "aarch64": {"memfd_create": 279, "seccomp": 277, "keyctl": 219, "bpf": 280},
+    "x86_64": {"memfd_create": 319, "seccomp": 317, "keyctl": 250, "bpf": 321, "socket": 41},
+    "aarch64": {"memfd_create": 279, "seccomp": 277, "keyctl": 219, "bpf": 280, "socket": 198},
 }[platform.machine()]
 
 errno, calls, command = int(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]
 LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
-program = [struct.pack("HBBI", LOAD, 0, 0, 0)]
+ARGUMENTS = 16
+program = []
+if "nf_tables" in calls:
+    calls.remove("nf_tables")
+    # AF_NETLINK is 16 and NETLINK_NETFILTER is 12; what is not that goes on with what comes next.
+    program += [struct.pack("HBBI", LOAD, 0, 0, 0), struct.pack("HBBI", JUMP_IF_EQUAL, 0, 5, NUMBERS["socket"])]
+    program += [struct.pack("HBBI", LOAD, 0, 0, ARGUMENTS), struct.pack("HBBI", JUMP_IF_EQUAL, 0, 3, 16)]
+    program += [struct.pack("HBBI", LOAD, 0, 0, ARGUMENTS + 16), struct.pack("HBBI", JUMP_IF_EQUAL, 0, 1, 12)]
+    program += [struct.pack("HBBI", RETURN, 0, 0, 0x00050000 | errno)]
+program.append(struct.pack("HBBI", LOAD, 0, 0, 0))
 for left, call in zip(range(len(calls), 0, -1), calls):
     program.append(struct.pack("HBBI", JUMP_IF_EQUAL, left, 0, NUMBERS[call]))
 program.append(struct.pack("HBBI", RETURN, 0, 0, 0x7FFF0000))
