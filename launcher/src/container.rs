@@ -396,16 +396,6 @@ impl<'a> Document<'a> {
         Self { memory, len: 0 }
     }
 
-    /// How many bytes were written; more than there is room for where that is too little.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether nothing was written.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Whether there was room for everything.
     pub fn is_whole(&self) -> bool {
         self.len <= self.memory.len()

@@ -1,6 +1,8 @@
 //! Addresses, subnets and published ports as people write them. What is here is computed from text alone.
 
-use crate::text::{Pieces, has, parse_number, parts, split_once};
+use spec_core::sink::Show;
+
+use crate::text::{Digits, Sink, has, parse_number, parts, split_once};
 
 /// An address of IPv4 or IPv6.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,10 +63,11 @@ impl Address {
 
     /// Writes it, that of IPv6 with its longest row of zeros cut out.
     #[inline(never)]
-    pub fn write(&self, out: &mut impl Pieces) {
+    pub fn write(&self, out: &mut dyn Sink) {
         if !self.is_v6 {
             for (index, byte) in self.as_bytes().iter().enumerate() {
-                out.str(if index > 0 { "." } else { "" }).number((*byte).into());
+                out.put(if index > 0 { "." } else { "" });
+                out.put(Digits::of((*byte).into()).as_str());
             }
             return;
         }
@@ -82,11 +85,11 @@ impl Address {
         let mut index = 0;
         while index < 8 {
             if index == from {
-                out.str("::");
+                out.put("::");
                 index += longest;
                 continue;
             }
-            out.str(if index > 0 && index != from + longest { ":" } else { "" });
+            out.put(if index > 0 && index != from + longest { ":" } else { "" });
             write_hex(out, group(index));
             index += 1;
         }
@@ -107,13 +110,13 @@ impl Address {
     }
 }
 
-fn write_hex(out: &mut impl Pieces, number: u16) {
+fn write_hex(out: &mut dyn Sink, number: u16) {
     let mut begun = false;
     for shift in [12, 8, 4, 0] {
         let digit = usize::from(number >> shift & 15);
         begun |= digit != 0 || shift == 0;
         if begun {
-            out.str("0123456789abcdef".get(digit..=digit).unwrap_or_default());
+            out.put("0123456789abcdef".get(digit..=digit).unwrap_or_default());
         }
     }
 }
@@ -147,10 +150,19 @@ fn parse_v6(text: &str, bytes: &mut [u8; 16]) -> Option<()> {
         None => (len == 16).then_some(()),
         Some(gap) if len < 16 => {
             // What was read behind the gap belongs at the end.
-            bytes.get_mut(gap..)?.rotate_right(16 - len);
+            let read = *bytes;
+            let moved = read.get(gap..len)?;
+            bytes.get_mut(gap..)?.fill(0);
+            sys::copy(bytes.get_mut(16 - moved.len()..)?, moved);
             Some(())
         }
         Some(_) => None,
+    }
+}
+
+impl Show for Address {
+    fn write_to(&self, out: &mut dyn Sink) {
+        self.write(out);
     }
 }
 
@@ -237,9 +249,10 @@ impl Subnet {
     }
 
     /// Writes the gateway's address and the prefix.
-    pub fn write(&self, out: &mut impl Pieces) {
+    pub fn write(&self, out: &mut dyn Sink) {
         self.gateway.write(out);
-        out.str("/").number(self.prefix.into());
+        out.put("/");
+        out.put(Digits::of(self.prefix.into()).as_str());
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::output::Output;
 use crate::path::Path;
-use crate::text::{Digits, Line, Pieces};
+use crate::text::{Digits, Pieces};
 
 static MEMORY: TakeOnce<[u8; HOSTS_BYTES_MAX]> = TakeOnce::new([0; HOSTS_BYTES_MAX]);
 
@@ -27,7 +27,8 @@ pub fn network(invocation: &Invocation) -> Result<()> {
     let mut out = Output::new();
     let is_list = verb == "ls";
     if is_list {
-        row(&mut out, ["NAME", "KIND", "CONTAINERS", "SUBNETS"]);
+        row(&mut out, ["NAME", "KIND", "CONTAINERS"]);
+        out.str("SUBNETS\n");
     }
     let mut found = false;
     if let Some(root) = StateRoot::open(invocation, false)? {
@@ -74,27 +75,17 @@ pub fn network(invocation: &Invocation) -> Result<()> {
 fn list(out: &mut Output, name: &str, table: &Table<'_>) {
     let Some(description) = table.description() else { return };
     let kind = CARRIERS.iter().find(|(_, carrier)| *carrier == description.carrier);
-    let mut subnets = Line::new();
-    for subnet in description.subnets.iter().flatten() {
-        subnet.write(&mut subnets);
-        subnets.str(" ");
-    }
     let count = Digits::of(table.count() as u64);
-    let kind = kind.map_or("", |(word, _)| word);
-    row(
-        out,
-        [
-            name,
-            kind,
-            count.as_str(),
-            subnets.text().unwrap_or_default().trim_ascii_end(),
-        ],
-    );
+    row(out, [name, kind.map_or("", |(word, _)| word), count.as_str()]);
+    for (index, subnet) in description.subnets.iter().flatten().enumerate() {
+        out.str(if index > 0 { " " } else { "" });
+        subnet.write(out);
+    }
+    out.str("\n");
 }
 
-fn row(out: &mut Output, [name, kind, count, subnets]: [&str; 4]) {
+fn row(out: &mut Output, [name, kind, count]: [&str; 3]) {
     out.column(name, 15);
     out.column(kind, 8);
     out.column(count, 10);
-    out.str(subnets).str("\n");
 }

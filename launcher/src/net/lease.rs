@@ -17,9 +17,9 @@ use sys::fd::create_in;
 
 use super::address::{Address, LEASES_MAX, Port, Subnet, hash};
 use super::settings::PORTS_MAX;
-use crate::container::{Document, read_own};
+use crate::container::read_own;
 use crate::path::Path;
-use crate::text::{Pieces, cut, parse_number, parts, split_once, utf8};
+use crate::text::{Digits, Sink, cut, parse_number, parts, split_once, utf8};
 
 type Result<T> = core::result::Result<T, Errno>;
 
@@ -153,19 +153,21 @@ impl<'m> Table<'m> {
 
     /// Writes the first line and what every machine has.
     pub fn describe(&mut self, description: &Description) {
-        self.append(|out| {
-            let status = STATUSES.iter().find(|(_, status)| *status == description.status);
-            let carrier = CARRIERS.iter().find(|(_, carrier)| *carrier == description.carrier);
-            out.str("# roci ").str(status.map_or("", |(word, _)| word)).str(" ");
-            out.str(carrier.map_or("", |(word, _)| word)).str(" ");
-            out.number(description.mtu.into());
-            for subnet in description.subnets.iter().flatten() {
-                out.str(" ");
-                subnet.write(out);
-            }
-            // Their tabs tell them from leases.
-            out.str("\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-        });
+        let status = STATUSES.iter().find(|(_, status)| *status == description.status);
+        let carrier = CARRIERS.iter().find(|(_, carrier)| *carrier == description.carrier);
+        self.put_words(&["# roci ", status.map_or("", |(word, _)| word), " "]);
+        let mtu = Digits::of(description.mtu.into());
+        self.put_words(&[carrier.map_or("", |(word, _)| word), " ", mtu.as_str()]);
+        for subnet in description.subnets.iter().flatten() {
+            self.put(" ");
+            subnet.write(self);
+        }
+        // Their tabs tell them from leases.
+        self.put("\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    }
+
+    fn put_words(&mut self, words: &[&str]) {
+        words.iter().for_each(|word| self.put(word));
     }
 
     /// The network is complete.
@@ -175,13 +177,6 @@ impl<'m> Table<'m> {
             .find(|(_, of)| *of == status)
             .map_or("", |(word, _)| word);
         pwrite(&self.file, word.as_bytes(), STATUS_AT as u64).map(drop)
-    }
-
-    fn append(&mut self, write: impl FnOnce(&mut Document<'_>)) {
-        let mut document = Document::new(self.memory.get_mut(self.len..).unwrap_or_default());
-        write(&mut document);
-        // More than there is room for where it is too long, which `save` says.
-        self.len += document.len();
     }
 
     /// The leases: where a line begins, its address, the id, and what follows.
@@ -283,17 +278,15 @@ impl<'m> Table<'m> {
         let has_name = is_name && hostname != id && !self.knows(hostname);
         let mut ports = ports;
         for address in addresses.iter().flatten() {
-            self.append(|out| {
-                address.write(out);
-                out.str(" ").str(id);
-                if has_name {
-                    out.str(" ").str(hostname);
-                }
-                for (index, port) in core::mem::take(&mut ports).iter().enumerate() {
-                    out.str(if index == 0 { " #" } else { "," }).str(port);
-                }
-                out.str("\n");
-            });
+            address.write(self);
+            self.put_words(&[" ", id]);
+            if has_name {
+                self.put_words(&[" ", hostname]);
+            }
+            for (index, port) in core::mem::take(&mut ports).iter().enumerate() {
+                self.put_words(&[if index == 0 { " #" } else { "," }, port]);
+            }
+            self.put("\n");
         }
     }
 
@@ -316,12 +309,17 @@ impl<'m> Table<'m> {
             if let Some(place) = had.addresses.get_mut(address.version()) {
                 *place = Some(address);
             }
-            let line = self.memory.get_mut(start..self.len).unwrap_or_default();
-            let end = line
+            let rest = self.memory.get_mut(start..self.len).unwrap_or_default();
+            let end = rest
                 .iter()
                 .position(|byte| *byte == b'\n')
-                .map_or(line.len(), |end| end + 1);
-            line.rotate_left(end);
+                .map_or(rest.len(), |end| end + 1);
+            for at in end..rest.len() {
+                let byte = rest.get(at).copied().unwrap_or_default();
+                if let Some(place) = rest.get_mut(at - end) {
+                    *place = byte;
+                }
+            }
             self.len -= end;
             self.saved = self.saved.min(start);
         }
@@ -346,6 +344,18 @@ impl<'m> Table<'m> {
     pub fn save_shorter(&mut self) -> Result<()> {
         self.save()?;
         ftruncate(&self.file, self.len as u64)
+    }
+}
+
+/// What is put goes behind the rest. What there is no room for is counted, and `save` says so.
+impl Sink for Table<'_> {
+    #[inline(never)]
+    fn put(&mut self, text: &str) {
+        let end = self.len.saturating_add(text.len());
+        if let Some(place) = self.memory.get_mut(self.len..end) {
+            sys::copy(place, text.as_bytes());
+        }
+        self.len = end;
     }
 }
 

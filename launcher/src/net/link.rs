@@ -4,8 +4,8 @@ use rustix::io::Errno;
 
 use super::address::{Address, Subnet, device_name, hardware_address, hash};
 use super::netlink::{
-    CREATE, NEW, RTM_DELLINK, RTM_GETLINK, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, Request, Socket, Word,
-    attribute, number_at,
+    CREATE, NEW, ROUTE, RTM_DELLINK, RTM_GETLINK, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, Request,
+    Socket, Word, attribute, number_at,
 };
 
 type Result<T> = core::result::Result<T, Errno>;
@@ -82,6 +82,16 @@ fn open_kind(request: &mut Request, kind: &str) -> [usize; 2] {
 fn close_kind(request: &mut Request, [info, data]: [usize; 2]) {
     request.close(data);
     request.close(info);
+}
+
+/// Whether the kernel knows such devices: it is asked for one with an address that none can have.
+pub fn knows_kind(kind: &str) -> bool {
+    let mut request = Request::new(RTM_NEWLINK, NEW, &link(0, 0, 0));
+    request.text(IFLA_IFNAME, "roci-check").attribute(IFLA_ADDRESS, &[0]);
+    let nests = open_kind(&mut request, kind);
+    close_kind(&mut request, nests);
+    let asked = Socket::open(ROUTE).and_then(|socket| socket.tell(&mut request));
+    asked != Err(Errno::OPNOTSUPP)
 }
 
 /// Makes a bridge with the addresses of its subnets, or makes one whole that was begun.

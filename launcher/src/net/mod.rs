@@ -24,7 +24,7 @@ use sys::TakeOnce;
 use sys::fd::{create_in, exists_in, open_in, read};
 
 use crate::container::{Container, write_all};
-use crate::error::{During, Error, Result, keep};
+use crate::error::{During, Error, Result, keep, keep_shown};
 use crate::msg;
 use crate::path::Path;
 use crate::policy::{self, Feature};
@@ -253,7 +253,7 @@ impl Network {
         for (address, subnet) in wanted.iter().zip(&self.subnets) {
             let Some(address) = address else { continue };
             let reserved = subnet.and_then(|subnet| Some(subnet.is_reserved(subnet.number_of(*address)?)));
-            let text = keep_address(*address);
+            let text = keep_shown(address);
             if reserved != Some(false) {
                 let pattern = match reserved {
                     None => msg!("--ip: # is not in the network's subnet"),
@@ -385,12 +385,6 @@ impl Network {
             published => published.or_refused(msg!("--publish#"), list()),
         }
     }
-}
-
-fn keep_address(address: Address) -> &'static str {
-    let mut line = crate::text::Line::new();
-    address.write(&mut line);
-    keep("#", &[line.text().unwrap_or_default()])
 }
 
 /// Whether the kernel has IPv6 and the administrator lets devices have it.

@@ -6,12 +6,33 @@
 //! With the last network the table goes.
 //!
 //! Addresses of IPv6 are not translated but for ports.
+//!
+//! What the table is made of stands in [`Text::Nat`], a line for each set, chain and rule. All its numbers are the kernel's.
+//!
+//! - `S NAME FLAGS KEY LENGTH [DATA LENGTH]`: attributes 3 to 7 of a set. `subnets` has intervals (4), the maps (8) have keys
+//!   and data of several parts; a type is six bits for each part: 7 and 8 an address, 12 a protocol, 13 a port.
+//! - `C NAME [HOOK PRIORITY TYPE]`: a chain, where the kernel calls it and when. `publish` is called by others.
+//! - `R CHAIN EXPRESSION;...`: a rule. An expression is a name and its attributes: a number in the order of the network (`=`),
+//!   data of one byte (`:`), of a number in the order of this machine (`!`), or of so many zeros (`*`), a name (`@`), or a
+//!   verdict (`>`), which is to jump to that chain or, without one, to drop the packet.
+//!
+//! What rules have in common: `meta 2=15 1=1;cmp 1=1 2=0 3:2` is IPv4, with 10 IPv6; `payload 1=R 2=1 3=12 4=4` loads the
+//! source of IPv4 into register R, with 16 its destination; `fib 1=1 2=3 3=2;cmp 1=1 2=0 3!2` is a destination that is this
+//! host; `lookup 1@SET 2=R` asks whether the set has what is in R, with `5=1` whether it has not, and with `3=R` loads what
+//! the map has for it.
+//!
+//! The rules in their order: what claims to come from 127.0.0.0/8 or to go there, and does not come from the loopback device
+//! (number 1), is nothing of this host's, though the bridges let it through; a port is looked up for the very address and
+//! then for 0, which is every address; this goes for packets from elsewhere and for those of this host; the containers' packets
+//! to elsewhere get an address of the host's, and so do those that came to a published port from another container or from
+//! 127.0.0.1, since the answer would not come back this way.
 
 use rustix::io::Errno;
 
 use super::address::{Address, Port, Subnet};
 use super::netlink::{ALL, APPEND, CREATE, NETFILTER, NEW, Request, Socket, Word};
 use crate::text::{cut, parse_number, parts};
+use crate::texts::Text;
 
 type Result<T> = core::result::Result<T, Errno>;
 
@@ -52,57 +73,22 @@ const NFTA_SET_ELEM_DATA: u16 = 2;
 const NFTA_SET_ELEM_FLAGS: u16 = 3;
 const NFT_SET_ELEM_INTERVAL_END: u32 = 1;
 
-/// The sets: the name; then flags, type and length of the key, and those of the data, as attributes from 3 on. `subnets` has
-/// intervals (4), the maps (8) have keys of three parts; a type is six bits for each part: 7 and 8 addresses, 12 a protocol,
-/// 13 a port.
-const SETS: &str = "\
-subnets 4 7 4
-ports4 8 29453 12 461 8
-ports6 8 33549 24 525 20
-";
-
-/// The chains: the name, where the kernel calls it and when, and its type. `publish` is called by others.
-const CHAINS: &str = "\
-publish
-guard 0 -300 filter
-prerouting 0 -100 nat
-output 3 -100 nat
-postrouting 4 100 nat
-";
-
-/// The rules: the chain, and expressions. An expression is a name and its attributes: a number in the order of the network
-/// (`=`), bytes to compare with or to load (`:`, in hexadecimal), a number in the order of this machine in such bytes (`!`),
-/// a name (`@`), or a verdict (`>`), which is to jump to that chain or, without one, to drop the packet.
-///
-/// What they have in common:
-/// `meta 2=15 1=1;cmp 1=1 2=0 3:02` is IPv4, with 0a IPv6;
-/// `payload 1=R 2=1 3=12 4=4` loads its source into register R, and with 16 its destination;
-/// `fib 1=1 2=3 3=2;cmp 1=1 2=0 3!2` is a destination that is this host;
-/// `lookup 1@SET 2=R` asks whether what is in R is in the set, `5=1` whether it is not; `3=R` loads what the map has for it.
-///
-/// In their order: what claims to come from 127.0.0.0/8 or to go there, and does not come from the loopback device, is none
-/// of this host's, though the bridges let it through; ports are looked up for the very address and then for every address;
-/// this goes for packets from elsewhere and for those of this host; the containers' packets to elsewhere get an address of
-/// the host's, and so do those that came to a published port from another container or from 127.0.0.1, since the answer
-/// would not come back this way.
-const RULES: &str = "\
-guard meta 2=15 1=1;cmp 1=1 2=0 3:02;meta 2=6 1=1;cmp 1=1 2=1 3:6c6f0000000000000000000000000000;payload 1=1 2=1 3=16 4=1;cmp 1=1 2=0 3:7f;immediate 1=0 2>
-guard meta 2=15 1=1;cmp 1=1 2=0 3:02;meta 2=6 1=1;cmp 1=1 2=1 3:6c6f0000000000000000000000000000;payload 1=1 2=1 3=12 4=1;cmp 1=1 2=0 3:7f;immediate 1=0 2>
-publish meta 2=15 1=1;cmp 1=1 2=0 3:02;payload 1=8 2=1 3=16 4=4;meta 2=16 1=9;payload 1=10 2=2 3=2 4=2;lookup 1@ports4 2=8 3=8;nat 1=1 2=2 3=8 5=9
-publish meta 2=15 1=1;cmp 1=1 2=0 3:02;immediate 1=8 2:00000000;meta 2=16 1=9;payload 1=10 2=2 3=2 4=2;lookup 1@ports4 2=8 3=8;nat 1=1 2=2 3=8 5=9
-publish meta 2=15 1=1;cmp 1=1 2=0 3:0a;payload 1=8 2=1 3=24 4=16;meta 2=16 1=12;payload 1=13 2=2 3=2 4=2;lookup 1@ports6 2=8 3=8;nat 1=1 2=10 3=8 5=12
-publish meta 2=15 1=1;cmp 1=1 2=0 3:0a;immediate 1=8 2:00000000000000000000000000000000;meta 2=16 1=12;payload 1=13 2=2 3=2 4=2;lookup 1@ports6 2=8 3=8;nat 1=1 2=10 3=8 5=12
-prerouting fib 1=1 2=3 3=2;cmp 1=1 2=0 3!2;immediate 1=0 2>publish
-output fib 1=1 2=3 3=2;cmp 1=1 2=0 3!2;immediate 1=0 2>publish
-postrouting meta 2=15 1=1;cmp 1=1 2=0 3:02;payload 1=1 2=1 3=12 4=4;lookup 1@subnets 2=1;payload 1=1 2=1 3=16 4=4;lookup 1@subnets 2=1 5=1;masq
-postrouting meta 2=15 1=1;cmp 1=1 2=0 3:02;payload 1=1 2=1 3=12 4=4;lookup 1@subnets 2=1;ct 1=1 2=2;bitwise 1=1 2=1 3=4 4!32 5!0;cmp 1=1 2=1 3!0;masq
-";
-
 const NFT_JUMP: i32 = -3;
 const NF_DROP: i32 = 0;
 
 /// Where connections of the host itself come from.
 const LOOPBACK: Option<Subnet> = Subnet::of_loopback();
+
+/// Whether the kernel has all that the table needs: it is asked for it in a batch that cannot be done, since it makes the table
+/// twice.
+pub fn is_there() -> bool {
+    let mut request = begin();
+    request.message(NEWTABLE, NEW, &INET).text(TABLE_NAME, TABLE);
+    add_table(&mut request);
+    request.message(NEWTABLE, NEW, &INET).text(TABLE_NAME, TABLE);
+    let asked = Socket::open(NETFILTER).and_then(|socket| commit(&socket, &mut request));
+    matches!(asked, Err(Errno::EXIST | Errno::PERM))
+}
 
 /// Makes the table where it is not there, with the set of what is translated for this network.
 ///
@@ -111,9 +97,7 @@ const LOOPBACK: Option<Subnet> = Subnet::of_loopback();
 pub fn add_network(subnets: &[Option<Subnet>; 2]) -> Result<()> {
     let mut request = begin();
     request.message(NEWTABLE, NEW, &INET).text(TABLE_NAME, TABLE);
-    add_sets(&mut request);
-    add_chains(&mut request);
-    add_rules(&mut request);
+    add_table(&mut request);
     add_subnet(&mut request, NEWSETELEM, LOOPBACK);
     add_subnet(&mut request, NEWSETELEM, subnets[0]);
     let socket = Socket::open(NETFILTER)?;
@@ -129,9 +113,8 @@ pub fn add_network(subnets: &[Option<Subnet>; 2]) -> Result<()> {
 
 /// Takes the network out of the table, and the table away where that was the last one.
 pub fn remove_network(subnets: &[Option<Subnet>; 2]) -> Result<()> {
-    let socket = match Socket::open(NETFILTER) {
-        Err(Errno::PROTONOSUPPORT) => return Ok(()),
-        socket => socket?,
+    let Ok(socket) = Socket::open(NETFILTER) else {
+        return Ok(());
     };
     let mut request = begin();
     // Added once more, so that it is there to be removed wherever making it was broken off.
@@ -178,7 +161,9 @@ fn holds_nothing_but(payload: &[u8], ends: Option<[Address; 2]>) -> bool {
 pub fn publish(ports: &[&str], addresses: &[Option<Address>; 2]) -> Result<()> {
     let mut request = begin();
     for port in ports.iter().filter_map(|port| Port::parse(port)) {
-        add_port(&mut request, NEWSETELEM, NEW, &port, addresses);
+        for address in addresses.iter().flatten() {
+            add_port(&mut request, NEWSETELEM, NEW, &port, address);
+        }
     }
     commit(&Socket::open(NETFILTER)?, &mut request)
 }
@@ -188,21 +173,16 @@ pub fn withdraw(ports: &[Port], addresses: &[Option<Address>; 2]) -> Result<()> 
     if ports.is_empty() {
         return Ok(());
     }
-    let socket = match Socket::open(NETFILTER) {
-        Err(Errno::PROTONOSUPPORT) => return Ok(()),
-        socket => socket?,
+    let Ok(socket) = Socket::open(NETFILTER) else {
+        return Ok(());
     };
     // One by one, since those that are somebody else's fail, and only they.
     for port in ports {
-        for version in 0..2 {
-            let mut one = [None; 2];
-            if let (Some(place), Some(address)) = (one.get_mut(version), addresses.get(version)) {
-                *place = *address;
-            }
+        for address in addresses.iter().flatten() {
             let mut request = begin();
             // As with subnets: what is there with other data is refused, and so is its removal.
-            add_port(&mut request, NEWSETELEM, CREATE, port, &one);
-            add_port(&mut request, DELSETELEM, 0, port, &one);
+            add_port(&mut request, NEWSETELEM, CREATE, port, address);
+            add_port(&mut request, DELSETELEM, 0, port, address);
             match commit(&socket, &mut request) {
                 Ok(()) | Err(Errno::NOENT | Errno::EXIST | Errno::BUSY) => {}
                 Err(errno) => return Err(errno),
@@ -227,92 +207,80 @@ fn commit(socket: &Socket, request: &mut Request) -> Result<()> {
     socket.ask(request, &mut |_| {})
 }
 
-fn add_sets(request: &mut Request) {
-    let mut rest = SETS;
+/// Appends the sets, chains and rules.
+fn add_table(request: &mut Request) {
+    let mut rest = Text::Nat.get();
     let mut number = 0;
     while !rest.is_empty() {
         let mut line = cut(&mut rest, b'\n');
-        number += 1;
-        request.message(NEWSET, CREATE, &INET).text(TABLE_NAME, TABLE);
-        request.text(NAME, cut(&mut line, b' ')).big_number(NFTA_SET_ID, number);
-        for (value, kind) in parts(line, b' ').zip(3..) {
-            request.big_number(kind, parse_number(value).unwrap_or(0) as u32);
+        let (kind, flags, name_kind) = match cut(&mut line, b' ') {
+            "S" => (NEWSET, CREATE, NAME),
+            "C" => (NEWCHAIN, CREATE, NFTA_CHAIN_NAME),
+            _ => (NEWRULE, APPEND, NAME),
+        };
+        request.message(kind, flags, &INET).text(TABLE_NAME, TABLE);
+        request.text(name_kind, cut(&mut line, b' '));
+        match kind {
+            NEWSET => {
+                number += 1;
+                request.big_number(NFTA_SET_ID, number);
+                for (value, kind) in parts(line, b' ').zip(3..) {
+                    request.big_number(kind, number_of(value));
+                }
+            }
+            NEWCHAIN if line.is_empty() => {}
+            NEWCHAIN => {
+                let hook = request.open(NFTA_CHAIN_HOOK);
+                request.big_number(1, number_of(cut(&mut line, b' ')));
+                request.big_number(2, number_of(cut(&mut line, b' ')));
+                request.close(hook);
+                request.text(NFTA_CHAIN_TYPE, line);
+            }
+            _ => {
+                let expressions = request.open(NFTA_RULE_EXPRESSIONS);
+                while !line.is_empty() {
+                    add_expression(request, cut(&mut line, b';'));
+                }
+                request.close(expressions);
+            }
         }
     }
 }
 
-fn add_chains(request: &mut Request) {
-    let mut rest = CHAINS;
-    while !rest.is_empty() {
-        let mut line = cut(&mut rest, b'\n');
-        request.message(NEWCHAIN, CREATE, &INET).text(TABLE_NAME, TABLE);
-        request.text(NFTA_CHAIN_NAME, cut(&mut line, b' '));
-        if line.is_empty() {
-            continue;
-        }
-        let hook = request.open(NFTA_CHAIN_HOOK);
-        for kind in 1..3 {
-            let word = cut(&mut line, b' ');
-            let number = parse_number(word.trim_start_matches('-')).unwrap_or(0) as i32;
-            let sign = if word.starts_with('-') { -1 } else { 1 };
-            request.big_number(kind, (sign * number) as u32);
-        }
-        request.close(hook);
-        request.text(NFTA_CHAIN_TYPE, line);
-    }
+fn number_of(text: &str) -> u32 {
+    parse_number(text).unwrap_or(0) as u32
 }
 
-fn add_rules(request: &mut Request) {
-    let mut rest = RULES;
-    while !rest.is_empty() {
-        let mut line = cut(&mut rest, b'\n');
-        request.message(NEWRULE, APPEND, &INET).text(TABLE_NAME, TABLE);
-        request.text(NAME, cut(&mut line, b' '));
-        let expressions = request.open(NFTA_RULE_EXPRESSIONS);
-        for mut expression in parts(line, b';') {
-            let item = request.open(ITEM);
-            request.text(1, cut(&mut expression, b' '));
-            let attributes = request.open(2);
-            for attribute in parts(expression, b' ').filter(|attribute| !attribute.is_empty()) {
-                add_attribute(request, attribute);
+fn add_expression(request: &mut Request, mut expression: &str) {
+    let item = request.open(ITEM);
+    request.text(1, cut(&mut expression, b' '));
+    let attributes = request.open(2);
+    while !expression.is_empty() {
+        let attribute = cut(&mut expression, b' ');
+        let (kind, rest) = attribute.split_at_checked(1).unwrap_or_default();
+        let (sign, value) = rest.split_at_checked(1).unwrap_or_default();
+        let (kind, number) = (number_of(kind) as u16, number_of(value));
+        match sign {
+            "=" => _ = request.big_number(kind, number),
+            "@" => _ = request.text(kind, value),
+            ":" => add_data(request, kind, &[&[number as u8]]),
+            "!" => add_data(request, kind, &[&number.to_ne_bytes()]),
+            "*" => add_data(request, kind, &[[0; 16].get(..number as usize).unwrap_or_default()]),
+            _ => {
+                let data = request.open(kind);
+                let verdict = request.open(VERDICT);
+                let code = if value.is_empty() { NF_DROP } else { NFT_JUMP };
+                request.big_number(1, code as u32);
+                if !value.is_empty() {
+                    request.text(2, value);
+                }
+                request.close(verdict);
+                request.close(data);
             }
-            request.close(attributes);
-            request.close(item);
-        }
-        request.close(expressions);
-    }
-}
-
-fn add_attribute(request: &mut Request, attribute: &str) {
-    let (kind, rest) = attribute.split_at_checked(1).unwrap_or_default();
-    let kind = parse_number(kind).unwrap_or(0) as u16;
-    let (sign, value) = rest.split_at_checked(1).unwrap_or_default();
-    let number = parse_number(value).unwrap_or(0) as u32;
-    match sign {
-        "=" => _ = request.big_number(kind, number),
-        "@" => _ = request.text(kind, value),
-        "!" => add_data(request, kind, &[&number.to_ne_bytes()]),
-        ">" => {
-            let data = request.open(kind);
-            let verdict = request.open(VERDICT);
-            let code = if value.is_empty() { NF_DROP } else { NFT_JUMP };
-            request.big_number(1, code as u32);
-            if !value.is_empty() {
-                request.text(2, value);
-            }
-            request.close(verdict);
-            request.close(data);
-        }
-        _ => {
-            let mut bytes = [0; 16];
-            let digit = |at: usize| value.as_bytes().get(at).map_or(0, |byte| byte.wrapping_sub(b'0') % 39);
-            let len = value.len() / 2;
-            for (index, byte) in bytes.iter_mut().take(len).enumerate() {
-                *byte = digit(2 * index) << 4 | digit(2 * index + 1);
-            }
-            add_data(request, kind, &[bytes.get(..len).unwrap_or_default()]);
         }
     }
+    request.close(attributes);
+    request.close(item);
 }
 
 /// Appends an attribute that is data: its parts, each of which fills whole registers.
@@ -357,27 +325,24 @@ fn add_subnet(request: &mut Request, kind: u16, subnet: Option<Subnet>) {
     request.close(elements);
 }
 
-/// Appends what leads from a port of the host to that of the container, for each kind of address that both have.
-fn add_port(request: &mut Request, kind: u16, flags: u16, port: &Port, addresses: &[Option<Address>; 2]) {
+/// Appends what leads from a port of the host to that of the container, where both have addresses of one kind.
+fn add_port(request: &mut Request, kind: u16, flags: u16, port: &Port, address: &Address) {
     const TCP: u8 = 6;
     const UDP: u8 = 17;
-    for address in addresses.iter().flatten() {
-        let host = port.host.unwrap_or(Address::unspecified(address.is_v6()));
-        if host.is_v6() != address.is_v6() {
-            continue;
-        }
-        let set = if address.is_v6() { "ports6" } else { "ports4" };
-        let elements = open_elements(request, kind, flags, set);
-        let item = request.open(ITEM);
-        let protocol = [if port.is_udp { UDP } else { TCP }];
-        let (outer, inner) = (port.outer.to_be_bytes(), port.inner.to_be_bytes());
-        add_data(request, NFTA_SET_ELEM_KEY, &[host.as_bytes(), &protocol, &outer]);
-        if kind == NEWSETELEM {
-            add_data(request, NFTA_SET_ELEM_DATA, &[address.as_bytes(), &inner]);
-        }
-        request.close(item);
-        request.close(elements);
+    let host = port.host.unwrap_or(Address::unspecified(address.is_v6()));
+    if host.is_v6() != address.is_v6() {
+        return;
     }
+    let elements = open_elements(request, kind, flags, if address.is_v6() { "ports6" } else { "ports4" });
+    let item = request.open(ITEM);
+    let protocol = [if port.is_udp { UDP } else { TCP }];
+    let (outer, inner) = (port.outer.to_be_bytes(), port.inner.to_be_bytes());
+    add_data(request, NFTA_SET_ELEM_KEY, &[host.as_bytes(), &protocol, &outer]);
+    if kind == NEWSETELEM {
+        add_data(request, NFTA_SET_ELEM_DATA, &[address.as_bytes(), &inner]);
+    }
+    request.close(item);
+    request.close(elements);
 }
 
 #[cfg(test)]
@@ -388,19 +353,19 @@ mod tests {
     /// Whatever stands in the tables, the kernel must be able to read it: the parts that are numbers are numbers.
     #[test]
     fn the_rules_are_well_formed() {
-        let sets: std::vec::Vec<_> = SETS.lines().map(|line| line.split(' ').next()).collect();
-        for rule in RULES.lines() {
+        let lines = |kind| Text::Nat.get().lines().filter_map(move |line| line.strip_prefix(kind));
+        let first = |line: &'static str| split_once(line, b' ').0;
+        for rule in lines("R ") {
             let (chain, expressions) = split_once(rule, b' ');
-            assert!(CHAINS.lines().any(|line| split_once(line, b' ').0 == chain), "{rule}");
+            assert!(lines("C ").any(|line| first(line) == chain), "{rule}");
             for expression in expressions.expect("expressions").split(';') {
                 for attribute in expression.split(' ').skip(1) {
                     let (kind, rest) = attribute.split_at(1);
                     assert!(parse_number(kind).is_some(), "{attribute}");
                     let (sign, value) = rest.split_at(1);
                     match sign {
-                        "=" | "!" => assert!(parse_number(value).is_some(), "{attribute}"),
-                        ":" => assert!(value.len() % 2 == 0 && value.bytes().all(|byte| byte.is_ascii_hexdigit())),
-                        "@" => assert!(sets.contains(&Some(value)), "{attribute}"),
+                        "=" | "!" | ":" | "*" => assert!(parse_number(value).is_some(), "{attribute}"),
+                        "@" => assert!(lines("S ").any(|line| first(line) == value), "{attribute}"),
                         _ => assert_eq!(sign, ">", "{attribute}"),
                     }
                 }
@@ -411,9 +376,7 @@ mod tests {
     #[test]
     fn everything_that_makes_the_table_fits_into_one_request() {
         let mut request = begin();
-        add_sets(&mut request);
-        add_chains(&mut request);
-        add_rules(&mut request);
+        add_table(&mut request);
         assert!(request.fits(1024));
     }
 }

@@ -185,6 +185,11 @@ impl Request {
         self.put(start, &length.to_ne_bytes());
     }
 
+    /// The number that its answer has to have.
+    pub fn number_of_message(&self) -> u32 {
+        number_at(self.bytes.get(self.message..).unwrap_or_default(), 8)
+    }
+
     /// Whether there is one message.
     pub fn is_single(&self) -> bool {
         self.message == 0
