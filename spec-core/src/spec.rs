@@ -454,10 +454,14 @@ impl<'a> Target<'a> for Spec<'a> {
 pub const INIT_ANNOTATION: &str = "io.roci.init";
 /// What annotations begin with that say what to do where the host lacks something. The launcher knows what stands behind it.
 pub const POLICY_ANNOTATIONS: &str = "io.roci.policy.";
-/// What the annotation begins with that says what network a container has, and those that say more about it.
-pub const NETWORK_ANNOTATIONS: &str = "io.roci.network";
-/// How these end.
-const NETWORK_ENDS: [&str; 5] = ["", ".subnet", ".ip", ".publish", ".ip-forward"];
+/// The annotations that say what network a container has.
+pub const NETWORK_ANNOTATIONS: [&str; 5] = [
+    "io.roci.network",
+    "io.roci.network.subnet",
+    "io.roci.network.ip",
+    "io.roci.network.publish",
+    "io.roci.network.ip-forward",
+];
 
 /// What is wrong with the name of an annotation.
 pub(crate) fn check_annotation(key: &str) -> Option<&'static str> {
@@ -465,11 +469,7 @@ pub(crate) fn check_annotation(key: &str) -> Option<&'static str> {
         return Some("the name must not be empty");
     }
     // Most likely a slip of the keyboard in something that was meant to take effect.
-    let is_network = |key: &str| {
-        key.strip_prefix(NETWORK_ANNOTATIONS)
-            .is_some_and(|end| NETWORK_ENDS.contains(&end))
-    };
-    let is_known = key == INIT_ANNOTATION || key.starts_with(POLICY_ANNOTATIONS) || is_network(key);
+    let is_known = key == INIT_ANNOTATION || key.starts_with(POLICY_ANNOTATIONS) || NETWORK_ANNOTATIONS.contains(&key);
     (key.starts_with("io.roci.") && !is_known).then_some("unknown annotation")
 }
 

@@ -48,7 +48,7 @@ pub fn network(invocation: &Invocation) -> Result<()> {
                 continue;
             }
             let host = Socket::open(ROUTE).during(msg!("open netlink socket"))?;
-            while let Some(dead) = table.find_owner(|owner| !lives(root, owner)) {
+            while let Some(dead) = table.find_owner(&|owner| !lives(root, owner)) {
                 let dead = Path::new(dead.as_bytes());
                 take_back(&host, &mut table, root, dead.as_str())
                     .or_refused(msg!("take back what # had"), dead.as_str())?;

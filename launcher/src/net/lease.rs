@@ -179,41 +179,30 @@ impl<'m> Table<'m> {
         pwrite(&self.file, word.as_bytes(), STATUS_AT as u64).map(drop)
     }
 
-    /// The leases: where a line begins, its address, the id, and what follows.
-    fn leases(&self) -> impl Iterator<Item = (usize, Address, &str, &str)> {
+    fn leases(&self) -> Leases<'_> {
         let text = self.text();
-        let mut rest = text;
-        core::iter::from_fn(move || {
-            while !rest.is_empty() {
-                let start = text.len() - rest.len();
-                let mut line = cut(&mut rest, b'\n');
-                let address = Address::parse(cut(&mut line, b' '));
-                let id = cut(&mut line, b' ');
-                if let Some(address) = address {
-                    return Some((start, address, id, line));
-                }
-            }
-            None
-        })
+        Leases { text, rest: text }
     }
 
     /// Who has the address.
     pub fn owner_of(&self, address: Address) -> Option<&str> {
-        self.leases().find(|(_, of, ..)| *of == address).map(|(_, _, id, _)| id)
+        self.leases()
+            .find(|lease| lease.address == address)
+            .map(|lease| lease.id)
     }
 
-    /// The first owner for whom `is_dead` holds.
-    pub fn find_owner(&self, mut is_dead: impl FnMut(&str) -> bool) -> Option<&str> {
-        self.leases().map(|(_, _, id, _)| id).find(|id| is_dead(id))
+    /// The first owner for whom `is_wanted` holds.
+    pub fn find_owner(&self, is_wanted: &dyn Fn(&str) -> bool) -> Option<&str> {
+        self.leases().map(|lease| lease.id).find(|id| is_wanted(id))
     }
 
     /// How many containers there are.
     pub fn count(&self) -> usize {
         let mut last = "";
         let mut count = 0;
-        for (_, _, id, _) in self.leases() {
-            count += usize::from(id != last);
-            last = id;
+        for lease in self.leases() {
+            count += usize::from(lease.id != last);
+            last = lease.id;
         }
         count
     }
@@ -221,7 +210,7 @@ impl<'m> Table<'m> {
     /// Whether a container is called `name`.
     fn knows(&self, name: &str) -> bool {
         self.leases()
-            .any(|(_, _, id, rest)| id == name || split_once(rest, b' ').0 == name)
+            .any(|lease| lease.id == name || split_once(lease.rest, b' ').0 == name)
     }
 
     /// Addresses for the container `id` that nobody has: those in `wanted`, and where there is none, one that the id
@@ -229,42 +218,39 @@ impl<'m> Table<'m> {
     pub fn choose(
         &self,
         subnets: &[Option<Subnet>; 2],
-        wanted: [Option<Address>; 2],
+        wanted: &[Option<Address>; 2],
         id: &str,
     ) -> Option<[Option<Address>; 2]> {
         let mut taken = [0_u8; LEASES_MAX as usize / 8];
-        for (_, address, ..) in self.leases() {
-            for number in subnets.iter().flatten().filter_map(|subnet| subnet.number_of(address)) {
+        for lease in self.leases() {
+            for subnet in subnets.iter().flatten() {
+                let number = subnet.number_of(lease.address).unwrap_or(u32::MAX);
                 if let Some(byte) = taken.get_mut(number as usize / 8) {
                     *byte |= 1 << (number % 8);
                 }
             }
         }
-        // A number that is good for both is simpler to remember. The first is the network's own, and the second the gateway's.
-        let end = subnets.iter().flatten().map(Subnet::end).min()?;
-        let count = end.saturating_sub(2);
-        let first = (hash(id.as_bytes()) >> 32) as u32 & (LEASES_MAX - 1);
-        let is_free = |number: &u32| {
-            taken
-                .get(*number as usize / 8)
-                .is_some_and(|byte| byte >> (number % 8) & 1 == 0)
-        };
-        let needed = subnets
-            .iter()
-            .zip(&wanted)
-            .any(|(subnet, wanted)| subnet.is_some() && wanted.is_none());
-        let mut number = 0;
-        if needed {
-            let mut start = first;
-            while start >= count && count > 0 {
-                start -= count;
-            }
-            let mut numbers = (start..count).chain(0..start).map(|number| number + 2);
-            number = numbers.find(is_free)?;
+        // One number for both is simpler to remember. The first is the network's own, and the second the gateway's.
+        let end = subnets.iter().flatten().map(Subnet::end).min().unwrap_or(0);
+        let mut number = (hash(id.as_bytes()) >> 32) as u32 & (LEASES_MAX - 1);
+        while number >= end.max(1) {
+            number -= end.max(1);
         }
-        let mut chosen = wanted;
+        let mut left = end;
+        let is_taken = |number: u32| {
+            let byte = taken.get(number as usize / 8).copied().unwrap_or(u8::MAX);
+            number < 2 || byte >> (number % 8) & 1 != 0
+        };
+        while left > 0 && is_taken(number) {
+            number = if number + 1 < end { number + 1 } else { 0 };
+            left -= 1;
+        }
+        let mut chosen = *wanted;
         for (place, subnet) in chosen.iter_mut().zip(subnets) {
             if let (None, Some(subnet)) = (&place, subnet) {
+                if left == 0 {
+                    return None;
+                }
                 *place = Some(subnet.host(number));
             }
         }
@@ -297,15 +283,16 @@ impl<'m> Table<'m> {
             ports: Vec::new(),
         };
         loop {
-            let found = self.leases().find(|(_, _, of, _)| *of == id);
-            let found = found.map(|(start, address, _, rest)| {
-                let ports = split_once(rest, b'#').1.unwrap_or_default();
-                for port in parts(ports, b',').filter_map(Port::parse) {
-                    let _ = had.ports.push(port);
-                }
-                (start, address)
-            });
-            let Some((start, address)) = found else { return had };
+            let Some(Lease {
+                start, address, rest, ..
+            }) = self.leases().find(|lease| lease.id == id)
+            else {
+                return had;
+            };
+            let ports = split_once(rest, b'#').1.unwrap_or_default();
+            for port in parts(ports, b',').filter_map(Port::parse) {
+                let _ = had.ports.push(port);
+            }
             if let Some(place) = had.addresses.get_mut(address.version()) {
                 *place = Some(address);
             }
@@ -344,6 +331,45 @@ impl<'m> Table<'m> {
     pub fn save_shorter(&mut self) -> Result<()> {
         self.save()?;
         ftruncate(&self.file, self.len as u64)
+    }
+}
+
+/// The leases in a hosts file.
+struct Leases<'t> {
+    text: &'t str,
+    rest: &'t str,
+}
+
+/// An address that somebody has.
+struct Lease<'t> {
+    /// Where its line begins.
+    start: usize,
+    address: Address,
+    /// Whose it is.
+    id: &'t str,
+    /// What follows: the hostname, the ports.
+    rest: &'t str,
+}
+
+impl<'t> Iterator for Leases<'t> {
+    type Item = Lease<'t>;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<Lease<'t>> {
+        while !self.rest.is_empty() {
+            let start = self.text.len() - self.rest.len();
+            let mut rest = cut(&mut self.rest, b'\n');
+            if let Some(address) = Address::parse(cut(&mut rest, b' ')) {
+                let id = cut(&mut rest, b' ');
+                return Some(Lease {
+                    start,
+                    address,
+                    id,
+                    rest,
+                });
+            }
+        }
+        None
     }
 }
 

@@ -270,15 +270,15 @@ impl Network {
             }
         }
         // Of a container of this name whose state directory was removed by somebody else.
-        if table.find_owner(|of| of == id).is_some() {
+        if table.find_owner(&|of| of == id).is_some() {
             self.take_back(table, root, id)?;
         }
         loop {
-            if let Some(addresses) = table.choose(&self.subnets, wanted, id) {
+            if let Some(addresses) = table.choose(&self.subnets, &wanted, id) {
                 self.addresses = addresses;
                 return Ok(());
             }
-            let Some(owner) = table.find_owner(|owner| !lives(root, owner)) else {
+            let Some(owner) = table.find_owner(&|owner| !lives(root, owner)) else {
                 return Err(Error::says(
                     msg!("the network # has no address left"),
                     self.settings.name,

@@ -6,17 +6,15 @@ use core::ffi::CStr;
 use heapless::Vec;
 use spec_core::linux::{Namespace, NamespaceKind};
 use spec_core::spec::NETWORK_ANNOTATIONS;
-use spec_core::state::State;
+use spec_core::state::{State, Status};
 use spec_core::{Spec, Text};
 
 use super::address::{Address, Port, Subnet};
 use super::network_of;
 use crate::cli::{Invocation, Opt, as_text};
-use crate::container::{Container, Damage, MISSING, StateRoot};
-use crate::error::{Error, Result, keep};
+use crate::error::{Error, Result};
 use crate::msg;
 use crate::path::Path;
-use crate::proc::Proc;
 use crate::state::{self, Access};
 use crate::text::{parts, split_once};
 use crate::texts::Message;
@@ -51,20 +49,13 @@ pub struct Settings {
     pub ip_forward: bool,
 }
 
-/// The options that have annotations, and how those end.
-const OPTIONS: [(Opt, &str); 5] = [
-    (Opt::Network, ""),
-    (Opt::Subnet, ".subnet"),
-    (Opt::Ip, ".ip"),
-    (Opt::Publish, ".publish"),
-    (Opt::IpForward, ".ip-forward"),
-];
+/// The options, in the order of their annotations.
+const OPTIONS: [Opt; 5] = [Opt::Network, Opt::Subnet, Opt::Ip, Opt::Publish, Opt::IpForward];
 
 /// Reads the settings; `None` where the bundle alone says what the network is. What of them is about namespaces is put into
 /// the configuration.
 pub fn read(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<Option<Settings>> {
-    let is_asked = |option| invocation.has(option);
-    if spec.annotations.is_empty() && !OPTIONS.iter().any(|(option, _)| is_asked(*option)) {
+    if spec.annotations.is_empty() && !OPTIONS.iter().any(|option| invocation.has(*option)) {
         return Ok(None);
     }
     let mut settings = Settings {
@@ -76,24 +67,22 @@ pub fn read(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<Option<
         ip_forward: false,
     };
     let mut network = None;
-    let mut last = "";
-    for (option, end) in OPTIONS {
-        let annotation = keep("##", &[NETWORK_ANNOTATIONS, end]);
-        let annotated = spec.annotation(annotation).map(Text::as_str);
-        if is_asked(option) {
+    let mut is_any = false;
+    for (option, annotation) in OPTIONS.into_iter().zip(NETWORK_ANNOTATIONS) {
+        if invocation.has(option) {
             for word in invocation.values(option) {
-                last = as_text(word)?;
-                settings.take(option, last, &mut network)?;
+                settings.take(option, as_text(word)?, &mut network)?;
+                is_any = true;
             }
-        } else if let Some(list) = annotated {
-            last = annotation;
-            for word in parts(list, b',') {
+        } else if let Some(list) = spec.annotation(annotation) {
+            for word in parts(list.as_str(), b',') {
                 settings.take(option, word, &mut network)?;
+                is_any = true;
             }
         }
     }
     let Some(network) = network else {
-        return if last.is_empty() {
+        return if !is_any {
             Ok(None)
         } else {
             Err(Error::said(msg!(
@@ -193,14 +182,9 @@ fn wrong(text: Message, word: &str) -> Error {
 fn join(id: &'static str, invocation: &Invocation, spec: &mut Spec<'static>) -> Result<&'static str> {
     spec_core::state::check_id(id).map_err(|_| wrong(msg!("--network: not a container id: #"), id))?;
     let name: &'static CStr = Path::new(id.as_bytes()).leak();
-    let missing = || Error::said(keep("--network container:#: #", &[id, MISSING]));
-    let root = StateRoot::open(invocation, false)?.ok_or_else(missing)?;
-    let container = Container::look_for(&root, name)?.ok_or_else(missing)?;
-    let proc = Proc::open()?;
     let mut state = State::new();
-    let memory = state::STATE.take();
-    let status = state::look(&container, Access::Shared, memory, &mut state, &proc, Damage::IsError)?;
-    if status.is_none() || !proc.is_alive(state.pid, state.start_time) {
+    let found = state::find_by_id(invocation, name, id, Access::Shared, &mut state)?;
+    if found.status == Status::Stopped {
         return Err(wrong(msg!("--network container:#: it is not running"), id));
     }
     let path = Path::of(&[b"/proc/", Path::of_process(state.pid, "ns/net").as_bytes()]).leak();
@@ -214,5 +198,5 @@ fn join(id: &'static str, invocation: &Invocation, spec: &mut Spec<'static>) -> 
         kind: NamespaceKind::Network,
         path,
     });
-    Ok(network_of(&container).map_or("", |(_, name)| name))
+    Ok(network_of(&found.container).map_or("", |(_, name)| name))
 }

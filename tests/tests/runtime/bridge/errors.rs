@@ -30,10 +30,7 @@ fn what_does_not_go_is_said(t: &Test) {
             &["--network", "macvlan:none"],
             "--network macvlan:none: there is no such device",
         ),
-        (
-            &["--network", "container:none"],
-            "--network container:none: container does not exist",
-        ),
+        (&["--network", "container:none"], "container does not exist"),
         (&["--network", "container:../x"], "--network: not a container id: ../x"),
         (
             &["--subnet", "10.0.0.0/24"],
