@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{NamespaceKind, Pair};
 
-use super::link::{IFA_ADDRESS, IFA_LOCAL, IFF_UP, IFLA_IFNAME, IFLA_NET_NS_PID, find, link};
+use super::link::{IFF_UP, find, link};
 use super::netlink::{
     ALL, NEW, ROUTE, RTM_GETADDR, RTM_NEWADDR, RTM_NEWLINK, Request, Socket, Word, attribute, number_at,
 };
@@ -17,7 +17,11 @@ use crate::text::has;
 /// Addresses of one device that are taken along.
 const ADDRESSES_MAX: usize = 32;
 
-/// Attributes of `linux/if_addr.h`.
+/// Attributes of `linux/if_link.h` and `linux/if_addr.h`.
+const IFLA_IFNAME: u16 = 3;
+const IFLA_NET_NS_PID: u16 = 19;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
 const IFA_BROADCAST: u16 = 4;
 const IFA_FLAGS: u16 = 8;
 const IFA_F_PERMANENT: u32 = 0x80;
@@ -65,7 +69,7 @@ fn move_one(pair: &Pair<'static>, pid: i32, host: &Socket, inside: &Socket) -> R
     let is_template = has(wanted, b'%');
     let on_the_way = if is_template { name } else { wanted };
     let mut request = Request::new(RTM_NEWLINK, 0, &link(index, 0, 0));
-    request.number(IFLA_NET_NS_PID, pid as u32);
+    request.attribute(IFLA_NET_NS_PID, &pid.to_ne_bytes());
     if !is_template {
         request.text(IFLA_IFNAME, wanted);
     }

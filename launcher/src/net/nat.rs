@@ -7,19 +7,18 @@
 //!
 //! Addresses of IPv6 are not translated but for ports.
 //!
-//! What the table is made of stands in [`Text::Nat`], a line for each set, chain and rule. All its numbers are the kernel's.
+//! What the table is made of stands in [`Text::Nat`], a line for each set, chain and rule (`S`, `C`, `R`), as a template of
+//! [`Request::fill`]. All its numbers are the kernel's.
 //!
-//! - `S NAME FLAGS KEY LENGTH [DATA LENGTH]`: attributes 3 to 7 of a set. `subnets` has intervals (4), the maps (8) have keys
-//!   and data of several parts; a type is six bits for each part: 7 and 8 an address, 12 a protocol, 13 a port.
-//! - `C NAME [HOOK PRIORITY TYPE]`: a chain, where the kernel calls it and when. `publish` is called by others.
-//! - `R CHAIN EXPRESSION;...`: a rule. An expression is a name and its attributes: a number in the order of the network (`=`),
-//!   data of one byte (`:`), of a number in the order of this machine (`!`), or of so many zeros (`*`), a name (`@`), or a
-//!   verdict (`>`), which is to jump to that chain or, without one, to drop the packet.
+//! A set has flags, type and length of its key and of its data from attribute 3 on. `subnets` has intervals (4), the maps (8)
+//! have keys and data of several parts; a type is six bits for each part: 7 and 8 an address, 12 a protocol, 13 a port. A
+//! chain has a hook and a priority there, which are 300 and 100 below nothing; `publish` is called by others.
 //!
-//! What rules have in common: `meta 2=15 1=1;cmp 1=1 2=0 3:2` is IPv4, with 10 IPv6; `payload 1=R 2=1 3=12 4=4` loads the
-//! source of IPv4 into register R, with 16 its destination; `fib 1=1 2=3 3=2;cmp 1=1 2=0 3!2` is a destination that is this
-//! host; `lookup 1@SET 2=R` asks whether the set has what is in R, with `5=1` whether it has not, and with `3=R` loads what
-//! the map has for it.
+//! What rules have in common: `[meta 2=15 1=1 ] [cmp 1=1 2=0 3( 1:2 ) ]` is IPv4, with 10 IPv6; `[payload 1=R 2=1 3=12 4=4 ]`
+//! loads the source of IPv4 into register R, with 16 its destination; `[fib 1=1 2=3 3=2 ] [cmp 1=1 2=0 3( 1!2 ) ]` is a
+//! destination that is this host; `[lookup 1@SET 2=R ]` asks whether the set has what is in R, with `5=1` whether it has not,
+//! and with `3=R` loads what the map has for it; `[immediate 1=0 2( 2( 1=CODE 2@CHAIN ) ) ]` is a verdict, to jump to a chain
+//! or to drop the packet (0).
 //!
 //! The rules in their order: what claims to come from 127.0.0.0/8 or to go there, and does not come from the loopback device
 //! (number 1), is nothing of this host's, though the bridges let it through; a port is looked up for the very address and
@@ -31,12 +30,11 @@ use rustix::io::Errno;
 
 use super::address::{Address, Port, Subnet};
 use super::netlink::{ALL, APPEND, CREATE, NETFILTER, NEW, Request, Socket, Word};
-use crate::text::{cut, parse_number, parts};
+use crate::text::cut;
 use crate::texts::Text;
 
 type Result<T> = core::result::Result<T, Errno>;
 
-const TABLE: &str = "roci";
 const NFNL_MSG_BATCH_BEGIN: u16 = 16;
 const NFNL_MSG_BATCH_END: u16 = 17;
 /// `NFNL_SUBSYS_NFTABLES`, which is the upper byte of the types of messages below.
@@ -54,27 +52,13 @@ const INET: [Word; 1] = [[1, 0, 0, 0]];
 /// The same for the ends of a batch, which have the number of the subsystem.
 const BATCH: [Word; 1] = [[0, 0, 0, 10]];
 
-// In nearly every message attribute 1 is the name of the table and 2 that of what the message is about.
-const TABLE_NAME: u16 = 1;
-const NAME: u16 = 2;
-const NFTA_CHAIN_NAME: u16 = 3;
-const NFTA_CHAIN_HOOK: u16 = 4;
-const NFTA_CHAIN_TYPE: u16 = 7;
-const NFTA_RULE_EXPRESSIONS: u16 = 4;
-const NFTA_SET_ID: u16 = 10;
+// In every message attribute 1 is the name of the table and, in most, 2 that of what the message is about. Elements of sets are
+// a list (3) of items (1), each of which has a key (1), data (2) and flags (3); these two are values (1).
+const TABLE: &str = "1@roci";
 const NFTA_ELEMENTS: u16 = 3;
-/// `NFTA_LIST_ELEM`.
 const ITEM: u16 = 1;
-/// `NFTA_DATA_VALUE`, `NFTA_DATA_VERDICT`.
-const VALUE: u16 = 1;
-const VERDICT: u16 = 2;
 const NFTA_SET_ELEM_KEY: u16 = 1;
-const NFTA_SET_ELEM_DATA: u16 = 2;
-const NFTA_SET_ELEM_FLAGS: u16 = 3;
-const NFT_SET_ELEM_INTERVAL_END: u32 = 1;
-
-const NFT_JUMP: i32 = -3;
-const NF_DROP: i32 = 0;
+const VALUE: u16 = 1;
 
 /// Where connections of the host itself come from.
 const LOOPBACK: Option<Subnet> = Subnet::of_loopback();
@@ -83,9 +67,9 @@ const LOOPBACK: Option<Subnet> = Subnet::of_loopback();
 /// twice.
 pub fn is_there() -> bool {
     let mut request = begin();
-    request.message(NEWTABLE, NEW, &INET).text(TABLE_NAME, TABLE);
+    request.message(NEWTABLE, NEW, &INET).fill(TABLE, &[]);
     add_table(&mut request);
-    request.message(NEWTABLE, NEW, &INET).text(TABLE_NAME, TABLE);
+    request.message(NEWTABLE, NEW, &INET).fill(TABLE, &[]);
     let asked = Socket::open(NETFILTER).and_then(|socket| commit(&socket, &mut request));
     matches!(asked, Err(Errno::EXIST | Errno::PERM))
 }
@@ -96,10 +80,10 @@ pub fn is_there() -> bool {
 /// The kernel's; `EEXIST` where the subnet overlaps with another one.
 pub fn add_network(subnets: &[Option<Subnet>; 2]) -> Result<()> {
     let mut request = begin();
-    request.message(NEWTABLE, NEW, &INET).text(TABLE_NAME, TABLE);
+    request.message(NEWTABLE, NEW, &INET).fill(TABLE, &[]);
     add_table(&mut request);
-    add_subnet(&mut request, NEWSETELEM, LOOPBACK);
-    add_subnet(&mut request, NEWSETELEM, subnets[0]);
+    add_subnet(&mut request, NEWSETELEM, &LOOPBACK);
+    add_subnet(&mut request, NEWSETELEM, &subnets[0]);
     let socket = Socket::open(NETFILTER)?;
     match commit(&socket, &mut request) {
         // A table that is there is whole, since its batch was.
@@ -107,7 +91,7 @@ pub fn add_network(subnets: &[Option<Subnet>; 2]) -> Result<()> {
         other => return other,
     }
     let mut request = begin();
-    add_subnet(&mut request, NEWSETELEM, subnets[0]);
+    add_subnet(&mut request, NEWSETELEM, &subnets[0]);
     commit(&socket, &mut request)
 }
 
@@ -118,15 +102,15 @@ pub fn remove_network(subnets: &[Option<Subnet>; 2]) -> Result<()> {
     };
     let mut request = begin();
     // Added once more, so that it is there to be removed wherever making it was broken off.
-    add_subnet(&mut request, NEWSETELEM, subnets[0]);
-    add_subnet(&mut request, DELSETELEM, subnets[0]);
+    add_subnet(&mut request, NEWSETELEM, &subnets[0]);
+    add_subnet(&mut request, DELSETELEM, &subnets[0]);
     match commit(&socket, &mut request) {
         // There is no table, or the network was refused for the sake of another one.
         Err(Errno::NOENT | Errno::EXIST) => return Ok(()),
         other => other?,
     }
     let mut request = Request::new(GETSETELEM, ALL, &INET);
-    request.text(TABLE_NAME, TABLE).text(NAME, "subnets");
+    request.fill("1@roci 2@subnets", &[]);
     let mut is_empty = true;
     let loopback = LOOPBACK.map(|subnet| subnet.ends());
     socket.ask_all(&mut request, &mut |payload| {
@@ -136,7 +120,7 @@ pub fn remove_network(subnets: &[Option<Subnet>; 2]) -> Result<()> {
         return Ok(());
     }
     let mut request = begin();
-    request.message(DELTABLE, 0, &INET).text(TABLE_NAME, TABLE);
+    request.message(DELTABLE, 0, &INET).fill(TABLE, &[]);
     commit(&socket, &mut request)
 }
 
@@ -210,122 +194,31 @@ fn commit(socket: &Socket, request: &mut Request) -> Result<()> {
 /// Appends the sets, chains and rules.
 fn add_table(request: &mut Request) {
     let mut rest = Text::Nat.get();
-    let mut number = 0;
     while !rest.is_empty() {
         let mut line = cut(&mut rest, b'\n');
-        let (kind, flags, name_kind) = match cut(&mut line, b' ') {
-            "S" => (NEWSET, CREATE, NAME),
-            "C" => (NEWCHAIN, CREATE, NFTA_CHAIN_NAME),
-            _ => (NEWRULE, APPEND, NAME),
+        let (kind, flags) = match cut(&mut line, b' ') {
+            "S" => (NEWSET, CREATE),
+            "C" => (NEWCHAIN, CREATE),
+            _ => (NEWRULE, APPEND),
         };
-        request.message(kind, flags, &INET).text(TABLE_NAME, TABLE);
-        request.text(name_kind, cut(&mut line, b' '));
-        match kind {
-            NEWSET => {
-                number += 1;
-                request.big_number(NFTA_SET_ID, number);
-                for (value, kind) in parts(line, b' ').zip(3..) {
-                    request.big_number(kind, number_of(value));
-                }
-            }
-            NEWCHAIN if line.is_empty() => {}
-            NEWCHAIN => {
-                let hook = request.open(NFTA_CHAIN_HOOK);
-                request.big_number(1, number_of(cut(&mut line, b' ')));
-                request.big_number(2, number_of(cut(&mut line, b' ')));
-                request.close(hook);
-                request.text(NFTA_CHAIN_TYPE, line);
-            }
-            _ => {
-                let expressions = request.open(NFTA_RULE_EXPRESSIONS);
-                while !line.is_empty() {
-                    add_expression(request, cut(&mut line, b';'));
-                }
-                request.close(expressions);
-            }
-        }
+        request.message(kind, flags, &INET).fill(TABLE, &[]).fill(line, &[]);
     }
 }
 
-fn number_of(text: &str) -> u32 {
-    parse_number(text).unwrap_or(0) as u32
-}
-
-fn add_expression(request: &mut Request, mut expression: &str) {
-    let item = request.open(ITEM);
-    request.text(1, cut(&mut expression, b' '));
-    let attributes = request.open(2);
-    while !expression.is_empty() {
-        let attribute = cut(&mut expression, b' ');
-        let (kind, rest) = attribute.split_at_checked(1).unwrap_or_default();
-        let (sign, value) = rest.split_at_checked(1).unwrap_or_default();
-        let (kind, number) = (number_of(kind) as u16, number_of(value));
-        match sign {
-            "=" => _ = request.big_number(kind, number),
-            "@" => _ = request.text(kind, value),
-            ":" => add_data(request, kind, &[&[number as u8]]),
-            "!" => add_data(request, kind, &[&number.to_ne_bytes()]),
-            "*" => add_data(request, kind, &[[0; 16].get(..number as usize).unwrap_or_default()]),
-            _ => {
-                let data = request.open(kind);
-                let verdict = request.open(VERDICT);
-                let code = if value.is_empty() { NF_DROP } else { NFT_JUMP };
-                request.big_number(1, code as u32);
-                if !value.is_empty() {
-                    request.text(2, value);
-                }
-                request.close(verdict);
-                request.close(data);
-            }
-        }
+/// Appends the ends of the subnet of IPv4, the second of which is flagged as one.
+#[inline(never)]
+fn add_subnet(request: &mut Request, kind: u16, subnet: &Option<Subnet>) {
+    if let Some(subnet) = subnet {
+        let [first, behind] = subnet.ends();
+        request.message(kind, CREATE, &INET).fill(
+            "1@roci 2@subnets 3( 1( 1( 1$ ) ) 1( 1( 1$ ) 3=1 ) )",
+            &[first.as_bytes(), behind.as_bytes()],
+        );
     }
-    request.close(attributes);
-    request.close(item);
-}
-
-/// Appends an attribute that is data: its parts, each of which fills whole registers.
-fn add_data(request: &mut Request, kind: u16, parts: &[&[u8]]) {
-    let data = request.open(kind);
-    let value = request.open(VALUE);
-    for part in parts {
-        request.padded(part);
-    }
-    // The last part's length counts, as that of a single one does, where a comparison is of some bytes only.
-    let [.., last] = parts else { return };
-    let surplus = if parts.len() == 1 {
-        last.len().next_multiple_of(4) - last.len()
-    } else {
-        0
-    };
-    request.close_short(value, surplus);
-    request.close(data);
-}
-
-/// Begins a message about elements of a set.
-fn open_elements(request: &mut Request, kind: u16, flags: u16, set: &str) -> usize {
-    request
-        .message(kind, flags, &INET)
-        .text(TABLE_NAME, TABLE)
-        .text(NAME, set);
-    request.open(NFTA_ELEMENTS)
-}
-
-fn add_subnet(request: &mut Request, kind: u16, subnet: Option<Subnet>) {
-    let Some(subnet) = subnet else { return };
-    let elements = open_elements(request, kind, CREATE, "subnets");
-    let [first, behind] = subnet.ends();
-    for (end, flags) in [(first, 0), (behind, NFT_SET_ELEM_INTERVAL_END)] {
-        let item = request.open(ITEM);
-        add_data(request, NFTA_SET_ELEM_KEY, &[end.as_bytes()]);
-        if flags != 0 {
-            request.big_number(NFTA_SET_ELEM_FLAGS, flags);
-        }
-        request.close(item);
-    }
-    request.close(elements);
 }
 
 /// Appends what leads from a port of the host to that of the container, where both have addresses of one kind.
+#[inline(never)]
 fn add_port(request: &mut Request, kind: u16, flags: u16, port: &Port, address: &Address) {
     const TCP: u8 = 6;
     const UDP: u8 = 17;
@@ -333,43 +226,55 @@ fn add_port(request: &mut Request, kind: u16, flags: u16, port: &Port, address: 
     if host.is_v6() != address.is_v6() {
         return;
     }
-    let elements = open_elements(request, kind, flags, if address.is_v6() { "ports6" } else { "ports4" });
-    let item = request.open(ITEM);
-    let protocol = [if port.is_udp { UDP } else { TCP }];
-    let (outer, inner) = (port.outer.to_be_bytes(), port.inner.to_be_bytes());
-    add_data(request, NFTA_SET_ELEM_KEY, &[host.as_bytes(), &protocol, &outer]);
-    if kind == NEWSETELEM {
-        add_data(request, NFTA_SET_ELEM_DATA, &[address.as_bytes(), &inner]);
-    }
-    request.close(item);
-    request.close(elements);
+    let (set, len) = if address.is_v6() {
+        (&b"ports6"[..], 16)
+    } else {
+        (&b"ports4"[..], 4)
+    };
+    // Each part of a key, and of what it leads to, fills whole registers.
+    let (mut key, mut data) = ([0; 24], [0; 20]);
+    let [high, low] = port.outer.to_be_bytes();
+    sys::copy(&mut key, host.as_bytes());
+    let protocol = if port.is_udp { UDP } else { TCP };
+    sys::copy(key.get_mut(len..).unwrap_or_default(), &[protocol, 0, 0, 0, high, low]);
+    sys::copy(&mut data, address.as_bytes());
+    sys::copy(data.get_mut(len..).unwrap_or_default(), &port.inner.to_be_bytes());
+    let key = key.get(..len + 8).unwrap_or_default();
+    let data = data.get(..len + 4).unwrap_or_default();
+    let template = if kind == NEWSETELEM {
+        "1@roci 2% 3( 1( 1( 1$ ) 2( 1$ ) ) )"
+    } else {
+        "1@roci 2% 3( 1( 1( 1$ ) ) )"
+    };
+    request.message(kind, flags, &INET).fill(template, &[set, key, data]);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::split_once;
+    use crate::text::parse_number;
 
-    /// Whatever stands in the tables, the kernel must be able to read it: the parts that are numbers are numbers.
+    /// The kernel says only that something is wrong, so what can be seen here is looked for here.
     #[test]
     fn the_rules_are_well_formed() {
-        let lines = |kind| Text::Nat.get().lines().filter_map(move |line| line.strip_prefix(kind));
-        let first = |line: &'static str| split_once(line, b' ').0;
-        for rule in lines("R ") {
-            let (chain, expressions) = split_once(rule, b' ');
-            assert!(lines("C ").any(|line| first(line) == chain), "{rule}");
-            for expression in expressions.expect("expressions").split(';') {
-                for attribute in expression.split(' ').skip(1) {
-                    let (kind, rest) = attribute.split_at(1);
-                    assert!(parse_number(kind).is_some(), "{attribute}");
-                    let (sign, value) = rest.split_at(1);
-                    match sign {
-                        "=" | "!" | ":" | "*" => assert!(parse_number(value).is_some(), "{attribute}"),
-                        "@" => assert!(lines("S ").any(|line| first(line) == value), "{attribute}"),
-                        _ => assert_eq!(sign, ">", "{attribute}"),
-                    }
+        for line in Text::Nat.get().lines() {
+            let (mut depth, mut names) = (0, 0);
+            for word in line.split(' ').skip(1) {
+                let value = word.trim_start_matches(|c: char| c.is_ascii_digit());
+                let (sign, value) = value.split_at(1);
+                match sign {
+                    "(" | "[" => depth += 1,
+                    ")" | "]" => depth -= 1,
+                    "@" => names += usize::from(!value.is_empty()),
+                    "=" | ":" | "!" | "*" => assert!(parse_number(value).is_some(), "{word}"),
+                    _ => panic!("{word}"),
                 }
+                assert!((0..5).contains(&depth), "{line}");
             }
+            assert!(
+                depth == 0 && names > 0 && ["S ", "C ", "R "].contains(&&line[..2]),
+                "{line}"
+            );
         }
     }
 

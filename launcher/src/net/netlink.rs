@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, send};
 use sys::{OwnedFd, Register};
 
 use crate::error::{self, Error, keep};
-use crate::text::utf8;
+use crate::text::{cut, parse_number, utf8};
 use crate::texts::Message;
 
 type Result<T> = core::result::Result<T, Errno>;
@@ -124,64 +124,91 @@ impl Request {
 
     /// Appends an attribute.
     #[inline(never)]
-    pub fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+    pub fn attribute(&mut self, kind: u16, value: &[u8]) {
         let length = 4 + value.len() as u16;
         self.push(&length.to_ne_bytes());
         self.push(&kind.to_ne_bytes());
         self.push(value);
         // To the next multiple of four, which the memory is.
         self.len = self.len.next_multiple_of(4);
-        self
     }
 
     /// Appends an attribute that is a text with its NUL.
     #[inline(never)]
-    pub fn text(&mut self, kind: u16, value: &str) -> &mut Self {
+    pub fn text(&mut self, kind: u16, value: &str) {
         let start = self.len;
         self.attribute(kind, value.as_bytes());
         // The NUL is in the padding already, or is four bytes of it.
         let length = 4 + value.len() + 1;
         self.put(start, &(length as u16).to_ne_bytes());
         self.len = start + length.next_multiple_of(4);
+    }
+
+    /// Appends attributes as `template` says, which has words with blanks between them. A number is the kernel's name of an
+    /// attribute, what follows is its value:
+    ///
+    /// | | |
+    /// |---|---|
+    /// | `N$`, `N%` | the next argument; with a NUL behind it |
+    /// | `N@TEXT` | a text and a NUL |
+    /// | `N=M`, `N!M` | a number in the order of the network, of this machine |
+    /// | `N:M`, `N*M` | a byte; so many zeros |
+    /// | `N(` ... `)` | attributes |
+    /// | `[NAME` ... `]` | the same as `1( 1@NAME 2(` ... `) )`, an expression of a packet filter |
+    /// | `~` | a `struct ifinfomsg` of zeros, in front of attributes |
+    #[inline(never)]
+    pub fn fill(&mut self, template: &str, arguments: &[&[u8]]) -> &mut Self {
+        let mut arguments = arguments.iter();
+        let mut opened: heapless::Vec<usize, 8> = heapless::Vec::new();
+        let mut rest = template;
+        while !rest.is_empty() {
+            let word = cut(&mut rest, b' ');
+            let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+            let (kind, value) = word.split_at_checked(digits).unwrap_or_default();
+            let (sign, value) = value.split_at_checked(1).unwrap_or_default();
+            let (kind, number) = (number_of(kind) as u16, number_of(value));
+            match sign {
+                "(" => _ = opened.push(self.open(kind)),
+                "[" => {
+                    let _ = opened.push(self.open(1));
+                    self.text(1, value);
+                    let _ = opened.push(self.open(2));
+                }
+                ")" => self.close(opened.pop()),
+                "]" => {
+                    self.close(opened.pop());
+                    self.close(opened.pop());
+                }
+                "~" => self.push(&[0; 16]),
+                "@" => self.text(kind, value),
+                "=" => self.attribute(kind, &number.to_be_bytes()),
+                "!" => self.attribute(kind, &number.to_ne_bytes()),
+                ":" => self.attribute(kind, &[number as u8]),
+                "*" => self.attribute(kind, [0; 16].get(..number as usize).unwrap_or_default()),
+                sign => {
+                    let argument = arguments.next().copied().unwrap_or_default();
+                    if sign == "%" {
+                        self.text(kind, utf8(argument));
+                    } else {
+                        self.attribute(kind, argument);
+                    }
+                }
+            }
+        }
         self
     }
 
-    /// Appends an attribute that is a number in the order of this machine, as routes and links have it.
-    pub fn number(&mut self, kind: u16, value: u32) -> &mut Self {
-        self.attribute(kind, &value.to_ne_bytes())
-    }
-
-    /// Appends an attribute that is a number in the order of the network, as packet filters have it.
-    pub fn big_number(&mut self, kind: u16, value: u32) -> &mut Self {
-        self.attribute(kind, &value.to_be_bytes())
-    }
-
-    /// Begins an attribute that holds others; [`Self::close`] is given what this returns.
-    pub fn open(&mut self, kind: u16) -> usize {
+    /// Begins an attribute that holds others, and returns where.
+    fn open(&mut self, kind: u16) -> usize {
         let start = self.len;
         self.attribute(kind | NLA_F_NESTED, &[]);
         start
     }
 
-    /// Appends a structure that stands before the attributes in an attribute.
-    pub fn structure(&mut self, structure: &[Word]) {
-        self.push(structure.as_flattened());
-    }
-
     /// Ends it.
-    pub fn close(&mut self, start: usize) {
-        self.close_short(start, 0);
-    }
-
-    /// Appends bytes of an attribute's value, up to a multiple of four.
-    pub fn padded(&mut self, bytes: &[u8]) {
-        self.push(bytes);
-        self.len = self.len.next_multiple_of(4);
-    }
-
-    /// Ends an attribute, the last bytes of which do not count.
-    pub fn close_short(&mut self, start: usize, surplus: usize) {
-        let length = (self.len - start - surplus) as u16;
+    fn close(&mut self, start: Option<usize>) {
+        let start = start.unwrap_or_default();
+        let length = (self.len - start) as u16;
         self.put(start, &length.to_ne_bytes());
     }
 
@@ -219,6 +246,10 @@ impl Request {
         self.end_message();
         self.bytes.get(..self.len).unwrap_or_default()
     }
+}
+
+fn number_of(digits: &str) -> u32 {
+    parse_number(digits).unwrap_or(0) as u32
 }
 
 /// The number of the request that is being put together: what answers an earlier one is not taken for its answer.
@@ -505,10 +536,7 @@ mod tests {
     #[test]
     fn attributes_are_padded_and_found_again() {
         let mut request = Request::new(RTM_NEWLINK, 0, &[[1; 4]; 4]);
-        request.text(3, "eth0").number(19, 7).text(5, "abc");
-        let nest = request.open(9);
-        request.big_number(1, 8);
-        request.close(nest);
+        request.fill("3@eth0 19!7 5% 9( 1=8 2( 3*5 ) [meta 6:1 ] )", &[b"abc"]);
         let bytes = request.finish().to_vec();
         assert_eq!(number_at(&bytes, 0) as usize, bytes.len());
         let payload = &bytes[HEADER..];
@@ -518,13 +546,15 @@ mod tests {
         assert_eq!(attribute(payload, 16, 4), None);
         let nested = attribute(payload, 16, 9).expect("the nest");
         assert_eq!(attribute(nested, 0, 1), Some(&[0, 0, 0, 8][..]));
+        let zeros = attribute(nested, 0, 2).and_then(|inner| attribute(inner, 0, 3));
+        assert_eq!(zeros, Some(&[0; 5][..]));
     }
 
     #[test]
     fn a_request_that_is_too_long_is_not_sent() {
         let mut request = Request::empty();
         for _ in 0..REQUEST_BYTES / 16 {
-            request.message(RTM_NEWLINK, 0, &[]).text(3, "eth0");
+            request.message(RTM_NEWLINK, 0, &[]).fill("3@eth0", &[]);
         }
         let mut kernel = Scripted {
             sent: Vec::new(),
