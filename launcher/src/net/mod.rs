@@ -12,6 +12,7 @@ pub mod link;
 pub mod names;
 pub mod nat;
 pub mod netlink;
+pub mod request;
 pub mod settings;
 
 use core::ffi::CStr;
