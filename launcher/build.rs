@@ -11,7 +11,7 @@ mod link;
 mod pack;
 
 /// The texts, in the order of `texts::Text`.
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 11] = [
     "commands.txt",
     "options.txt",
     "exit.txt",
@@ -22,6 +22,7 @@ const TEXTS: [&str; 10] = [
     "config.json",
     "rootless.json",
     "events.txt",
+    "nat.txt",
 ];
 
 fn main() {

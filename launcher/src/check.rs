@@ -14,6 +14,7 @@ use crate::cgroup;
 use crate::cli::{Invocation, Opt};
 use crate::error::Result;
 use crate::msg;
+use crate::net;
 use crate::output::Output;
 use crate::path::Path;
 use crate::proc::Proc;
@@ -74,8 +75,8 @@ pub fn check(invocation: &Invocation) -> Result<u8> {
     Ok(if runs { 0 } else { crate::exit::FAILED })
 }
 
-/// Asks the kernel: `n` and the name of a namespace, `f` and the name of a file system, `o` for openat2, `g` for cgroups,
-/// `s` for seccomp, or the place of a call in [`CALLS`].
+/// Asks the kernel: `n` and the name of a namespace, `f` and the name of a file system, `l` and a kind of network device, `t`
+/// for the packet filter, `o` for openat2, `g` for cgroups, `s` for seccomp, or the place of a call in [`CALLS`].
 fn probe(proc: &Proc, what: &str) -> bool {
     let (&kind, name) = what.as_bytes().split_first().unwrap_or((&b' ', b""));
     let result = match kind {
@@ -83,6 +84,8 @@ fn probe(proc: &Proc, what: &str) -> bool {
             let path = Path::of(&[b"self/ns/", name]);
             return sys::fd::exists_in(proc.as_fd(), path.as_c_str());
         }
+        b'l' => return net::link::knows_kind(utf8(name)),
+        b't' => return net::nat::is_there(),
         b'f' => return knows_file_system(proc, name),
         b'g' => return cgroup::host(proc).is_some(),
         b's' => return sys::probe::has_seccomp_filters(),

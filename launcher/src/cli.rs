@@ -266,7 +266,7 @@ fn check_words(invocation: &Invocation) -> Result<()> {
     let given = invocation.positional.len();
     let (least, most) = match invocation.command {
         Command::Help => return Ok(()),
-        Command::Create | Command::Run | Command::Kill => (1, 2),
+        Command::Create | Command::Run | Command::Kill | Command::Network => (1, 2),
         Command::List | Command::Spec | Command::Features | Command::Check | Command::Version => (0, 0),
         // runc's `ps` passes further words on to ps(1); there is none here.
         _ => (1, 1),

@@ -20,7 +20,7 @@ use crate::msg;
 use crate::path::{Path, components, split_last};
 use crate::proc::Proc;
 use crate::text::{Digits, Sink};
-use crate::{overlay, undo};
+use crate::{net, overlay, undo};
 
 /// The names in a state directory.
 pub const STATE_FILE: &CStr = c"state.json";
@@ -271,7 +271,9 @@ fn remove_open(root: BorrowedFd<'_>, directory: BorrowedFd<'_>, id: &CStr) -> co
             other => return other,
         }
     }
-    Err(Errno::NOTEMPTY)
+    // What is left says that there is a network to be undone. Should that fail, it can be tried again.
+    net::release(root, directory, id)?;
+    gone(unlinkat(root, id, AtFlags::REMOVEDIR))
 }
 
 /// Clients look for these words.

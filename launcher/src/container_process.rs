@@ -52,6 +52,8 @@ pub struct Inheritance<'a> {
     pub seccomp: Option<&'a Profile>,
     /// Where the terminal's master goes; without it, to roci.
     pub console_socket: Option<OwnedFd>,
+    /// The network.
+    pub network: Option<&'a net::Network>,
     /// The state directory with its lock, which is roci's alone.
     pub lock: BorrowedFd<'a>,
     /// The service manager's socket.
@@ -96,8 +98,8 @@ pub fn run(
     if spec.linux.has_new_namespace(NamespaceKind::Network) {
         bring_loopback_up()?;
     }
-    if !spec.linux.net_devices.is_empty() {
-        let inside = net::netlink::Socket::open().during(msg!("linux.netDevices: open netlink socket"))?;
+    if !spec.linux.net_devices.is_empty() || inherited.network.is_some() {
+        let inside = net::netlink::Socket::open(net::netlink::ROUTE).during(msg!("open netlink socket"))?;
         socket
             .send_fd(Kind::Network, inside.as_fd())
             .during(msg!("ask for network devices"))?;
@@ -125,6 +127,9 @@ pub fn run(
         cgroup: inherited.cgroup.map(NewCgroup::path),
     };
     mount_all(&around, trees)?;
+    if let Some(network) = inherited.network {
+        net::names::mount_files(&root, &network.files)?;
+    }
     if let Some(socket) = &inherited.notify_socket {
         notify_socket::mount(&root, socket.as_fd())?;
     }

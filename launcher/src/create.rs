@@ -102,6 +102,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     )?
     .leak();
     let config = config::load(bundle)?;
+    let network = net::settings::read(invocation, config.spec)?;
     let spec: &'static Spec<'static> = config.spec;
     if let Some(name) = spec.process.as_ref().and_then(|process| process.unknown_capability) {
         report::warn(
@@ -160,6 +161,10 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         Purpose::Create => Some(make_fifo(&container)?),
         Purpose::Run { .. } => None,
     };
+    let network = match network {
+        Some(settings) => net::prepare(settings, spec, root.as_fd(), &container, &proc)?,
+        None => None,
+    };
     let (socket, other_end) = pair().during(msg!("make socket pair"))?;
     let blocked = match purpose {
         // Signals are taken one by one from before there is a child to forward them to.
@@ -177,6 +182,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         cgroup: cgroup.as_ref(),
         seccomp: seccomp.as_ref(),
         console_socket,
+        network: network.as_ref(),
         lock: container.directory.as_fd(),
         fifo,
         new_keyring: !invocation.has(Opt::NoNewKeyring),
@@ -220,7 +226,13 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         match request {
             Request::Hooks => {}
             Request::Overlay(letter) => return overlay::note_fallback(&container, letter),
-            Request::Network(inside) => return net::devices::move_all(spec, pid, inside),
+            Request::Network(inside) => {
+                let inside = net::netlink::Socket::from_fd(inside);
+                if let Some(network) = &network {
+                    network.connect(pid, &inside)?;
+                }
+                return net::devices::move_all(spec, pid, &inside);
+            }
             Request::Listener(number) => return send_listener(spec, pid, number, state),
         }
         hooks::run(spec, msg!("hooks.prestart"), spec.hooks.prestart, state, own)?;
@@ -288,7 +300,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
 pub enum Request {
     /// Hooks of the runtime's namespaces are due.
     Hooks,
-    /// Network devices are to be moved to where this netlink socket was made.
+    /// The network and network devices are to be made or moved where this netlink socket was made.
     Network(OwnedFd),
     /// The root file system is another one than was asked for.
     Overlay(u8),

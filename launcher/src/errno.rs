@@ -56,7 +56,7 @@ pub fn hint(operation: &str, errno: Errno) -> &'static str {
 
 /// The error numbers, which differ between architectures, in the order of [`Text::Errno`], which has the
 /// name of each and the text.
-const NUMBERS: [Errno; 46] = [
+const NUMBERS: [Errno; 47] = [
     Errno::PERM,
     Errno::NOENT,
     Errno::SRCH,
@@ -103,6 +103,7 @@ const NUMBERS: [Errno; 46] = [
     Errno::TIMEDOUT,
     Errno::STALE,
     Errno::DQUOT,
+    Errno::PROTONOSUPPORT,
 ];
 
 #[cfg(test)]

@@ -191,6 +191,7 @@ fn dispatch(invocation: &Invocation) -> Result<u8> {
         Command::Features => features::features()?,
         Command::Check => return check::check(invocation),
         Command::Diff => overlay::diff::diff(invocation)?,
+        Command::Network => net::command::network(invocation)?,
         Command::Help => {
             let mut out = output::Output::new();
             cli::write_help(&mut out, invocation);

@@ -29,10 +29,12 @@ pub enum Feature {
     IntelRdt,
     /// The overlay of the root file system.
     Overlay,
+    /// Translation of addresses for a network, and published ports.
+    Nat,
 }
 
 /// The names in options and annotations.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "seccomp",
     "apparmor",
     "selinux",
@@ -41,6 +43,7 @@ const NAMES: [&str; 8] = [
     "memoryPolicy",
     "intelRdt",
     "overlay",
+    "nat",
 ];
 
 /// What is to be done.

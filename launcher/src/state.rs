@@ -53,6 +53,18 @@ pub enum Access {
 /// Finds the container that the command line names, and fills `state`.
 pub fn find(invocation: &Invocation, access: Access, state: &mut State<'static>) -> Result<Found> {
     let (name, id) = Container::id_of(invocation)?;
+    find_by_id(invocation, name, id, access, state)
+}
+
+/// The same for the container `id`, once as a name and once as text.
+#[inline(never)]
+pub fn find_by_id(
+    invocation: &Invocation,
+    name: &'static CStr,
+    id: &'static str,
+    access: Access,
+    state: &mut State<'static>,
+) -> Result<Found> {
     let missing = || Error::said(MISSING);
     let root = StateRoot::open(invocation, false)?.ok_or_else(missing)?;
     let container = match access {

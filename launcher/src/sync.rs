@@ -7,8 +7,8 @@
 //!                        ◀── Spawned(pid) ── only where a stage in between made it (see namespaces)
 //!   write uid_map, gid_map, join cgroups
 //!   ────────────────────────────────── Go ─▶ only with a new user namespace
-//!                        ◀─── Network + fd ─ only where devices are to be moved into its network namespace
-//!   move them
+//!                        ◀─── Network + fd ─ only where its network namespace gets devices
+//!   make or move them
 //!   ────────────────────────────────── Go ─▶
 //!                        ◀──────── Overlay ─ only where the root file system is another one than was asked for
 //!   note it
@@ -52,7 +52,7 @@ pub enum Kind {
     Hooks = b'H',
     /// The process has a seccomp listener, under the number that follows.
     Listener = b'L',
-    /// A netlink socket of the network namespace comes along: devices are to be moved there.
+    /// A netlink socket of the network namespace comes along: devices are to be made there, or moved.
     Network = b'N',
     /// The overlay that was asked for could not be had; what it is instead follows.
     Overlay = b'O',

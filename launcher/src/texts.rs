@@ -29,6 +29,8 @@ pub enum Text {
     Rootless,
     /// See [`crate::events`].
     Events,
+    /// See [`crate::net::nat`].
+    Nat,
     /// See [`Message`].
     Messages,
 }

@@ -454,6 +454,14 @@ impl<'a> Target<'a> for Spec<'a> {
 pub const INIT_ANNOTATION: &str = "io.roci.init";
 /// What annotations begin with that say what to do where the host lacks something. The launcher knows what stands behind it.
 pub const POLICY_ANNOTATIONS: &str = "io.roci.policy.";
+/// The annotations that say what network a container has.
+pub const NETWORK_ANNOTATIONS: [&str; 5] = [
+    "io.roci.network",
+    "io.roci.network.subnet",
+    "io.roci.network.ip",
+    "io.roci.network.publish",
+    "io.roci.network.ip-forward",
+];
 
 /// The annotations that say what the root file system is an overlay of; the options of the same names override them.
 pub const OVERLAY_ANNOTATIONS: [&str; 6] = [
@@ -471,7 +479,10 @@ pub(crate) fn check_annotation(key: &str) -> Option<&'static str> {
         return Some("the name must not be empty");
     }
     // Most likely a slip of the keyboard in something that was meant to take effect.
-    let is_known = key == INIT_ANNOTATION || key.starts_with(POLICY_ANNOTATIONS) || OVERLAY_ANNOTATIONS.contains(&key);
+    let is_known = key == INIT_ANNOTATION
+        || key.starts_with(POLICY_ANNOTATIONS)
+        || OVERLAY_ANNOTATIONS.contains(&key)
+        || NETWORK_ANNOTATIONS.contains(&key);
     (key.starts_with("io.roci.") && !is_known).then_some("unknown annotation")
 }
 

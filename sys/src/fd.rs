@@ -176,9 +176,14 @@ const SOCK_CLOEXEC: usize = k::O_CLOEXEC as usize;
 
 /// A socket of the family's usual protocol.
 pub fn socket(family: AddressFamily, kind: SocketType) -> Result<OwnedFd> {
+    socket_of(family, kind, 0)
+}
+
+/// A socket of the protocol with this number in the family.
+pub fn socket_of(family: AddressFamily, kind: SocketType, protocol: u8) -> Result<OwnedFd> {
     let kind = kind.as_raw() as usize | SOCK_CLOEXEC;
     // SAFETY: socket takes numbers.
-    unsafe { make(k::__NR_socket, [family.as_raw().into(), kind, 0, 0]) }
+    unsafe { make(k::__NR_socket, [family.as_raw().into(), kind, protocol.into(), 0]) }
 }
 
 /// Two sockets of this machine that are connected with each other.

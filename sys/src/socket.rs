@@ -162,6 +162,23 @@ pub fn connect(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
     .map(drop)
 }
 
+/// Asks that errors of the netlink socket come with words (Linux 4.12).
+pub fn ask_for_words(netlink: BorrowedFd<'_>) -> Result<()> {
+    const SOL_NETLINK: usize = 270;
+    const NETLINK_EXT_ACK: usize = 11;
+    let on = 1_u32;
+    let arguments = [
+        netlink.as_raw_fd() as usize,
+        SOL_NETLINK,
+        NETLINK_EXT_ACK,
+        (&raw const on).addr(),
+        size_of_val(&on),
+        0,
+    ];
+    // SAFETY: setsockopt reads a number, of which it is told the size.
+    unsafe { call(k::__NR_setsockopt, arguments) }.map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

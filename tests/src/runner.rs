@@ -249,6 +249,10 @@ fn sweep(token: &str, dir: &Path) -> Vec<String> {
     let mut complaints = Vec::new();
     for container in entries(&runtime.root) {
         let id = container.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if id.starts_with('.') {
+            // Of a network: it goes with the last container.
+            continue;
+        }
         let call = || runtime.call(&["delete", "--force", &id]).run();
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)) {
             Ok(outcome) if outcome.status.success() => {}

@@ -44,6 +44,8 @@ pub enum Command {
     Check,
     /// `diff`
     Diff,
+    /// `network`
+    Network,
     /// `--help`, `help`
     Help,
     /// `--version`
@@ -70,6 +72,7 @@ S;spec;
 F;features;
 H;check;
 O;diff;ID
+N;network;ls|rm NAME|prune
 ";
 
 /// A command, as help shows it.
@@ -83,7 +86,7 @@ pub(super) struct CommandRow {
 }
 
 /// The commands that have a row.
-const COMMANDS_SHOWN: [Command; 17] = [
+const COMMANDS_SHOWN: [Command; 18] = [
     Command::Create,
     Command::Start,
     Command::Run,
@@ -101,6 +104,7 @@ const COMMANDS_SHOWN: [Command; 17] = [
     Command::Features,
     Command::Check,
     Command::Diff,
+    Command::Network,
 ];
 
 /// The rows of [`COMMANDS`].
@@ -187,6 +191,16 @@ pub enum Opt {
     OverlaySize,
     /// `--overlay-tmpfs`
     OverlayTmpfs,
+    /// `--network`
+    Network,
+    /// `--subnet`
+    Subnet,
+    /// `--ip`
+    Ip,
+    /// `--publish`
+    Publish,
+    /// `--ip-forward`
+    IpForward,
     /// `--no-pivot`
     NoPivot,
     /// `--no-subreaper`
@@ -286,6 +300,11 @@ CR;;overlay-upper;DIR
 CR;;overlay-work;DIR
 CR;;overlay-size;SIZE
 CR;;overlay-tmpfs;PATH:PATH
+CR;;network;MODE
+CR;;subnet;CIDR
+CR;;ip;ADDR
+CR;;publish;[HOST:]PORT:PORT
+CR;;ip-forward;
 CR;;no-pivot;
 RX;;no-subreaper;
 RX;d;detach;

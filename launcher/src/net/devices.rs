@@ -5,14 +5,13 @@ use heapless::Vec;
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{NamespaceKind, Pair};
-use sys::OwnedFd;
 
+use super::link::{IFF_UP, find, link};
 use super::netlink::{
-    ALL, NEW, RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK, Request, Socket, Word, attribute, number_at,
+    ALL, NEW, ROUTE, RTM_GETADDR, RTM_NEWADDR, RTM_NEWLINK, Request, Socket, Word, attribute, number_at,
 };
 use crate::error::{During, Error, Result, within};
 use crate::msg;
-use crate::path::Path;
 use crate::text::has;
 
 /// Addresses of one device that are taken along.
@@ -26,7 +25,6 @@ const IFA_LOCAL: u16 = 2;
 const IFA_BROADCAST: u16 = 4;
 const IFA_FLAGS: u16 = 8;
 const IFA_F_PERMANENT: u32 = 0x80;
-const IFF_UP: u32 = 1;
 
 /// Bytes of `struct ifaddrmsg`.
 const ADDRESS: usize = 8;
@@ -40,12 +38,14 @@ pub fn check(spec: &Spec<'static>) -> Result<()> {
 }
 
 /// Moves the devices to the process `pid`, in whose network namespace `inside` was made.
-pub fn move_all(spec: &Spec<'static>, pid: i32, inside: OwnedFd) -> Result<()> {
-    let inside = Socket::from_fd(inside);
-    let host = Socket::open().during(msg!("linux.netDevices: open netlink socket"))?;
+pub fn move_all(spec: &Spec<'static>, pid: i32, inside: &Socket) -> Result<()> {
+    if spec.linux.net_devices.is_empty() {
+        return Ok(());
+    }
+    let host = Socket::open(ROUTE).during(msg!("linux.netDevices: open netlink socket"))?;
     for (index, pair) in spec.list(spec.linux.net_devices).iter().enumerate() {
         within(msg!("linux.netDevices"), index, pair.key.as_str(), || {
-            move_one(pair, pid, &host, &inside)
+            move_one(pair, pid, &host, inside)
         })?;
     }
     Ok(())
@@ -71,14 +71,14 @@ fn move_one(pair: &Pair<'static>, pid: i32, host: &Socket, inside: &Socket) -> R
     let mut request = Request::new(RTM_NEWLINK, 0, &link(index, 0, 0));
     request.attribute(IFLA_NET_NS_PID, &pid.to_ne_bytes());
     if !is_template {
-        with_name(&mut request, wanted);
+        request.text(IFLA_IFNAME, wanted);
     }
-    host.ask(&mut request, &mut |_| {}).during(msg!("move device"))?;
+    host.tell(&mut request).during(msg!("move device"))?;
     let index = find(inside, on_the_way).during(msg!("find device in the container"))?;
     if is_template {
         let mut request = Request::new(RTM_NEWLINK, 0, &link(index, 0, 0));
-        with_name(&mut request, wanted);
-        inside.ask(&mut request, &mut |_| {}).during(msg!("rename device"))?;
+        request.text(IFLA_IFNAME, wanted);
+        inside.tell(&mut request).during(msg!("rename device"))?;
     }
     for address in &addresses {
         let mut request = Request::new(RTM_NEWADDR, NEW, &[address.header, index.to_ne_bytes()]);
@@ -91,29 +91,10 @@ fn move_one(pair: &Pair<'static>, pid: i32, host: &Socket, inside: &Socket) -> R
                 request.attribute(kind, value);
             }
         }
-        inside.ask(&mut request, &mut |_| {}).during(msg!("set address"))?;
+        inside.tell(&mut request).during(msg!("set address"))?;
     }
     let mut request = Request::new(RTM_NEWLINK, 0, &link(index, IFF_UP, IFF_UP));
-    inside.ask(&mut request, &mut |_| {}).during(msg!("bring device up"))
-}
-
-fn with_name(request: &mut Request, name: &str) {
-    // The configuration's reader lets no name through that is longer than `IFNAMSIZ`, which counts the NUL.
-    let name = Path::new(name.as_bytes());
-    request.attribute(IFLA_IFNAME, name.as_c_str().to_bytes_with_nul());
-}
-
-/// `struct ifinfomsg`: the number of the device, its flags, and which of them are meant.
-fn link(index: u32, flags: u32, change: u32) -> [Word; 4] {
-    [0, index, flags, change].map(u32::to_ne_bytes)
-}
-
-fn find(socket: &Socket, name: &str) -> core::result::Result<u32, Errno> {
-    let mut request = Request::new(RTM_GETLINK, 0, &link(0, 0, 0));
-    with_name(&mut request, name);
-    let mut index = 0;
-    socket.ask(&mut request, &mut |payload| index = number_at(payload, 4))?;
-    if index == 0 { Err(Errno::NODEV) } else { Ok(index) }
+    inside.tell(&mut request).during(msg!("bring device up"))
 }
 
 /// The permanent addresses of global scope: the others the kernel makes anew.
@@ -121,7 +102,7 @@ fn addresses_of(socket: &Socket, index: u32) -> core::result::Result<Vec<Address
     let mut addresses = Vec::new();
     let mut fits = true;
     let mut request = Request::new(RTM_GETADDR, ALL, &[Word::default(); ADDRESS / 4]);
-    socket.ask(&mut request, &mut |payload| {
+    socket.ask_all(&mut request, &mut |payload| {
         let Some(&header) = payload.first_chunk() else {
             return;
         };

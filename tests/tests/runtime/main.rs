@@ -1,5 +1,6 @@
 //! The integration tests: every one runs the real executable.
 
+mod bridge;
 mod cgroups;
 mod cgroups2;
 mod concurrency;
@@ -30,6 +31,10 @@ mod stdio;
 
 fn main() -> std::process::ExitCode {
     let mut cases = Vec::new();
+    cases.extend(bridge::cases());
+    cases.extend(bridge::errors::cases());
+    cases.extend(bridge::many::cases());
+    cases.extend(bridge::others::cases());
     cases.extend(cgroups::cases());
     cases.extend(cgroups2::cases());
     cases.extend(concurrency::cases());

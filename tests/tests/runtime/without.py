@@ -1,5 +1,5 @@
 """without.py ERRNO CALL[,CALL...] COMMAND [ARG...]: runs a command for which these system calls fail, as on an older kernel.
-CALL:ARGUMENT=VALUE fails where the argument with this number has this value (its lower 32 bits)."""
+CALL:ARGUMENT=VALUE[:ARGUMENT=VALUE] fails where the arguments with these numbers have these values (their lower 32 bits)."""
 import ctypes, os, platform, struct, sys
 
 NUMBERS = {
@@ -9,18 +9,18 @@ NUMBERS = {
     "mount_setattr": 442,
 }
 NUMBERS |= {
-    "x86_64": {"memfd_create": 319, "seccomp": 317, "keyctl": 250, "bpf": 321, "mount": 165, "ioctl": 16},
-    "aarch64": {"memfd_create": 279, "seccomp": 277, "keyctl": 219, "bpf": 280, "mount": 40, "ioctl": 29},
+    "x86_64": {"memfd_create": 319, "seccomp": 317, "keyctl": 250, "bpf": 321, "mount": 165, "ioctl": 16, "socket": 41},
+    "aarch64": {"memfd_create": 279, "seccomp": 277, "keyctl": 219, "bpf": 280, "mount": 40, "ioctl": 29, "socket": 198},
 }[platform.machine()]
 
 errno, calls, command = int(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]
 LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 program = []
 for call in calls:
-    name, _, condition = call.partition(":")
+    name, *conditions = call.split(":")
     block = [struct.pack("HBBI", RETURN, 0, 0, 0x00050000 | errno)]
     tests = [(0, NUMBERS[name])]
-    if condition:
+    for condition in conditions:
         argument, value = map(int, condition.split("="))
         tests.append((16 + 8 * argument, value))
     for offset, value in reversed(tests):
