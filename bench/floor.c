@@ -12,6 +12,10 @@
  *              one where the kernel takes it, else cgroup.procs), remove it after
  *   -p         write cgroup.procs only, never CLONE_INTO_CGROUP
  *   -s FILE    load this raw BPF program (array of struct sock_filter) with seccomp(2) before execve
+ *   -o         the root is an overlay of ROOTFS whose changes a tmpfs holds
+ *   -n FILE    give the child a network: FILE has a line for each message that roci sends for `--network bridge`, "h HEX"
+ *              on the host before the program runs, "c HEX" in the container, "d HEX" on the host once it has ended; the
+ *              process number in an IFLA_NET_NS_PID attribute becomes the child's
  *   -V         clone with CLONE_VM|CLONE_VFORK (no copy of the address space)
  *   -w LETTERS leave parts out: N net ns, L lo up, I ipc ns (and mqueue), U uts ns,
  *              P pid ns (and proc), S sysfs, T devpts, H shm, Q mqueue, D the device nodes,
@@ -26,7 +30,7 @@ static long sc6(long n,long a,long b,long c,long d,long e,long f){
 enum{ NR_read=0,NR_write=1,NR_close=3,NR_ioctl=16,NR_socket=41,NR_exit_group=231,NR_wait4=61,NR_execve=59,
  NR_chdir=80,NR_mkdirat=258,NR_unlinkat=263,NR_mknodat=259,NR_symlinkat=266,NR_mount=165,NR_umount2=166,NR_pivot_root=155,
  NR_sethostname=170,NR_prctl=157,NR_capset=126,NR_prlimit64=302,NR_openat=257,NR_clone3=435,NR_mount_setattr=442,
- NR_open_tree=428,NR_move_mount=429,NR_umask=95,NR_seccomp=317};
+ NR_open_tree=428,NR_move_mount=429,NR_umask=95,NR_seccomp=317,NR_sendto=44,NR_recvfrom=45,NR_pipe2=293};
 #elif defined(__aarch64__)
 static long sc6(long n,long a,long b,long c,long d,long e,long f){
   register long x8 __asm__("x8")=n,x0 __asm__("x0")=a,x1 __asm__("x1")=b,x2 __asm__("x2")=c,x3 __asm__("x3")=d,x4 __asm__("x4")=e,x5 __asm__("x5")=f;
@@ -34,7 +38,7 @@ static long sc6(long n,long a,long b,long c,long d,long e,long f){
 enum{ NR_read=63,NR_write=64,NR_close=57,NR_ioctl=29,NR_socket=198,NR_exit_group=94,NR_wait4=260,NR_execve=221,
  NR_chdir=49,NR_mkdirat=34,NR_unlinkat=35,NR_mknodat=33,NR_symlinkat=36,NR_mount=40,NR_umount2=39,NR_pivot_root=41,
  NR_sethostname=161,NR_prctl=167,NR_capset=91,NR_prlimit64=261,NR_openat=56,NR_clone3=435,NR_mount_setattr=442,
- NR_open_tree=428,NR_move_mount=429,NR_umask=166,NR_seccomp=277};
+ NR_open_tree=428,NR_move_mount=429,NR_umask=166,NR_seccomp=277,NR_sendto=206,NR_recvfrom=207,NR_pipe2=59};
 #else
 #error "add the syscall numbers of this architecture"
 #endif
@@ -70,14 +74,38 @@ static const char *const ro[]={"proc/bus","proc/fs","proc/irq","proc/sys","proc/
 static const struct{const char*p;int maj,min;}dev[]={{"dev/null",1,3},{"dev/zero",1,5},{"dev/full",1,7},{"dev/random",1,8},{"dev/urandom",1,9},{"dev/tty",5,0}};
 static const struct{const char*t,*l;}lnk[]={{"pts/ptmx","dev/ptmx"},{"/proc/self/fd","dev/fd"},{"/proc/self/fd/0","dev/stdin"},{"/proc/self/fd/1","dev/stdout"},{"/proc/self/fd/2","dev/stderr"}};
 static const char*bpf;static long bpf_n;static void*bpf_p;static char bpf_b[65536];static u32 without; static int W(char c){return (without>>(c-'A'))&1;}
+static int overlay,gate[2]={-1,-1};static char net_b[65536];static long net_n;
+static int hex(char c){return c>='a'?c-'a'+10:c-'0';}
+/* Sends the messages of a kind, and reads one answer to each. */
+static void say(char kind,int pid){
+  int s=-1;char*p=net_b,*end=net_b+net_n;
+  while(p<end){
+    char*line=p;while(p<end&&*p!='\n')p++;
+    if(*line==kind){
+      unsigned char m[4096];static unsigned char answer[8192];long n=0;
+      for(char*q=line+2;q+1<p;q+=2)m[n++]=hex(q[0])<<4|hex(q[1]);
+      for(long k=16;pid&&k+8<=n;k+=4)if(m[k]==8&&!m[k+1]&&m[k+2]==19&&!m[k+3])memcpy(m+k+4,&pid,4);
+      if(s<0){s=S3(NR_socket,16,3|02000000,0);CK("netlink",s);}
+      CK("send",sc6(NR_sendto,s,(long)m,n,0,0,0));
+      long r=sc6(NR_recvfrom,s,(long)answer,sizeof answer,0,0,0);CK("answer",r);
+      if(answer[4]==2){int e;memcpy(&e,answer+16,4);if(e)die("refused",e);}}
+    p++;}
+  if(s>=0)S1(NR_close,s);}
 static void child(const char*root,char**argv,char**envp){
   if(!W('U'))CK("sethostname",S2(NR_sethostname,"bench",5));
   if(!W('N')&&!W('L')){ /* lo up */
     struct{char n[16];short fl;char pad[22];}ifr;memset(&ifr,0,sizeof ifr);ifr.n[0]='l';ifr.n[1]='o';ifr.fl=1|64;
     int s=S3(NR_socket,2,2|02000000,0);CK("socket",s);CK("lo",S3(NR_ioctl,s,0x8914,&ifr));S1(NR_close,s);}
+  if(gate[0]>=0){char g;CK("gate",S3(NR_read,gate[0],&g,1));say('c',0);}
   if(!W('R')){
   CK("private",mount(0,"/",0,MS_REC|MS_PRIVATE,0));
-  CK("bind root",mount(root,root,0,MS_BIND|MS_REC,0));
+  if(overlay){
+   int lower=S4(NR_openat,AT_FDCWD,root,010000000|0200000,0);CK("lower",lower);
+   char data[]="lowerdir=/proc/self/fd/#,upperdir=u,workdir=w";for(char*p=data;*p;p++)if(*p=='#')*p='0'+lower;
+   CK("upper",mount("tmpfs",root,"tmpfs",0,0));CK("chdir",S1(NR_chdir,root));
+   CK("mkdir u",S3(NR_mkdirat,AT_FDCWD,"u",0755));CK("mkdir w",S3(NR_mkdirat,AT_FDCWD,"w",0755));
+   CK("overlay",mount("overlay",root,"overlay",0,data));S1(NR_close,lower);
+  }else CK("bind root",mount(root,root,0,MS_BIND|MS_REC,0));
   CK("chdir",S1(NR_chdir,root));
   S1(NR_umask,0);
   if(!W('P'))CK("proc",mount("proc","proc","proc",0,0));
@@ -120,7 +148,9 @@ int cmain(long *sp){
   const char*cg[32];int ncg=0,vf=0,procs=0,i=1;
   for(;i<argc&&argv[i][0]=='-';i++){
     char o=argv[i][1];
-    if(o=='V')vf=1;else if(o=='p')procs=1;
+    if(o=='V')vf=1;else if(o=='p')procs=1;else if(o=='o')overlay=1;
+    else if(o=='n'&&i+1<argc){int f=S4(NR_openat,AT_FDCWD,argv[++i],02000000,0);CK("messages",f);
+      net_n=S3(NR_read,f,net_b,sizeof net_b);S1(NR_close,f);CK("pipe",S2(NR_pipe2,gate,02000000));}
     else if(o=='c'&&i+1<argc&&ncg<32)cg[ncg++]=argv[++i];
     else if(o=='s'&&i+1<argc)bpf=argv[++i];
     else if(o=='w'&&i+1<argc){for(char*p=argv[++i];*p;p++)without|=1u<<(*p-'A');}
@@ -148,7 +178,9 @@ in:   for(int k=cgfd>=0?1:0;k<ncg;k++){char b[4096];cat(b,cg[k],"/cgroup.procs")
         int f=S4(NR_openat,AT_FDCWD,b,1|02000000,0);CK("cgroup.procs",f);CK("join",S3(NR_write,f,"0",1));S1(NR_close,f);}
       child(argv[i],argv+i+1,envp);}
     CK("clone3",pid);}
+  if(gate[1]>=0){say('h',pid);CK("gate",S3(NR_write,gate[1],"",1));}
   int st=0;CK("wait4",S4(NR_wait4,pid,&st,0,0));
+  if(gate[1]>=0)say('d',0);
   for(int k=ncg-1;k>=0;k--)CK("cgroup rmdir",S3(NR_unlinkat,AT_FDCWD,cg[k],0x200));
   S1(NR_exit_group,(st&0x7f)?128+(st&0x7f):(st>>8)&0xff);
   return 0;
