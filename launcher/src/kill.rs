@@ -116,7 +116,13 @@ fn parse_signal(text: &str) -> Option<u8> {
     .map(|number| number as u8)
 }
 
+/// `asm/signal.h` of MIPS.
+#[cfg(target_arch = "mips")]
+const NAMES: &str = "HUP INT QUIT ILL TRAP ABRT,IOT EMT FPE KILL BUS SEGV SYS,UNUSED PIPE ALRM TERM USR1 USR2 CHLD,CLD PWR WINCH \
+    URG IO,POLL STOP TSTP CONT TTIN TTOU VTALRM PROF XCPU XFSZ";
+
 /// `asm-generic/signal.h`, from 1 up; the names after a comma stand for the same signal.
+#[cfg(not(target_arch = "mips"))]
 const NAMES: &str = "HUP INT QUIT ILL TRAP ABRT,IOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD,CLD CONT STOP TSTP \
     TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO,POLL PWR SYS,UNUSED";
 

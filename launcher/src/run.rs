@@ -3,7 +3,7 @@
 use rustix::fd::AsFd;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 use sys::OwnedFd;
-use sys::signal::{SignalSet, read_signal_fd, wait_for};
+use sys::signal::{SIGCHLD, SIGWINCH, SignalSet, read_signal_fd, wait_for};
 
 use crate::cli::{Invocation, Opt};
 use crate::create::{Created, Purpose, make};
@@ -11,9 +11,6 @@ use crate::error::{During, Result};
 use crate::msg;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket};
 use crate::{console, exit, hooks, resctrl, start, undo};
-
-const SIGCHLD: u8 = 17;
-const SIGWINCH: u8 = 28;
 
 /// `run`; the exit status is the program's.
 pub fn run(invocation: &Invocation) -> Result<u8> {

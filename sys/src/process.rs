@@ -71,7 +71,7 @@ pub struct SpawnOptions<'a> {
 const CLONE_PIDFD: u64 = 0x1000;
 const CLONE_PARENT: u64 = 0x8000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-const SIGCHLD: u64 = 17;
+const SIGCHLD: u64 = crate::signal::SIGCHLD as u64;
 
 /// Forks, with new namespaces. `clone3`, and where the kernel (before 5.3) or a filter has none, `clone`.
 ///
@@ -265,13 +265,25 @@ pub enum Clock {
 /// The time. rustix asks the vDSO, which saves time in a loop, and costs 2 KB of code to find where it is asked once.
 pub fn now(clock: Clock) -> rustix::time::Timespec {
     let mut time = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    // The older call has 32-bit seconds where words have 32 bits.
     #[cfg(target_pointer_width = "64")]
     let number = k::__NR_clock_gettime;
-    // The older call has 32-bit seconds there.
     #[cfg(target_pointer_width = "32")]
     let number = k::__NR_clock_gettime64;
     // SAFETY: the kernel writes a `struct __kernel_timespec`, two 64-bit numbers, which `Timespec` is.
-    let _ = unsafe { call(number, [clock as usize, (&raw mut time).addr(), 0, 0, 0, 0]) };
+    let told = unsafe { call(number, [clock as usize, (&raw mut time).addr(), 0, 0, 0, 0]) };
+    if cfg!(target_pointer_width = "32") && told.is_err() {
+        // Before Linux 5.1.
+        let mut old = [0_i32; 2];
+        // SAFETY: the kernel writes a `struct timespec`, two 32-bit numbers.
+        let _ = unsafe {
+            call(
+                k::__NR_clock_gettime,
+                [clock as usize, (&raw mut old).addr(), 0, 0, 0, 0],
+            )
+        };
+        (time.tv_sec, time.tv_nsec) = (old[0].into(), old[1].into());
+    }
     time
 }
 

@@ -1,7 +1,5 @@
 //! Signals: sets, waiting, sending by number.
 
-use core::ptr;
-
 use linux_raw_sys::general as k;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd};
 use rustix::io::{Errno, Result};
@@ -13,7 +11,11 @@ use crate::call::call;
 pub const SIGNAL_MAX: u8 = 64;
 
 /// `SIGKILL`, which cannot be caught.
-pub const SIGKILL: u8 = 9;
+pub const SIGKILL: u8 = k::SIGKILL as u8;
+/// `SIGCHLD`, which has another number on MIPS, as the next one has.
+pub const SIGCHLD: u8 = k::SIGCHLD as u8;
+/// `SIGWINCH`
+pub const SIGWINCH: u8 = k::SIGWINCH as u8;
 
 /// A set of signals: bit n - 1 is signal n.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -34,21 +36,38 @@ impl SignalSet {
     }
 }
 
-/// The kernel's `sigset_t` in memory: 8 bytes on every architecture that we build for.
-const SET_BYTES: usize = 8;
+/// Bytes of the kernel's `sigset_t`: 64 signals, and 128 on MIPS.
+const SET_BYTES: usize = if cfg!(target_arch = "mips") { 16 } else { 8 };
+
+/// A `sigset_t` in memory: words, the one with the lowest signals first.
+type Words = [usize; SET_BYTES / size_of::<usize>()];
+
+fn words(set: SignalSet) -> Words {
+    core::array::from_fn(|index| {
+        let shift = index as u32 * usize::BITS;
+        set.0.checked_shr(shift).unwrap_or(0) as usize
+    })
+}
+
+fn set_of(words: &Words) -> SignalSet {
+    let mut set = 0;
+    for (index, word) in words.iter().enumerate() {
+        set |= (*word as u64).checked_shl(index as u32 * usize::BITS).unwrap_or(0);
+    }
+    SignalSet(set)
+}
 
 /// Replaces the set of blocked signals and returns the old one.
 pub fn set_blocked(set: SignalSet) -> SignalSet {
-    const SIG_SETMASK: usize = 2;
-    let mut old = 0_u64;
-    // SAFETY: the kernel reads 8 bytes from the first pointer and writes 8 to the second. It cannot fail with these
+    let (new, mut old) = (words(set), Words::default());
+    // SAFETY: the kernel reads SET_BYTES from the first pointer and writes as many to the second. It cannot fail with these
     // arguments.
     let _ = unsafe {
         call(
             k::__NR_rt_sigprocmask,
             [
-                SIG_SETMASK,
-                ptr::from_ref(&set.0).addr(),
+                k::SIG_SETMASK as usize,
+                new.as_ptr().addr(),
                 (&raw mut old).addr(),
                 SET_BYTES,
                 0,
@@ -56,33 +75,28 @@ pub fn set_blocked(set: SignalSet) -> SignalSet {
             ],
         )
     };
-    SignalSet(old)
+    set_of(&old)
 }
 
 /// The set of blocked signals.
 pub fn blocked() -> SignalSet {
-    const SIG_BLOCK: usize = 0;
-    let mut old = 0_u64;
-    // SAFETY: a null new set changes nothing; the kernel writes 8 bytes to the old one.
+    let mut old = Words::default();
+    // SAFETY: a null new set changes nothing; the kernel writes SET_BYTES to the old one.
     let _ = unsafe {
         call(
             k::__NR_rt_sigprocmask,
-            [SIG_BLOCK, 0, (&raw mut old).addr(), SET_BYTES, 0, 0],
+            [k::SIG_BLOCK as usize, 0, (&raw mut old).addr(), SET_BYTES, 0, 0],
         )
     };
-    SignalSet(old)
+    set_of(&old)
 }
 
 /// Waits, without a timeout and without waking up in between, for one blocked signal of `set`, and takes it.
 pub fn wait_for(set: SignalSet) -> Result<u8> {
+    let set = words(set);
     loop {
-        // SAFETY: the kernel reads 8 bytes; null for the siginfo and the timeout means that neither is wanted.
-        match unsafe {
-            call(
-                k::__NR_rt_sigtimedwait,
-                [ptr::from_ref(&set.0).addr(), 0, 0, SET_BYTES, 0, 0],
-            )
-        } {
+        // SAFETY: the kernel reads SET_BYTES; null for the siginfo and the timeout means that neither is wanted.
+        match unsafe { call(k::__NR_rt_sigtimedwait, [set.as_ptr().addr(), 0, 0, SET_BYTES, 0, 0]) } {
             Ok(signal) => return Ok(signal as u8),
             // SIGCONT or a tracer interrupts the wait.
             Err(Errno::INTR) => {}
@@ -93,19 +107,14 @@ pub fn wait_for(set: SignalSet) -> Result<u8> {
 
 /// A descriptor from which the blocked signals of `set` are read (Linux 2.6.27), close-on-exec and non-blocking.
 pub fn open_signal_fd(set: SignalSet) -> Result<OwnedFd> {
-    const SFD_CLOEXEC_NONBLOCK: usize = 0o2_004_000;
-    // SAFETY: the kernel reads 8 bytes; -1 asks for a new descriptor, which nobody else knows.
+    // `SFD_CLOEXEC` and `SFD_NONBLOCK` are these.
+    let flags = (k::O_CLOEXEC | k::O_NONBLOCK) as usize;
+    let set = words(set);
+    // SAFETY: the kernel reads SET_BYTES; -1 asks for a new descriptor, which nobody else knows.
     unsafe {
         let fd = call(
             k::__NR_signalfd4,
-            [
-                usize::MAX,
-                ptr::from_ref(&set.0).addr(),
-                SET_BYTES,
-                SFD_CLOEXEC_NONBLOCK,
-                0,
-                0,
-            ],
+            [usize::MAX, set.as_ptr().addr(), SET_BYTES, flags, 0, 0],
         )?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
     }
@@ -152,11 +161,16 @@ pub enum Disposition {
     Ignore = 1,
 }
 
+/// `struct kernel_sigaction`: handler, flags, (restorer,) mask; MIPS has the flags first. Eight words cover it everywhere.
+type Action = [usize; 8];
+/// The word that is the handler.
+const HANDLER: usize = if cfg!(target_arch = "mips") { 1 } else { 0 };
+
 /// Sets what `signal` does; SIGKILL and SIGSTOP stay as they are.
 pub fn set_disposition(signal: u8, disposition: Disposition) {
-    // `struct kernel_sigaction`: handler, flags, (restorer,) mask; with no handler all but the first word is zero, and
-    // 5 words cover it everywhere.
-    let action = [disposition as usize, 0, 0, 0, 0];
+    // With no handler, nothing else counts.
+    let mut action = Action::default();
+    action[HANDLER] = disposition as usize;
     // SAFETY: the kernel reads at most 32 bytes of `action` and, for a null old action, writes nothing.
     let _ = unsafe {
         call(
@@ -168,16 +182,16 @@ pub fn set_disposition(signal: u8, disposition: Disposition) {
 
 /// What `signal` does now. A handler counts as the default, which is what it becomes on exec.
 pub fn disposition(signal: u8) -> Disposition {
-    let mut action = [0_usize; 5];
+    let mut action = Action::default();
     // SAFETY: null for the new action changes nothing; the kernel writes at most the 32 bytes of a `struct
-    // kernel_sigaction`, of which the handler is the first word.
+    // kernel_sigaction`.
     let _ = unsafe {
         call(
             k::__NR_rt_sigaction,
             [usize::from(signal), 0, action.as_mut_ptr().addr(), SET_BYTES, 0, 0],
         )
     };
-    if action[0] == Disposition::Ignore as usize {
+    if action[HANDLER] == Disposition::Ignore as usize {
         Disposition::Ignore
     } else {
         Disposition::Default

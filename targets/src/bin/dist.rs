@@ -8,11 +8,9 @@ use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
 use sha2::{Digest, Sha256};
-use targets::{INIT_BYTES_MAX, ROCI_BYTES_MAX, TARGETS, Target, build, check_executable, target_directory, workspace};
+use targets::{EXECUTABLES, TARGETS, Target, build, check_executable, target_directory, workspace};
 
 const USAGE: &str = "usage: cargo dist [--bless] [TRIPLE...]";
-/// The executables, and what each may weigh.
-const EXECUTABLES: [(&str, u64); 2] = [("roci", ROCI_BYTES_MAX), ("roci-init", INIT_BYTES_MAX)];
 /// The table of sizes in the README stands between these.
 const MARKERS: (&str, &str) = ("<!-- sizes:begin -->\n", "<!-- sizes:end -->");
 
@@ -39,11 +37,12 @@ fn main() -> ExitCode {
             }
         }
     }
-    if bless && !failed {
-        if let Err(why) = write_table(&rows) {
-            eprintln!("README.md: {why}");
-            failed = true;
-        }
+    if bless
+        && !failed
+        && let Err(why) = write_table(&rows)
+    {
+        eprintln!("README.md: {why}");
+        failed = true;
     }
     ExitCode::from(u8::from(failed))
 }
@@ -75,7 +74,7 @@ fn pack(target: &Target) -> Result<[u64; 2], String> {
     fs::create_dir_all(&directory).map_err(failed)?;
     let mut sums = String::new();
     let mut sizes = [0; 2];
-    for ((name, limit), size) in EXECUTABLES.into_iter().zip(&mut sizes) {
+    for ((name, limit), size) in EXECUTABLES.into_iter().zip(target.limits).zip(&mut sizes) {
         let path = release.join(name);
         *size = check_executable(&path, limit).map_err(|why| format!("{name}: {why}"))?;
         fs::copy(&path, directory.join(name)).map_err(failed)?;

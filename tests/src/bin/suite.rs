@@ -4,13 +4,10 @@
 //! `cargo suite --fast` leaves virtual machines and conformance out; `cargo suite --bless` writes the README's tables anew.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
-use tests::products::{self, INIT_BYTES_MAX, ROCI_BYTES_MAX, cargo, run};
-
-/// The targets that are shipped, linked by rust-lld and so without a cross compiler.
-const SHIPPED: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+use tests::products::{self, EXECUTABLES, INIT_BYTES_MAX, ROCI_BYTES_MAX, TARGETS, Target, cargo, run};
 
 #[derive(Default)]
 struct Tally {
@@ -95,7 +92,9 @@ fn main() -> ExitCode {
         if works {
             check_products(&mut tally, &release);
         }
-        shipped_targets(&mut tally);
+        if works {
+            other_machines(&mut tally, &release);
+        }
     }
     let roci = release.join("roci");
     if works {
@@ -233,7 +232,8 @@ fn unit_tests(tally: &mut Tally) {
 }
 
 fn check_products(tally: &mut Tally, release: &Path) {
-    check_sizes(tally, release, "");
+    // The linker of the host aligns more than the one that is shipped.
+    check_sizes(tally, release, [ROCI_BYTES_MAX + 8 * 1024, INIT_BYTES_MAX], "");
     // The same program with its symbols, from a build of its own.
     let target = products::target_directory().join("with-symbols");
     let mut build = cargo(&["build", "--release", "--quiet"]);
@@ -252,51 +252,100 @@ fn check_products(tally: &mut Tally, release: &Path) {
     }
 }
 
-fn check_sizes(tally: &mut Tally, release: &Path, target: &str) {
-    for (name, limit) in [("roci", ROCI_BYTES_MAX), ("roci-init", INIT_BYTES_MAX)] {
+fn check_sizes(tally: &mut Tally, release: &Path, limits: [u64; 2], target: &str) {
+    for (name, limit) in EXECUTABLES.into_iter().zip(limits) {
         let what = format!("{name} is small, static and stripped{target}");
         let size = products::check_executable(&release.join(name), limit);
         tally.step(&what, size.map(|size| format!("{size} bytes")));
     }
 }
 
-fn shipped_targets(tally: &mut Tally) {
-    for target in SHIPPED {
-        let what = format!("build for {target}");
-        if let Err(why) = have_target(target) {
-            tally.skip(&what, &why);
-            continue;
-        }
-        let built = products::build(Some(target));
-        let release = built.clone().unwrap_or_default();
-        if tally.step(&what, built.map(|_| String::new())) {
-            check_sizes(tally, &release, &format!(" for {target}"));
-        }
+/// Every machine: that its executables can be built, and run as far as they do without that machine.
+fn other_machines(tally: &mut Tally, native: &Path) {
+    for target in &TARGETS {
+        let what = format!("build for {}", target.triple);
+        let release = match products::build(Some(target.triple)) {
+            Ok(release) => release,
+            Err(why) if target.is_experimental || why.starts_with("the toolchain has no core") => {
+                tally.skip(&what, why.lines().last().unwrap_or_default());
+                continue;
+            }
+            Err(why) => {
+                tally.fail(&what, &why);
+                continue;
+            }
+        };
+        tally.pass(&what, "");
+        check_sizes(tally, &release, target.limits, &format!(" for {}", target.triple));
+        emulated(tally, target, &release, native);
     }
 }
 
-/// Adds a target to the toolchain, when it can be had.
-fn have_target(target: &str) -> Result<(), String> {
-    let sysroot =
-        run(Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).args(["--print", "sysroot"]))?;
-    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
-    if sysroot.join("lib/rustlib").join(target).join("lib").exists() {
-        return Ok(());
+/// Calls that need no container, which have to do and say what they do and say natively.
+fn emulated(tally: &mut Tally, target: &Target, release: &Path, native: &Path) {
+    let what = format!("{} says what it says here", target.triple);
+    let emulator = if target.is_native() {
+        None
+    } else {
+        Some(target.emulator)
+    };
+    if let Some(emulator) = emulator
+        && !tests::have(emulator)
+        && let Err(why) = tests::apt_install(&["qemu-user-static"])
+    {
+        return tally.skip(&what, &why);
     }
-    let added = Command::new("rustup")
-        .args(["target", "add", target])
-        .stdin(Stdio::null())
-        .output();
-    match added {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            Err(format!(
-                "rustup target add: {}",
-                text.lines().last().unwrap_or("failed")
-            ))
+    let calls: [&[&str]; 7] = [
+        &["--version"],
+        &["--help"],
+        &["run", "--help"],
+        &["spec", "--bundle", "."],
+        &["state", "no-such-container"],
+        &["kill", "web", "NOSIGNAL"],
+        &["create", "../x"],
+    ];
+    let outcome = |release: &Path, emulator: Option<&str>| -> Result<String, String> {
+        let directory = products::target_directory().join("emulated");
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
+        let mut said = String::new();
+        for words in calls {
+            let roci = release.join("roci");
+            // An emulator that is wrong about a system call may wait for ever.
+            let output = Command::new("timeout")
+                .arg("60")
+                .args(emulator)
+                .arg(roci)
+                .args(words)
+                .env("XDG_RUNTIME_DIR", &directory)
+                .current_dir(&directory)
+                .stdin(Stdio::null())
+                .output()
+                .map_err(|error| error.to_string())?;
+            said += &format!(
+                "{words:?}: {:?}\n{}{}",
+                output.status.code(),
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
-        Err(_) => Err("the target is not installed, and there is no rustup to install it".to_owned()),
+        said += &std::fs::read_to_string(directory.join("config.json")).map_err(|error| error.to_string())?;
+        Ok(said)
+    };
+    let result = match (outcome(release, emulator), outcome(native, None)) {
+        (Ok(there), Ok(here)) if there == here => Ok(format!("{} calls", calls.len())),
+        (Ok(there), Ok(here)) => {
+            let mut lines = there.lines().zip(here.lines());
+            let (there, here) = lines.find(|(there, here)| there != here).unwrap_or_default();
+            Err(format!("{there}\ninstead of\n{here}"))
+        }
+        (Err(why), _) | (_, Err(why)) => Err(why),
+    };
+    match result {
+        Err(why) if target.is_experimental => tally.skip(&what, why.lines().next().unwrap_or_default()),
+        result => {
+            tally.step(&what, result);
+        }
     }
 }
 
