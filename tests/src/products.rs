@@ -46,6 +46,31 @@ pub fn run(command: &mut Command) -> Result<Output, String> {
     Err(lines[lines.len().saturating_sub(60)..].join("\n"))
 }
 
+/// Adds a target to the toolchain, when it can be had.
+pub fn have_target(target: &str) -> Result<(), String> {
+    let sysroot =
+        run(Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).args(["--print", "sysroot"]))?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
+    if sysroot.join("lib/rustlib").join(target).join("lib").exists() {
+        return Ok(());
+    }
+    let added = Command::new("rustup")
+        .args(["target", "add", target])
+        .stdin(Stdio::null())
+        .output();
+    match added {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            Err(format!(
+                "rustup target add: {}",
+                text.lines().last().unwrap_or("failed")
+            ))
+        }
+        Err(_) => Err("the target is not installed, and there is no rustup to install it".to_owned()),
+    }
+}
+
 /// Builds the products, by a command of their own: cargo unifies the features of everything that one command builds.
 pub fn build(target: Option<&str>) -> Result<PathBuf, String> {
     let mut args = vec!["build", "--release", "--quiet"];

@@ -265,7 +265,7 @@ fn check_sizes(tally: &mut Tally, release: &Path, target: &str) {
 fn shipped_targets(tally: &mut Tally) {
     for target in SHIPPED {
         let what = format!("build for {target}");
-        if let Err(why) = have_target(target) {
+        if let Err(why) = products::have_target(target) {
             tally.skip(&what, &why);
             continue;
         }
@@ -274,31 +274,6 @@ fn shipped_targets(tally: &mut Tally) {
         if tally.step(&what, built.map(|_| String::new())) {
             check_sizes(tally, &release, &format!(" for {target}"));
         }
-    }
-}
-
-/// Adds a target to the toolchain, when it can be had.
-fn have_target(target: &str) -> Result<(), String> {
-    let sysroot =
-        run(Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).args(["--print", "sysroot"]))?;
-    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
-    if sysroot.join("lib/rustlib").join(target).join("lib").exists() {
-        return Ok(());
-    }
-    let added = Command::new("rustup")
-        .args(["target", "add", target])
-        .stdin(Stdio::null())
-        .output();
-    match added {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            Err(format!(
-                "rustup target add: {}",
-                text.lines().last().unwrap_or("failed")
-            ))
-        }
-        Err(_) => Err("the target is not installed, and there is no rustup to install it".to_owned()),
     }
 }
 

@@ -1,0 +1,6 @@
+//! roci-boot
+
+#![no_std]
+#![no_main]
+
+sys::program!(init::device::main);

@@ -1,0 +1,153 @@
+//! An emulated machine: starting it, showing its console, and learning how it ended.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::architecture::Architecture;
+use crate::debian;
+use crate::kernel::Flavour;
+
+/// The file that the machine writes its numbers to: a port of a serial bus of QEMU's, the only device of its kind.
+pub const STATUS_PORT: &str = "/dev/vport0p1";
+
+/// What is started.
+pub struct Machine<'a> {
+    /// The processor.
+    pub architecture: Architecture,
+    /// Which kernel it is, because the board depends on it.
+    pub flavour: Flavour,
+    /// The kernel.
+    pub kernel: &'a Path,
+    /// The initramfs.
+    pub initramfs: &'a Path,
+    /// In MiB.
+    pub memory: u32,
+    /// How long it may run.
+    pub limit: Duration,
+    /// What becomes of the console.
+    pub console: Console,
+    /// More words for the kernel's command line.
+    pub words: String,
+}
+
+/// Who reads the console.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Console {
+    /// It is printed.
+    Shown,
+    /// It is printed with all that the kernel says.
+    Verbose,
+    /// It is this terminal, in both directions.
+    Kept,
+    /// Nobody.
+    Hidden,
+}
+
+/// How a machine ended.
+pub struct Outcome {
+    /// The numbers that it left.
+    pub numbers: BTreeMap<String, u64>,
+    /// From the start of the emulator to its end.
+    pub time: Duration,
+    /// Whether it had to be stopped.
+    pub late: bool,
+}
+
+impl Outcome {
+    /// The status of what ran in it; without one the machine did not get that far.
+    pub fn status(&self) -> Option<u8> {
+        self.numbers.get("status").map(|status| *status as u8)
+    }
+}
+
+impl Machine<'_> {
+    /// Runs it until it ends.
+    pub fn run(&self) -> Result<Outcome> {
+        debian::install(&[(self.architecture.emulator, self.architecture.package)])?;
+        let status = tempfile::NamedTempFile::new()?;
+        let level = if self.console == Console::Verbose {
+            "loglevel=7"
+        } else {
+            "quiet loglevel=3"
+        };
+        let mut command = Command::new(self.architecture.emulator);
+        command
+            .args(self.architecture.machine(self.flavour))
+            .args(["-accel", "tcg", "-smp", "1", "-m", &self.memory.to_string()])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+            .arg("-kernel")
+            .arg(self.kernel)
+            .arg("-initrd")
+            .arg(self.initramfs)
+            .arg("-append")
+            .arg(format!(
+                "console={} panic=-1 {level} ROCI_STATUS={STATUS_PORT} {} {}",
+                self.architecture.console,
+                self.architecture.words(self.flavour),
+                self.words
+            ))
+            .args(["-device", self.architecture.serial_bus(self.flavour)])
+            .arg("-chardev")
+            .arg(format!("file,id=status,path={}", status.path().display()))
+            .args(["-device", "virtserialport,chardev=status,nr=1"])
+            .args([
+                "-serial",
+                if self.console == Console::Kept {
+                    "mon:stdio"
+                } else {
+                    "stdio"
+                },
+            ]);
+        if self.console != Console::Kept {
+            command.stdin(Stdio::null()).stdout(Stdio::piped());
+        }
+        let start = Instant::now();
+        let mut child = command.spawn().with_context(|| self.architecture.emulator.to_owned())?;
+        let reader = child.stdout.take().map(|out| {
+            let hidden = self.console == Console::Hidden;
+            std::thread::spawn(move || show(BufReader::new(out), hidden))
+        });
+        let mut late = false;
+        while child.try_wait()?.is_none() {
+            if self.console != Console::Kept && start.elapsed() > self.limit {
+                late = true;
+                child.kill()?;
+                child.wait()?;
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let time = start.elapsed();
+        if let Some(reader) = reader {
+            let _ = reader.join();
+        }
+        let text = std::fs::read_to_string(status.path())?;
+        let numbers = text.lines().filter_map(|line| {
+            let (name, number) = line.split_once(' ')?;
+            Some((name.to_owned(), number.trim().parse().ok()?))
+        });
+        Ok(Outcome {
+            numbers: numbers.collect(),
+            time,
+            late,
+        })
+    }
+}
+
+/// Prints the lines of a serial line, without the carriage returns that are in them.
+fn show(mut from: impl BufRead, hidden: bool) {
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        line.retain(|byte| *byte != b'\r');
+        if !hidden {
+            let mut out = std::io::stdout().lock();
+            let _ = out.write_all(&line).and_then(|()| out.flush());
+        }
+        line.clear();
+    }
+}
