@@ -18,6 +18,16 @@ pub fn run(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Something that the machine at hand does not have, and that cannot be had: nothing was tried that could have failed.
+#[derive(Debug)]
+pub struct Missing;
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("something is missing")
+    }
+}
+
 /// The packages of one release for one architecture.
 pub struct Packages {
     directory: PathBuf,
@@ -67,6 +77,10 @@ impl Packages {
         if done.exists() {
             return Ok(done);
         }
+        self.fetch(&done, choose).context(Missing)
+    }
+
+    fn fetch(&self, done: &Path, choose: impl Fn() -> Result<Vec<String>>) -> Result<PathBuf> {
         self.update()?;
         let packages = choose()?;
         eprintln!("fetching {} for {}", packages.join(" "), self.architecture);
@@ -84,6 +98,7 @@ impl Packages {
                 run(Command::new("dpkg-deb").arg("-x").args([&file, &tree]))?;
             }
         }
+        let done = done.to_owned();
         match std::fs::rename(&tree, &done) {
             // Somebody else was faster with the same.
             Err(_) if done.exists() => Ok(done),
@@ -186,5 +201,7 @@ pub fn install(programs: &[(&str, &str)]) -> Result<()> {
         return Ok(());
     }
     eprintln!("installing {}", missing.join(" "));
-    tests::apt_install(&missing).map_err(anyhow::Error::msg)
+    tests::apt_install(&missing)
+        .map_err(anyhow::Error::msg)
+        .context(Missing)
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tests::products;
 
 use crate::architecture::Architecture;
-use crate::debian::Packages;
+use crate::debian::{Missing, Packages};
 use crate::kernel::{Flavour, Kernel};
 use crate::tree::Tree;
 
@@ -55,12 +55,20 @@ pub struct Containers {
     pub shell: bool,
 }
 
-/// Adds the executables, `/etc/roci` and the containers.
-pub fn add_userland(tree: &mut Tree, architecture: Architecture, containers: &Containers) -> Result<()> {
-    let release = build(architecture)?;
-    tree.copy("bin/roci", &release.join("roci"))?;
-    tree.copy("bin/roci-init", &release.join("roci-init"))?;
-    tree.copy("sbin/roci-boot", &release.join("roci-boot"))?;
+/// Adds the executables, `/etc/roci` and the containers. The example is made of the static `busybox`.
+pub fn add_userland(
+    tree: &mut Tree,
+    executables: &Path,
+    containers: &Containers,
+    busybox: impl FnOnce() -> Result<PathBuf>,
+) -> Result<()> {
+    for (path, name) in [
+        ("bin/roci", "roci"),
+        ("bin/roci-init", "roci-init"),
+        ("sbin/roci-boot", "roci-boot"),
+    ] {
+        tree.copy(path, &executables.join(name))?;
+    }
     tree.directory(CONTAINERS, 0o755);
     for bundle in &containers.bundles {
         ensure!(
@@ -73,20 +81,22 @@ pub fn add_userland(tree: &mut Tree, architecture: Architecture, containers: &Co
         tree.copy(&format!("{CONTAINERS}/{}", name.to_string_lossy()), &path)?;
     }
     if containers.bundles.is_empty() {
-        add_example(tree, architecture, containers)?;
+        add_example(tree, &busybox()?, containers)?;
     }
     Ok(())
 }
 
 /// Builds the executables for the target, which rustup may have to add; the value is the directory that has them.
-pub fn build(architecture: Architecture) -> Result<PathBuf> {
-    products::have_target(architecture.triple).map_err(anyhow::Error::msg)?;
-    products::build(Some(architecture.triple)).map_err(anyhow::Error::msg)
+pub fn build(triple: &str) -> Result<PathBuf> {
+    products::have_target(triple)
+        .map_err(anyhow::Error::msg)
+        .context(Missing)?;
+    products::build(Some(triple)).map_err(anyhow::Error::msg)
 }
 
-/// Debian's static busybox for a foreign machine.
-pub fn busybox(architecture: Architecture) -> Result<PathBuf> {
-    let tree = Packages::of(architecture.debian, "bookworm").unpacked("busybox", "^busybox-static$")?;
+/// The static busybox of a Debian release for one of its architectures.
+pub fn busybox(architecture: &'static str, release: &str) -> Result<PathBuf> {
+    let tree = Packages::of(architecture, release).unpacked("busybox", "^busybox-static$")?;
     // It has moved in later releases.
     let found = ["bin/busybox", "usr/bin/busybox"]
         .map(|path| tree.join(path))
@@ -95,7 +105,7 @@ pub fn busybox(architecture: Architecture) -> Result<PathBuf> {
     found.with_context(|| format!("no busybox in {}", tree.display()))
 }
 
-fn add_example(tree: &mut Tree, architecture: Architecture, containers: &Containers) -> Result<()> {
+fn add_example(tree: &mut Tree, busybox: &Path, containers: &Containers) -> Result<()> {
     let bundle = format!("{CONTAINERS}/example");
     let root = format!("{bundle}/rootfs");
     for directory in ["dev", "etc", "proc", "root", "sys", "tmp"] {
@@ -104,7 +114,7 @@ fn add_example(tree: &mut Tree, architecture: Architecture, containers: &Contain
             if directory == "tmp" { 0o1777 } else { 0o755 },
         );
     }
-    tree.copy(&format!("{root}/bin/busybox"), &busybox(architecture)?)?;
+    tree.copy(&format!("{root}/bin/busybox"), busybox)?;
     for applet in APPLETS {
         tree.link(&format!("{root}/bin/{applet}"), "busybox");
     }
@@ -153,7 +163,9 @@ pub fn write_initramfs(
     containers: &Containers,
 ) -> Result<()> {
     let mut tree = Tree::default();
-    add_userland(&mut tree, architecture, containers)?;
+    add_userland(&mut tree, &build(architecture.triple)?, containers, || {
+        busybox(architecture.debian, "bookworm")
+    })?;
     tree.link("init", "sbin/roci-boot");
     // The kernel opens it for the first process, which makes the rest of /dev.
     tree.character("dev/console", 0o600, 5, 1);

@@ -56,12 +56,22 @@ pub struct Outcome {
     pub time: Duration,
     /// Whether it had to be stopped.
     pub late: bool,
+    /// What it printed, unless the console was this terminal.
+    pub text: String,
 }
 
 impl Outcome {
     /// The status of what ran in it; without one the machine did not get that far.
     pub fn status(&self) -> Option<u8> {
         self.numbers.get("status").map(|status| *status as u8)
+    }
+
+    /// One of the numbers that roci-boot leaves.
+    pub fn number(&self, name: &str) -> Result<u64> {
+        self.numbers
+            .get(name)
+            .copied()
+            .with_context(|| format!("the machine did not leave {name}"))
     }
 }
 
@@ -123,11 +133,9 @@ impl Machine<'_> {
             std::thread::sleep(Duration::from_millis(20));
         }
         let time = start.elapsed();
-        if let Some(reader) = reader {
-            let _ = reader.join();
-        }
-        let text = std::fs::read_to_string(status.path())?;
-        let numbers = text.lines().filter_map(|line| {
+        let text_bytes = reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
+        let report = std::fs::read_to_string(status.path())?;
+        let numbers = report.lines().filter_map(|line| {
             let (name, number) = line.split_once(' ')?;
             Some((name.to_owned(), number.trim().parse().ok()?))
         });
@@ -135,19 +143,21 @@ impl Machine<'_> {
             numbers: numbers.collect(),
             time,
             late,
+            text: String::from_utf8_lossy(&text_bytes).into_owned(),
         })
     }
 }
 
-/// Prints the lines of a serial line, without the carriage returns that are in them.
-fn show(mut from: impl BufRead, hidden: bool) {
-    let mut line = Vec::new();
+/// Prints the lines of a serial line, without the carriage returns that are in them; the value is all of them.
+fn show(mut from: impl BufRead, hidden: bool) -> Vec<u8> {
+    let (mut line, mut all) = (Vec::new(), Vec::new());
     while from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
         line.retain(|byte| *byte != b'\r');
         if !hidden {
             let mut out = std::io::stdout().lock();
             let _ = out.write_all(&line).and_then(|()| out.flush());
         }
-        line.clear();
+        all.append(&mut line);
     }
+    all
 }
