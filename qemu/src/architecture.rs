@@ -25,6 +25,8 @@ pub struct Architecture {
     pub package: &'static str,
     /// The serial line.
     pub console: &'static str,
+    /// The number of the serial bus where there is a disk, too: boards count their devices upwards or downwards.
+    pub port_beside_disk: u8,
 }
 
 /// All of them.
@@ -39,6 +41,7 @@ pub const ALL: [Architecture; 2] = [
         emulator: "qemu-system-aarch64",
         package: "qemu-system-arm",
         console: "ttyAMA0",
+        port_beside_disk: 1,
     },
     Architecture {
         name: "x86_64",
@@ -50,6 +53,7 @@ pub const ALL: [Architecture; 2] = [
         emulator: "qemu-system-x86_64",
         package: "qemu-system-x86",
         console: "ttyS0",
+        port_beside_disk: 0,
     },
 ];
 

@@ -110,8 +110,10 @@ fn tests_executable(architecture: Architecture) -> Result<PathBuf> {
         "--no-run",
         "--message-format=json",
     ]);
-    // In a directory of its own: these are not the settings of the products (.cargo/config.toml).
+    // In a directory of its own: these are not the settings of the products.
+    let linker = format!("CARGO_TARGET_{}_LINKER", triple.replace('-', "_").to_uppercase());
     cargo
+        .env(linker, "rust-lld")
         .env("CARGO_TARGET_DIR", products::target_directory().join("qemu/tests"))
         .env(
             "RUSTFLAGS",
@@ -122,7 +124,9 @@ fn tests_executable(architecture: Architecture) -> Result<PathBuf> {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         (message["target"]["name"] == "runtime").then(|| message["executable"].as_str().map(PathBuf::from))?
     });
-    let executable = executables.next_back().context("cargo names no executable of the tests")?;
+    let executable = executables
+        .next_back()
+        .context("cargo names no executable of the tests")?;
     ensure!(executable.exists(), "{} is not there", executable.display());
     Ok(executable)
 }

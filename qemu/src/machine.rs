@@ -12,8 +12,14 @@ use crate::architecture::Architecture;
 use crate::debian;
 use crate::kernel::Flavour;
 
-/// The file that the machine writes its numbers to: a port of a serial bus of QEMU's, the only device of its kind.
-pub const STATUS_PORT: &str = "/dev/vport0p1";
+/// What a machine has its files from.
+#[derive(Clone, Copy)]
+pub enum Root<'a> {
+    /// An archive that the kernel unpacks into memory.
+    Initramfs(&'a Path),
+    /// A disk with a squashfs.
+    Disk(&'a Path),
+}
 
 /// What is started.
 pub struct Machine<'a> {
@@ -23,8 +29,8 @@ pub struct Machine<'a> {
     pub flavour: Flavour,
     /// The kernel.
     pub kernel: &'a Path,
-    /// The initramfs.
-    pub initramfs: &'a Path,
+    /// The root file system.
+    pub root: Root<'a>,
     /// In MiB.
     pub memory: u32,
     /// How long it may run.
@@ -85,6 +91,14 @@ impl Machine<'_> {
         } else {
             "quiet loglevel=3"
         };
+        // The machine writes its numbers to a port of a serial bus; the bus has the number that it has among these devices.
+        let root = match self.root {
+            Root::Initramfs(_) => "ROCI_STATUS=/dev/vport0p1".to_owned(),
+            Root::Disk(_) => format!(
+                "root=/dev/vda rootfstype=squashfs ro ROCI_STATUS=/dev/vport{}p1",
+                self.architecture.port_beside_disk
+            ),
+        };
         let mut command = Command::new(self.architecture.emulator);
         command
             .args(self.architecture.machine(self.flavour))
@@ -92,11 +106,9 @@ impl Machine<'_> {
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .arg("-kernel")
             .arg(self.kernel)
-            .arg("-initrd")
-            .arg(self.initramfs)
             .arg("-append")
             .arg(format!(
-                "console={} panic=-1 {level} ROCI_STATUS={STATUS_PORT} {} {}",
+                "console={} panic=-1 {level} {root} {} {}",
                 self.architecture.console,
                 self.architecture.words(self.flavour),
                 self.words
@@ -113,6 +125,16 @@ impl Machine<'_> {
                     "stdio"
                 },
             ]);
+        match self.root {
+            Root::Initramfs(path) => command.arg("-initrd").arg(path),
+            Root::Disk(path) => command
+                .arg("-drive")
+                .arg(format!(
+                    "file={},format=raw,if=none,id=root,readonly=on",
+                    path.display()
+                ))
+                .args(["-device", "virtio-blk-device,drive=root"]),
+        };
         if self.console != Console::Kept {
             command.stdin(Stdio::null()).stdout(Stdio::piped());
         }

@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use lexopt::prelude::*;
 
 use architecture::Architecture;
 use image::Containers;
 use kernel::{Flavour, Kernel};
-use machine::{Console, Machine, Outcome};
+use machine::{Console, Machine, Outcome, Root};
 
 const USAGE: &str = "\
 cargo qemu [OPTION]...                run containers on an emulated machine, which is a kernel and roci
@@ -38,6 +38,7 @@ cargo qemu --rootfs TARGET            make target/dist/TARGET/rootfs.tar and roo
   --console                           the example is a shell on this terminal; ^A x ends the machine
   --verbose                           show what the kernel says
   --seconds N                         how long the machine may run [120; for tests 3600]
+  --squashfs                          the root is the file of --rootfs as a disk, and no initramfs; with --kernel small
   --keep FILE                         leave the initramfs there
   --ramdisk                           the tests stay on the ramdisk, from which pivot_root cannot lead
 
@@ -64,6 +65,7 @@ struct Order {
     console: Console,
     limit: Option<u64>,
     keep: Option<PathBuf>,
+    squashfs: bool,
 }
 
 fn main() -> ExitCode {
@@ -101,6 +103,7 @@ fn parse(words: Vec<OsString>) -> Result<Option<Order>> {
         console: Console::Shown,
         limit: None,
         keep: None,
+        squashfs: false,
     };
     let (mut tests, mut ramdisk, mut filters) = (false, false, Vec::new());
     let mut parser = lexopt::Parser::from_args(words);
@@ -119,6 +122,7 @@ fn parse(words: Vec<OsString>) -> Result<Option<Order>> {
             Long("verbose") => order.console = Console::Verbose,
             Long("seconds") => order.limit = Some(parser.value()?.parse()?),
             Long("keep") => order.keep = Some(parser.value()?.into()),
+            Long("squashfs") => order.squashfs = true,
             Long("test") => tests = true,
             Long("ramdisk") => ramdisk = true,
             Long("smallest") => order.task = Task::Smallest,
@@ -151,7 +155,10 @@ fn carry_out(order: &Order) -> Result<u8> {
     match &order.task {
         Task::Test { words, ramdisk } => test(order, &kernel, words, *ramdisk),
         Task::Smallest => {
-            let megabytes = measure::smallest(order.architecture, order.flavour, &kernel)?;
+            let directory = tempfile::tempdir()?;
+            let path = order.make_root(&kernel, directory.path())?;
+            let root = order.root(&path);
+            let megabytes = measure::smallest(order.architecture, order.flavour, &kernel, root)?;
             println!("{} {}: {megabytes} MiB", order.architecture.name, order.flavour.name());
             Ok(0)
         }
@@ -160,12 +167,35 @@ fn carry_out(order: &Order) -> Result<u8> {
 }
 
 impl Order {
-    fn machine<'a>(&self, kernel: &'a Kernel, initramfs: &'a Path, memory: u32, seconds: u64) -> Machine<'a> {
+    /// Makes the image, in `directory` unless it is to be kept; the value is its path.
+    fn make_root(&self, kernel: &Kernel, directory: &Path) -> Result<PathBuf> {
+        if self.squashfs {
+            ensure!(
+                self.flavour == Flavour::Small,
+                "only the small kernel has built in what a disk needs"
+            );
+            let [_, image] = rootfs::write(self.architecture.triple, &self.containers)?;
+            return Ok(image);
+        }
+        let path = self.keep.clone().unwrap_or_else(|| directory.join("initramfs"));
+        image::write_initramfs(&path, self.architecture, self.flavour, kernel, &self.containers)?;
+        Ok(path)
+    }
+
+    fn root<'a>(&self, path: &'a Path) -> Root<'a> {
+        if self.squashfs {
+            Root::Disk(path)
+        } else {
+            Root::Initramfs(path)
+        }
+    }
+
+    fn machine<'a>(&self, kernel: &'a Kernel, root: Root<'a>, memory: u32, seconds: u64) -> Machine<'a> {
         Machine {
             architecture: self.architecture,
             flavour: self.flavour,
             kernel: &kernel.image,
-            initramfs,
+            root,
             memory: self.memory.unwrap_or(memory),
             limit: Duration::from_secs(self.limit.unwrap_or(seconds)),
             console: self.console,
@@ -186,16 +216,15 @@ fn status(outcome: &Outcome) -> Result<u8> {
 /// Makes the image and runs it; the value is the exit status.
 fn boot(order: &Order, kernel: &Kernel) -> Result<u8> {
     let directory = tempfile::tempdir()?;
-    let initramfs = order.keep.clone().unwrap_or_else(|| directory.path().join("initramfs"));
-    image::write_initramfs(&initramfs, order.architecture, order.flavour, kernel, &order.containers)?;
-    let machine = order.machine(kernel, &initramfs, 256, 120);
+    let path = order.make_root(kernel, directory.path())?;
+    let machine = order.machine(kernel, order.root(&path), 256, 120);
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len() / 1024);
     eprintln!(
-        "{}, {} MiB: kernel {} KiB, initramfs {} KiB",
+        "{}, {} MiB: kernel {} KiB, root {} KiB",
         order.architecture.name,
         machine.memory,
         size(machine.kernel),
-        size(&initramfs)
+        size(&path)
     );
     let outcome = machine.run()?;
     let status = status(&outcome)?;
@@ -217,7 +246,7 @@ fn test(order: &Order, kernel: &Kernel, words: &[String], ramdisk: bool) -> Resu
     let directory = tempfile::tempdir()?;
     let initramfs = directory.path().join("initramfs");
     integration::write_initramfs(&initramfs, order.architecture, kernel, words)?;
-    let mut machine = order.machine(kernel, &initramfs, 1024, 3600);
+    let mut machine = order.machine(kernel, Root::Initramfs(&initramfs), 1024, 3600);
     if ramdisk {
         machine.words.push_str("RAMDISK=1");
     }

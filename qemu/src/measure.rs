@@ -1,6 +1,5 @@
 //! How soon and in how little memory a machine runs a container.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -8,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::architecture::Architecture;
 use crate::image::{self, Containers};
 use crate::kernel::{Flavour, Kernel};
-use crate::machine::{Console, Machine, Outcome};
+use crate::machine::{Console, Machine, Outcome, Root};
 
 /// The container's program says what memory nobody uses while it runs.
 const PROGRAM: &str = "sed -n 's/^MemFree: */free while it runs: /p' /proc/meminfo; cut -d' ' -f1 /proc/uptime";
@@ -16,18 +15,12 @@ const PROGRAM: &str = "sed -n 's/^MemFree: */free while it runs: /p' /proc/memin
 /// With less, not even the smallest kernel unpacks its initramfs; with the most, all do.
 const MIB: (u32, u32) = (8, 256);
 
-fn run(
-    architecture: Architecture,
-    flavour: Flavour,
-    kernel: &Kernel,
-    initramfs: &Path,
-    memory: u32,
-) -> Result<Outcome> {
+fn run(architecture: Architecture, flavour: Flavour, kernel: &Kernel, root: Root<'_>, memory: u32) -> Result<Outcome> {
     Machine {
         architecture,
         flavour,
         kernel: &kernel.image,
-        initramfs,
+        root,
         memory,
         limit: Duration::from_secs(120),
         console: Console::Hidden,
@@ -47,7 +40,7 @@ pub fn first_container(architecture: Architecture, flavour: Flavour, kernel: &Ke
         ..Containers::default()
     };
     image::write_initramfs(&initramfs, architecture, flavour, kernel, &containers)?;
-    let outcome = run(architecture, flavour, kernel, &initramfs, MIB.1)?;
+    let outcome = run(architecture, flavour, kernel, Root::Initramfs(&initramfs), MIB.1)?;
     let mut lines = outcome.text.lines().skip_while(|line| !line.starts_with("free while"));
     let free: u64 = lines
         .next()
@@ -69,12 +62,12 @@ pub fn first_container(architecture: Architecture, flavour: Flavour, kernel: &Ke
 }
 
 /// The least memory, in MiB, with which the example runs to its end.
-pub fn smallest(architecture: Architecture, flavour: Flavour, kernel: &Kernel) -> Result<u32> {
+pub fn smallest(architecture: Architecture, flavour: Flavour, kernel: &Kernel, root: Root<'_>) -> Result<u32> {
     let directory = tempfile::tempdir()?;
     let initramfs = directory.path().join("initramfs");
     image::write_initramfs(&initramfs, architecture, flavour, kernel, &Containers::default())?;
     let runs = |memory: u32| -> Result<bool> {
-        let outcome = run(architecture, flavour, kernel, &initramfs, memory)?;
+        let outcome = run(architecture, flavour, kernel, root, memory)?;
         let runs = outcome.status() == Some(0) && outcome.text.contains("hello from process 1");
         eprintln!(
             "{memory} MiB: {} after {:.1} s",

@@ -11,10 +11,10 @@ use crate::debian;
 use crate::image::{self, Containers};
 use crate::tree::Tree;
 
-/// Debian's architecture for the example's busybox, and the oldest release from here on that has it.
+/// Debian's architecture for the example's busybox, and a release that has it.
 const TARGETS: [(&str, &str, &str); 8] = [
     ("aarch64-unknown-linux-musl", "arm64", "bookworm"),
-    ("arm-unknown-linux-musleabihf", "armel", "bookworm"),
+    ("arm-unknown-linux-musleabi", "armel", "bookworm"),
     ("armv7-unknown-linux-musleabihf", "armhf", "bookworm"),
     ("i686-unknown-linux-musl", "i386", "bookworm"),
     ("mips-unknown-linux-musl", "", ""),
