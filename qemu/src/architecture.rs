@@ -25,8 +25,8 @@ pub struct Architecture {
     pub package: &'static str,
     /// The serial line.
     pub console: &'static str,
-    /// The number of the serial bus where there is a disk, too: boards count their devices upwards or downwards.
-    pub port_beside_disk: u8,
+    /// Whether the kernel finds the devices of the board in the opposite of the order in which QEMU is told of them.
+    pub counts_down: bool,
 }
 
 /// All of them.
@@ -41,7 +41,7 @@ pub const ALL: [Architecture; 2] = [
         emulator: "qemu-system-aarch64",
         package: "qemu-system-arm",
         console: "ttyAMA0",
-        port_beside_disk: 1,
+        counts_down: true,
     },
     Architecture {
         name: "x86_64",
@@ -53,7 +53,7 @@ pub const ALL: [Architecture; 2] = [
         emulator: "qemu-system-x86_64",
         package: "qemu-system-x86",
         console: "ttyS0",
-        port_beside_disk: 0,
+        counts_down: false,
     },
 ];
 
@@ -76,11 +76,11 @@ impl Architecture {
         }
     }
 
-    /// The device that carries the status.
-    pub fn serial_bus(self, flavour: Flavour) -> &'static str {
+    /// The device that is a disk.
+    pub fn disk(self, flavour: Flavour) -> &'static str {
         match (self.name, flavour) {
-            ("x86_64", Flavour::Debian) => "virtio-serial-pci",
-            _ => "virtio-serial-device",
+            ("x86_64", Flavour::Debian) => "virtio-blk-pci",
+            _ => "virtio-blk-device",
         }
     }
 

@@ -16,8 +16,8 @@ use crate::tree::Tree;
 /// Where bundles lie in an image.
 const CONTAINERS: &str = "etc/roci/containers";
 /// What containers may need of the kernel: layers, images, cables, address translation.
-pub const MODULES: [&str; 12] = [
-    "virtio_console",
+pub const MODULES: [&str; 11] = [
+    "virtio_blk",
     "overlay",
     "loop",
     "squashfs",
@@ -27,7 +27,6 @@ pub const MODULES: [&str; 12] = [
     "nft_chain_nat",
     "nft_masq",
     "nft_nat",
-    "virtio_blk",
     "virtio_net",
 ];
 /// The names under which the example's busybox is there.
