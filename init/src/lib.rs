@@ -38,6 +38,7 @@
 extern crate std;
 
 mod arguments;
+pub mod device;
 mod message;
 mod reap;
 mod signals;

@@ -7,13 +7,17 @@ use sys::process::write_stderr;
 /// A longer line is cut.
 const LINE_BYTES_MAX: usize = 512;
 
-/// Prints what went wrong with `subject`, in one write, so that lines of several processes do not mix.
+/// Prints what went wrong with `subject`.
 pub fn complain(subject: &[u8], what: &str) {
+    tell(&[b"roci-init: ", subject, b": ", what.as_bytes()]);
+}
+
+/// Prints a line, in one write, so that lines of several processes do not mix.
+pub fn tell(parts: &[&[u8]]) {
     let mut line = Text::<LINE_BYTES_MAX>::new();
-    line.push(b"roci-init: ");
-    line.push(subject);
-    line.push(b": ");
-    line.push(what.as_bytes());
+    for part in parts {
+        line.push(part);
+    }
     let end = if line.cut(LINE_BYTES_MAX - "…\n".len()) {
         "…\n"
     } else {

@@ -22,14 +22,17 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut rows = String::from("| target | `roci` | `roci-init` |\n|---|--:|--:|\n");
+    let mut rows = String::from("| target | `roci` | `roci-init` | `roci-boot` |\n|---|--:|--:|--:|\n");
     let mut failed = false;
     for target in &wanted {
         match pack(target) {
-            Ok([roci, init]) => {
-                println!("{}: roci {roci} bytes, roci-init {init} bytes", target.triple);
+            Ok([roci, init, boot]) => {
+                println!(
+                    "{}: roci {roci} bytes, roci-init {init}, roci-boot {boot}",
+                    target.triple
+                );
                 let mark = if target.is_experimental { " (experimental)" } else { "" };
-                rows += &format!("| `{}`{mark} | {roci} | {init} |\n", target.triple);
+                rows += &format!("| `{}`{mark} | {roci} | {init} | {boot} |\n", target.triple);
             }
             Err(why) => {
                 eprintln!("{}: {why}", target.triple);
@@ -67,13 +70,13 @@ fn parse() -> Result<(Vec<&'static Target>, bool), lexopt::Error> {
 }
 
 /// Builds the executables for a machine and lays them where they are looked for; their sizes.
-fn pack(target: &Target) -> Result<[u64; 2], String> {
+fn pack(target: &Target) -> Result<[u64; 3], String> {
     let release = build(Some(target.triple))?;
     let directory = target_directory().join("dist").join(target.triple);
     let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
     fs::create_dir_all(&directory).map_err(failed)?;
     let mut sums = String::new();
-    let mut sizes = [0; 2];
+    let mut sizes = [0; 3];
     for ((name, limit), size) in EXECUTABLES.into_iter().zip(target.limits).zip(&mut sizes) {
         let path = release.join(name);
         *size = check_executable(&path, limit).map_err(|why| format!("{name}: {why}"))?;

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
-use tests::products::{self, EXECUTABLES, INIT_BYTES_MAX, ROCI_BYTES_MAX, TARGETS, Target, cargo, run};
+use tests::products::{self, BOOT_BYTES_MAX, EXECUTABLES, INIT_BYTES_MAX, ROCI_BYTES_MAX, TARGETS, Target, cargo, run};
 
 #[derive(Default)]
 struct Tally {
@@ -100,7 +100,7 @@ fn main() -> ExitCode {
     if works {
         integration_tests(&mut tally, &roci, &filters);
         if filters.is_empty() && !has("--fast") {
-            virtual_machines(&mut tally, &release);
+            virtual_machines(&mut tally);
             conformance(&mut tally, &roci);
         }
     } else {
@@ -163,11 +163,13 @@ fn check_sources(tally: &mut Tally) {
         "--all-targets",
         "-p",
         "tests",
+        "-p",
+        "qemu",
         "--",
         "-D",
         "warnings",
     ];
-    tally.step("clippy on the tests", quiet(&tests));
+    tally.step("clippy on the tests and on what emulates machines", quiet(&tests));
     for rule in tests::tidy::RULES {
         let broken = rule.check();
         tally.step(
@@ -195,6 +197,8 @@ fn unit_tests(tally: &mut Tally) {
         "launcher",
         "-p",
         "init",
+        "-p",
+        "qemu",
     ];
     let output = match cargo(&packages).output() {
         Ok(output) => output,
@@ -233,7 +237,12 @@ fn unit_tests(tally: &mut Tally) {
 
 fn check_products(tally: &mut Tally, release: &Path) {
     // The linker of the host aligns more than the one that is shipped.
-    check_sizes(tally, release, [ROCI_BYTES_MAX + 8 * 1024, INIT_BYTES_MAX], "");
+    check_sizes(
+        tally,
+        release,
+        [ROCI_BYTES_MAX + 8 * 1024, INIT_BYTES_MAX, BOOT_BYTES_MAX],
+        "",
+    );
     // The same program with its symbols, from a build of its own.
     let target = products::target_directory().join("with-symbols");
     let mut build = cargo(&["build", "--release", "--quiet"]);
@@ -241,7 +250,7 @@ fn check_products(tally: &mut Tally, release: &Path) {
         .env("CARGO_PROFILE_RELEASE_STRIP", "none")
         .env("CARGO_TARGET_DIR", &target);
     let built = run(&mut build);
-    for name in ["roci", "roci-init"] {
+    for name in ["roci", "roci-init", "roci-boot"] {
         let symbols = built
             .clone()
             .and_then(|_| products::check_symbols(&target.join("release").join(name)));
@@ -252,7 +261,7 @@ fn check_products(tally: &mut Tally, release: &Path) {
     }
 }
 
-fn check_sizes(tally: &mut Tally, release: &Path, limits: [u64; 2], target: &str) {
+fn check_sizes(tally: &mut Tally, release: &Path, limits: [u64; 3], target: &str) {
     for (name, limit) in EXECUTABLES.into_iter().zip(limits) {
         let what = format!("{name} is small, static and stripped{target}");
         let size = products::check_executable(&release.join(name), limit);
@@ -350,7 +359,15 @@ fn emulated(tally: &mut Tally, target: &Target, release: &Path, native: &Path) {
 }
 
 /// Runs a program that ends with a line of numbers; lines for which `hidden` holds are not shown.
-fn counted(tally: &mut Tally, what: &str, command: &mut Command, hidden: fn(&str) -> bool) -> Option<i32> {
+///
+/// Without them it may end only with the status `not_had`.
+fn counted(
+    tally: &mut Tally,
+    what: &str,
+    command: &mut Command,
+    not_had: Option<i32>,
+    hidden: fn(&str) -> bool,
+) -> Option<i32> {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
     let mut child = match child {
         Ok(child) => child,
@@ -380,7 +397,7 @@ fn counted(tally: &mut Tally, what: &str, command: &mut Command, hidden: fn(&str
             );
             tally.add(&found);
         }
-        None if code == Some(2) => {}
+        None if code.is_some() && code == not_had => {}
         None => tally.fail(what, "it ended without its numbers"),
     }
     code
@@ -395,7 +412,7 @@ fn integration_tests(tally: &mut Tally, roci: &Path, filters: &[String]) {
     }
     let mut command = cargo(&["test", "--quiet", "-p", "tests", "--test", "runtime", "--"]);
     command.args(filters).env("ROCI", roci);
-    counted(tally, "integration tests", &mut command, |line| {
+    counted(tally, "integration tests", &mut command, None, |line| {
         line.contains(" ... ok (") || line.is_empty()
     });
 }
@@ -406,40 +423,55 @@ fn conformance(tally: &mut Tally, roci: &Path) {
     }
     let mut command = Command::new(products::workspace().join("tests/conformance/run"));
     command.arg("-v").arg(roci);
-    script(tally, "conformance tests", &mut command, |line| {
+    script(tally, "conformance tests", &mut command, 2, |line| {
         line.starts_with("ok ") && !line.contains("passes now")
     });
 }
 
-/// What a host with cgroup version 1 cannot show: version 2 alone, and a root that `pivot_root` cannot lead away from.
-fn virtual_machines(tally: &mut Tally, release: &Path) {
-    if let Err(why) = tests::apt_install(&["qemu-system-x86", "busybox-static"]) {
-        return tally.skip("tests in virtual machines", &why);
-    }
+/// What this machine cannot show: another architecture, control groups of version 2 alone, and a root that `pivot_root`
+/// cannot lead away from.
+fn virtual_machines(tally: &mut Tally) {
+    foreign_image(tally);
     let machines: [(&str, &[&str]); 2] = [
         ("tests with cgroup version 2", &["cgroups2"]),
-        ("tests on a ramdisk", &["lifecycle::", "run::"]),
+        ("tests on a ramdisk", &["--ramdisk", "lifecycle::", "run::"]),
     ];
     for (name, words) in machines {
-        let mut command = Command::new(products::workspace().join("tests/vm/run"));
-        if name.ends_with("ramdisk") {
-            command.arg("-r");
-        }
-        command.arg(release).args(words);
-        script(tally, name, &mut command, |line| {
+        let mut command = cargo(&["qemu", "--test", "--arch", "x86_64"]);
+        script(tally, name, command.args(words), NOT_HAD, |line| {
             line.contains(" ... ok (") || line.contains("reboot: ")
         });
     }
 }
 
-/// Runs one of the scripts that end in the number of tests, or with status 2 and a reason where they cannot.
-fn script(tally: &mut Tally, name: &str, command: &mut Command, is_dull: fn(&str) -> bool) {
+/// `cargo qemu` ends with this where a package cannot be had.
+const NOT_HAD: i32 = 77;
+
+/// Boots an image for aarch64. Its container ends with a status that no failure has.
+fn foreign_image(tally: &mut Tally) {
+    const NAME: &str = "an image for aarch64 boots and runs a container";
+    const STATUS: i32 = 42;
+    let output = match cargo(&["qemu", "--command", "uname -m; exit 42"]).output() {
+        Ok(output) => output,
+        Err(error) => return tally.fail(NAME, &error.to_string()),
+    };
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let last = said.lines().last().unwrap_or_default();
+    match output.status.code() {
+        Some(STATUS) if String::from_utf8_lossy(&output.stdout).contains("aarch64\n") => tally.pass(NAME, last),
+        Some(NOT_HAD) => tally.skip(NAME, last),
+        _ => tally.fail(NAME, &format!("{}{said}", String::from_utf8_lossy(&output.stdout))),
+    }
+}
+
+/// Runs something that ends in the number of tests, or with the status `not_had` and a reason where it cannot.
+fn script(tally: &mut Tally, name: &str, command: &mut Command, not_had: i32, is_dull: fn(&str) -> bool) {
     let log = products::target_directory().join(format!("{}.log", name.replace(' ', "-")));
     let Ok(file) = std::fs::File::create(&log) else {
         return tally.fail(name, "no place for their log");
     };
     command.stderr(file);
-    if counted(tally, name, command, is_dull) == Some(2) {
+    if counted(tally, name, command, Some(not_had), is_dull) == Some(not_had) {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         tally.skip(name, text.lines().last().unwrap_or("they could not be built"));
     }
