@@ -108,7 +108,6 @@ fn run_command(arguments: sys::Arguments) -> Result<u8> {
         command: Some(invocation.command),
         id,
     });
-    open_log(&invocation)?;
     dispatch(&invocation)
 }
 

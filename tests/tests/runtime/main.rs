@@ -5,6 +5,7 @@ mod cgroups;
 mod cgroups2;
 mod concurrency;
 mod console;
+mod contract;
 mod cve;
 mod delete;
 mod errors;
@@ -39,6 +40,7 @@ fn main() -> std::process::ExitCode {
     cases.extend(cgroups2::cases());
     cases.extend(concurrency::cases());
     cases.extend(console::cases());
+    cases.extend(contract::cases());
     cases.extend(cve::cases());
     cases.extend(delete::cases());
     cases.extend(errors::cases());
