@@ -1,7 +1,7 @@
 //! `cargo suite`: everything that has to hold before a change is finished, with one number at the end.
 //!
 //! `cargo suite NAME...` runs the integration tests whose names contain one of the words, and nothing else;
-//! `cargo suite --fast` leaves virtual machines and conformance out; `cargo suite --bless` writes the README's tables anew.
+//! `cargo suite --fast` leaves virtual machines, conformance and clients out; `cargo suite --bless` writes the README's tables anew.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -103,6 +103,7 @@ fn main() -> ExitCode {
         if filters.is_empty() && !has("--fast") {
             virtual_machines(&mut tally, &release);
             conformance(&mut tally, &roci);
+            clients(&mut tally, &roci);
         }
     } else {
         tally.skip("integration tests", "there is nothing to test");
@@ -360,6 +361,16 @@ fn conformance(tally: &mut Tally, roci: &Path) {
     script(tally, "conformance tests", &mut command, |line| {
         line.starts_with("ok ") && !line.contains("passes now")
     });
+}
+
+/// podman, containerd and buildah, with and without root.
+fn clients(tally: &mut Tally, roci: &Path) {
+    if !rustix::process::geteuid().is_root() {
+        return tally.skip("tests with clients", "they make containers as root does");
+    }
+    let mut command = Command::new(products::workspace().join("tests/clients/run"));
+    command.arg("-v").arg(roci);
+    script(tally, "tests with clients", &mut command, |line| line.starts_with("ok "));
 }
 
 /// What a host with cgroup version 1 cannot show: version 2 alone, and a root that `pivot_root` cannot lead away from.
