@@ -370,7 +370,9 @@ fn clients(tally: &mut Tally, roci: &Path) {
     }
     let mut command = Command::new(products::workspace().join("tests/clients/run"));
     command.arg("-v").arg(roci);
-    script(tally, "tests with clients", &mut command, |line| line.starts_with("ok "));
+    script(tally, "tests with clients", &mut command, |line| {
+        line.starts_with("ok ")
+    });
 }
 
 /// What a host with cgroup version 1 cannot show: version 2 alone, and a root that `pivot_root` cannot lead away from.

@@ -29,6 +29,7 @@ mod run;
 mod seccomp;
 mod state;
 mod stdio;
+mod systemd;
 
 fn main() -> std::process::ExitCode {
     let mut cases = Vec::new();
@@ -64,5 +65,6 @@ fn main() -> std::process::ExitCode {
     cases.extend(seccomp::cases());
     cases.extend(state::cases());
     cases.extend(stdio::cases());
+    cases.extend(systemd::cases());
     tests::main(cases)
 }

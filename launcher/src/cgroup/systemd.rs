@@ -1,0 +1,607 @@
+//! `--systemd-cgroup`: a scope of systemd's in place of a cgroup that roci makes.
+//!
+//! systemd makes the cgroup and moves the process there, and has to know the limits, since it writes those that it knows
+//! again whenever it likes; roci writes all of them into the files as it does elsewhere. A scope ends with its last process.
+
+use core::ffi::CStr;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::AsFd;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketType, send};
+use spec_core::Spec;
+use spec_core::resources::Resources;
+use sys::fd::{create_in, open_in, read};
+use sys::{OwnedFd, Register, TakeOnce};
+
+use super::dbus::{ANSWER, Calls, List, MESSAGE_BYTES, Message, REFUSAL, SIGNAL, Target, receive, unquoted};
+use super::resources::{Purpose, meant, shares_or_weight};
+use super::{Hierarchies, Host};
+use crate::cli::{Invocation, Opt};
+use crate::container::{Container, SCOPE_FILE, in_user_namespace, write_all};
+use crate::error::{During, Error, Result, keep};
+use crate::msg;
+use crate::path::{Path, split_last};
+use crate::text::{cut, parse_number, parts, split_once, utf8};
+use crate::time::{milliseconds, pause};
+
+const MANAGER: Target = [
+    "/org/freedesktop/systemd1",
+    "org.freedesktop.systemd1.Manager",
+    "org.freedesktop.systemd1",
+];
+const PROPERTIES: Target = [
+    "/org/freedesktop/systemd1",
+    "org.freedesktop.DBus.Properties",
+    "org.freedesktop.systemd1",
+];
+const BUS: Target = ["/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus"];
+
+/// The annotations that set properties of the unit, as runc has them.
+const ANNOTATIONS: &str = "org.systemd.property.";
+
+/// How long systemd may be silent.
+const PATIENCE_MS: u32 = 15_000;
+/// How many messages it may send meanwhile that are about something else.
+const MESSAGES_MAX: u32 = 100_000;
+
+/// The scope of a container.
+#[derive(Clone, Copy)]
+pub struct Unit {
+    /// The slice that it is in.
+    slice: &'static str,
+    /// `PREFIX-ID.scope`.
+    pub name: &'static str,
+}
+
+/// Whether `path` is of the form `SLICE:PREFIX:NAME`.
+fn is_unit(path: &str) -> bool {
+    !path.starts_with('/') && path.bytes().filter(|byte| *byte == b':').count() == 2
+}
+
+impl Unit {
+    /// The unit that create is asked for, if any.
+    ///
+    /// # Errors
+    /// Where the path is of the other kind.
+    #[inline(never)]
+    pub fn wanted(invocation: &Invocation, spec: &Spec<'static>, id: &'static CStr) -> Result<Option<Self>> {
+        let path = spec.linux.cgroups_path.map_or("", |path| path.as_str());
+        let by_manager = invocation.text(Opt::CgroupManager)? == Some("systemd");
+        if !invocation.has(Opt::SystemdCgroup) && !by_manager {
+            return if is_unit(path) {
+                Err(Error::says(
+                    msg!("linux.cgroupsPath: # is a unit of systemd: --systemd-cgroup is missing"),
+                    path,
+                ))
+            } else {
+                Ok(None)
+            };
+        }
+        if !path.is_empty() && !is_unit(path) {
+            return Err(Error::says(
+                msg!("linux.cgroupsPath: with --systemd-cgroup it is SLICE:PREFIX:NAME, not #"),
+                path,
+            ));
+        }
+        let mut rest = path;
+        let (slice, prefix) = (cut(&mut rest, b':'), cut(&mut rest, b':'));
+        let or = |text, default| if path.is_empty() { default } else { text };
+        let (prefix, name) = (or(prefix, "roci"), or(rest, utf8(id.to_bytes())));
+        let slice = match slice {
+            "" if is_users() => "user.slice",
+            "" => "system.slice",
+            slice => slice,
+        };
+        let dash = if prefix.is_empty() { "" } else { "-" };
+        let unit = Self {
+            slice,
+            name: keep("###.scope", &[prefix, dash, name]),
+        };
+        if slice.contains('/') || !slice.ends_with(".slice") || unit.name.contains('/') || name.is_empty() {
+            return Err(Error::says(
+                msg!("linux.cgroupsPath: no slice and name of systemd's: #"),
+                path,
+            ));
+        }
+        Ok(Some(unit))
+    }
+
+    /// The unit of a container whose cgroup is at `path`, if that is one of systemd's.
+    pub fn of(container: &Container, path: &CStr) -> Option<Self> {
+        let name = utf8(split_last(path.to_bytes()).1);
+        if !name.ends_with(".scope") || open_in(container.directory.as_fd(), SCOPE_FILE, OFlags::PATH).is_err() {
+            return None;
+        }
+        let name = keep("#", &[name]);
+        Some(Self { slice: "", name })
+    }
+
+    /// The path of its cgroup below that of `manager`: `a-b.slice` is in `a.slice`.
+    fn path(&self, manager: &str) -> Path {
+        let mut path = Path::new(manager.trim_end_matches('/').as_bytes());
+        let stem = self.slice.strip_suffix(".slice").unwrap_or_default();
+        for (end, _) in self
+            .slice
+            .bytes()
+            .enumerate()
+            .filter(|(end, byte)| *byte == b'-' || *end == stem.len())
+        {
+            // The slice without a name is the root.
+            if stem != "-" {
+                let slice = stem.get(..end).unwrap_or_default();
+                path = Path::of(&[path.as_bytes(), b"/", slice.as_bytes(), b".slice"]);
+            }
+        }
+        Path::of(&[path.as_bytes(), b"/", self.name.as_bytes()])
+    }
+
+    /// The error of a call about it.
+    #[cold]
+    #[inline(never)]
+    fn refused(&self) -> Error {
+        Error::said(keep(msg!("systemd: unit #: #"), &[self.name, SAID.get()]))
+    }
+}
+
+/// Removes a container's cgroup from these hierarchies, unless it is systemd's there; the unit that it is then.
+pub fn remove(host: &Host, container: &Container, path: &CStr, hierarchies: Hierarchies) -> Result<Option<Unit>> {
+    let unit = Unit::of(container, path);
+    let hierarchies = match unit {
+        Some(_) => host.leave_to_systemd(path, hierarchies),
+        None => hierarchies,
+    };
+    host.remove(path, hierarchies).map(|()| unit)
+}
+
+/// The path of the cgroup that a killed create may have left.
+pub fn noted_path(container: &Container) -> Option<Path> {
+    let mut memory = [0; 1024];
+    let file = open_in(container.directory.as_fd(), SCOPE_FILE, OFlags::RDONLY).ok()?;
+    let path = read(file.as_fd(), &mut memory).ok()?;
+    (path.len() > 1).then(|| Path::new(path))
+}
+
+/// Whether it is the systemd of a user, and not the host's.
+fn is_users() -> bool {
+    !rustix::process::geteuid().is_root() || in_user_namespace()
+}
+
+/// A line to systemd.
+pub struct Systemd {
+    socket: OwnedFd,
+    calls: Calls,
+    memory: &'static mut [u8; MESSAGE_BYTES],
+    /// How much of the memory is the last message.
+    len: usize,
+}
+
+static MEMORY: TakeOnce<[u8; MESSAGE_BYTES]> = TakeOnce::new([0; MESSAGE_BYTES]);
+
+/// What failed is in [`SAID`].
+#[derive(Clone, Copy)]
+pub struct Failed;
+
+/// What a call ends with.
+type Asked<T> = core::result::Result<T, Failed>;
+
+/// Why the last call has failed.
+static SAID: Register<&str> = Register::new("");
+
+#[inline(never)]
+fn failed<T>(text: &'static str) -> Asked<T> {
+    SAID.set(text);
+    Err(Failed)
+}
+
+/// The kernel's part of a call.
+#[inline(never)]
+fn known<T>(result: core::result::Result<T, Errno>) -> Asked<T> {
+    match result {
+        Ok(value) => Ok(value),
+        Err(errno) => failed(match errno {
+            Errno::PIPE => "it has hung up",
+            Errno::PROTO => "it says something that is not D-Bus",
+            Errno::TIMEDOUT => "it does not answer",
+            errno => crate::errno::text(errno),
+        }),
+    }
+}
+
+impl Systemd {
+    /// Connects to the systemd that is responsible.
+    pub fn connect(arguments: sys::Arguments) -> Result<Self> {
+        match Self::try_connect(arguments) {
+            Ok(systemd) => Ok(systemd),
+            Err(Failed) => Err(Error::says(
+                msg!("--systemd-cgroup: there is no systemd to talk to: #"),
+                SAID.get(),
+            )),
+        }
+    }
+
+    /// The same, for who can do without: over its own socket, or over the bus.
+    pub fn try_connect(arguments: sys::Arguments) -> Asked<Self> {
+        let is_users = is_users();
+        let variable = |name| arguments.variable(name).map_or("", |value| utf8(value.to_bytes()));
+        let (address, directory, bus) = match is_users {
+            true => ("DBUS_SESSION_BUS_ADDRESS", variable("XDG_RUNTIME_DIR"), "/bus"),
+            false => ("DBUS_SYSTEM_BUS_ADDRESS", "/run", "/dbus/system_bus_socket"),
+        };
+        let mut named = variable(address).strip_prefix("unix:path=").unwrap_or_default();
+        // Other addresses may follow, and more about this one.
+        let named = cut(&mut cut(&mut named, b';'), b',');
+        let socket = known(sys::fd::socket(AddressFamily::UNIX, SocketType::STREAM))?;
+        let connect = |parts: &[&str; 2]| {
+            let path = keep("##", parts);
+            let result = sys::socket::connect(socket.as_fd(), Path::new(path.as_bytes()).as_c_str());
+            result.map_err(|errno| SAID.set(keep("connect to #: #", &[path, crate::errno::text(errno)])))
+        };
+        // Who names a bus means that one.
+        let is_own = named.is_empty() && connect(&[directory, "/systemd/private"]).is_ok();
+        if !is_own {
+            let place = if named.is_empty() {
+                [directory, bus]
+            } else {
+                [named, ""]
+            };
+            connect(&place).map_err(|()| Failed)?;
+        }
+        let mut systemd = Self {
+            socket,
+            calls: Calls::new(),
+            memory: MEMORY.take(),
+            len: 0,
+        };
+        systemd.greet(is_own).map(|()| systemd)
+    }
+
+    /// Says who we are, which the kernel tells the other side, and with a bus asks it to be let in.
+    #[inline(never)]
+    fn greet(&mut self, is_own: bool) -> Asked<()> {
+        send_all(&self.socket, b"\0AUTH EXTERNAL\r\nDATA\r\n")?;
+        let mut line = [0; 128];
+        let mut len = 0;
+        loop {
+            let Some(place) = line.get_mut(len..=len) else {
+                return known(Err(Errno::PROTO));
+            };
+            if known(read_patiently(&self.socket, place))? == 0 {
+                return known(Err(Errno::PIPE));
+            }
+            len += 1;
+            match line.get(..len).unwrap_or_default() {
+                [b'O', b'K', b' ', .., b'\n'] => break,
+                b"DATA\r\n" => len = 0,
+                [said @ .., b'\r', b'\n'] => return failed(keep("it does not let us in: #", &[utf8(said)])),
+                _ => {}
+            }
+        }
+        send_all(&self.socket, b"BEGIN\r\n")?;
+        if is_own {
+            return Ok(());
+        }
+        self.calls.call(&BUS, "Hello", "");
+        self.ask()?;
+        self.calls.call(&BUS, "AddMatch", "s");
+        self.calls
+            .text("type='signal',interface='org.freedesktop.systemd1.Manager',member='JobRemoved'");
+        self.ask()
+    }
+
+    /// Waits for a message for which `fits` holds.
+    fn wait(&mut self, fits: &mut dyn FnMut(&Message<'_>) -> bool) -> Asked<()> {
+        for _ in 0..MESSAGES_MAX {
+            let socket = &self.socket;
+            self.len = known(receive(self.memory, &mut |part| read_patiently(socket, part)))?;
+            match self.message() {
+                Some(message) if fits(&message) => return Ok(()),
+                Some(_) => {}
+                None => return known(Err(Errno::PROTO)),
+            }
+        }
+        known(Err(Errno::TIMEDOUT))
+    }
+
+    /// The last message.
+    fn message(&self) -> Option<Message<'_>> {
+        Message::parse(self.memory.get(..self.len)?)
+    }
+
+    /// Sends what was put together and waits for the answer to its last call.
+    fn ask(&mut self) -> Asked<()> {
+        let serial = self.calls.serial;
+        send_all(&self.socket, known(self.calls.finish())?)?;
+        self.wait(&mut |message| matches!(message.kind, ANSWER | REFUSAL) && message.answers == serial)?;
+        let Some(mut message) = self.message() else {
+            return Ok(());
+        };
+        if message.kind == REFUSAL {
+            let said = message.body.text().unwrap_or_default();
+            return failed(keep("# (#)", &[said, message.error]));
+        }
+        Ok(())
+    }
+
+    /// Waits until the job that the last call has begun for the unit is over.
+    fn wait_for_job(&mut self, unit: &Unit) -> Asked<()> {
+        let mut result = "";
+        self.wait(&mut |message| {
+            let mut body = message.body;
+            let is_ours = message.kind == SIGNAL
+                && message.member == "JobRemoved"
+                && body.word().is_some()
+                && body.text().is_some()
+                && body.text() == Some(unit.name);
+            if is_ours {
+                result = keep("#", &[body.text().unwrap_or_default()]);
+            }
+            is_ours
+        })?;
+        if result == "done" {
+            Ok(())
+        } else {
+            failed(keep(msg!("its job ended as #"), &[result]))
+        }
+    }
+
+    /// Where the unit's cgroup will be: the cgroup of a user's systemd is somewhere below the root.
+    #[inline(never)]
+    pub fn path_of(&mut self, unit: &Unit) -> Result<Path> {
+        if !is_users() {
+            return Ok(unit.path(""));
+        }
+        self.calls.call(&PROPERTIES, "Get", "ss");
+        self.calls.text("org.freedesktop.systemd1.Manager");
+        self.calls.text("ControlGroup");
+        self.ask().map_err(|Failed| unit.refused())?;
+        let manager = self.message().and_then(|mut message| {
+            message.body.signature()?;
+            message.body.text()
+        });
+        Ok(unit.path(manager.unwrap_or_default()))
+    }
+
+    /// Makes the unit with `pid` in it, and waits until it is there.
+    #[inline(never)]
+    pub fn start(&mut self, unit: &Unit, spec: &Spec<'static>, id: &str, pid: i32) -> Result<()> {
+        /// For systemd to clear away one of that name that has just ended, which it does when it finds the time.
+        const ATTEMPTS: u32 = 25;
+        let mut started = self.try_start(unit, spec, id, pid)?;
+        for attempt in 1..ATTEMPTS {
+            if started.is_ok() || !(SAID.get().ends_with("systemd1.UnitExists)")) {
+                break;
+            }
+            // One that has failed lies around until somebody takes note.
+            let _ = self.reset(unit);
+            pause(2 * attempt);
+            started = self.try_start(unit, spec, id, pid)?;
+        }
+        started
+            .and_then(|()| self.wait_for_job(unit))
+            .map_err(|Failed| unit.refused())
+    }
+
+    #[inline(never)]
+    fn try_start(&mut self, unit: &Unit, spec: &Spec<'static>, id: &str, pid: i32) -> Result<Asked<()>> {
+        let calls = &mut self.calls;
+        calls.call(&MANAGER, "StartTransientUnit", "ssa(sv)a(sa(sv))");
+        calls.text(unit.name);
+        calls.text("replace");
+        let properties = calls.open(8);
+        calls.property("Description", b's', 0, keep("OCI container #", &[id]));
+        calls.property("Slice", b's', 0, unit.slice);
+        calls.property("PIDs", b'U', pid as u64, "");
+        // A failed one is forgotten as well.
+        calls.property("CollectMode", b's', 0, "inactive-or-failed");
+        for word in parts(SWITCHES, b' ') {
+            calls.property(word, b'b', u64::from(word != "DefaultDependencies"), "");
+        }
+        for pair in spec.list(spec.annotations) {
+            let (key, value) = (pair.key.as_str(), pair.value.as_str());
+            if let Some(name) = key.strip_prefix(ANNOTATIONS)
+                && !annotated(calls, name, value)
+            {
+                return Err(Error::said(keep(
+                    msg!("annotations: #: not understood: #"),
+                    &[key, value],
+                )));
+            }
+        }
+        calls.close(properties);
+        // No further units.
+        let further = calls.open(8);
+        calls.close(further);
+        Ok(self.ask())
+    }
+
+    /// Tells the unit's limits.
+    #[inline(never)]
+    pub fn limit(&mut self, unit: &Unit, resources: &Resources<'_>, is_v2: bool, purpose: Purpose) -> Result<()> {
+        let memory = &resources.memory;
+        let cpu = &resources.cpu;
+        let (limit, quota) = (meant(memory.limit), meant(cpu.quota));
+        let period = cpu.period.filter(|period| *period != 0);
+        let swap = meant(memory.swap).map(|swap| if swap > 0 { swap - limit.unwrap_or(0) } else { swap });
+        let shares = cpu.shares.filter(|shares| *shares != 0);
+        let pids = resources
+            .pids_limit
+            .filter(|pids| *pids != 0 || purpose == Purpose::Create);
+        let values = [
+            limit.map(i64::cast_unsigned),
+            meant(memory.reservation).map(i64::cast_unsigned),
+            swap.map(i64::cast_unsigned),
+            shares.map(|shares| shares_or_weight(shares, is_v2)),
+            quota.map(|quota| processor_time(quota, period)),
+            pids.map(|pids| if pids > 0 { pids as u64 } else { u64::MAX }),
+            resources.block_io.weight.filter(|weight| *weight != 0).map(u64::from),
+        ];
+        let known = values.iter().any(Option::is_some);
+        let list = self.begin_limits(unit);
+        for (row, value) in parts(LIMITS, b' ').zip(values) {
+            let mut rest = row;
+            let (two, one) = (cut(&mut rest, b'/'), rest);
+            let name = if is_v2 { two } else { one };
+            if let Some(value) = value.filter(|_| !name.is_empty()) {
+                self.calls.property(name, b't', value, "");
+            }
+        }
+        self.calls.close(list);
+        if known {
+            self.ask().map_err(|Failed| unit.refused())?;
+        }
+        // Older ones do not know these (before 244), and the files count as well.
+        if period.is_none() && cpu.cpus.is_none() && cpu.mems.is_none() {
+            return Ok(());
+        }
+        let list = self.begin_limits(unit);
+        if let Some(period) = period {
+            self.calls.property("CPUQuotaPeriodUSec", b't', period, "");
+        }
+        for (name, bits) in [("AllowedCPUs", cpu.cpus), ("AllowedMemoryNodes", cpu.mems)] {
+            if let Some(bits) = bits {
+                self.calls.property(name, b'Y', 0, bits.as_str());
+            }
+        }
+        self.calls.close(list);
+        let _ = self.ask();
+        Ok(())
+    }
+
+    /// Begins the call that sets properties, until the next start of the machine at most.
+    fn begin_limits(&mut self, unit: &Unit) -> List {
+        let _ = self.calls.finish();
+        self.calls.call(&MANAGER, "SetUnitProperties", "sba(sv)");
+        self.calls.text(unit.name);
+        self.calls.word(1);
+        self.calls.open(8)
+    }
+
+    /// Ends the unit, and forgets that it has failed if it has.
+    pub fn stop(&mut self, unit: &Unit) {
+        self.calls.call(&MANAGER, "StopUnit", "ss");
+        self.calls.text(unit.name);
+        self.calls.text("replace");
+        // Mostly it is gone, with its last process.
+        if self.ask().is_ok() {
+            let _ = self.wait_for_job(unit);
+        }
+        let _ = self.reset(unit);
+    }
+
+    fn reset(&mut self, unit: &Unit) -> Asked<()> {
+        self.calls.call(&MANAGER, "ResetFailedUnit", "s");
+        self.calls.text(unit.name);
+        self.ask()
+    }
+}
+
+fn send_all(socket: &OwnedFd, mut bytes: &[u8]) -> Asked<()> {
+    while !bytes.is_empty() {
+        let n = known(send(socket, bytes, SendFlags::NOSIGNAL))?;
+        bytes = bytes.get(n..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Reads what there is, or is to come soon.
+fn read_patiently(socket: &OwnedFd, part: &mut [u8]) -> core::result::Result<usize, Errno> {
+    if poll(
+        &mut [PollFd::new(socket, PollFlags::IN)],
+        Some(&milliseconds(PATIENCE_MS)),
+    )? == 0
+    {
+        return Err(Errno::TIMEDOUT);
+    }
+    rustix::io::read(socket, part)
+}
+
+/// Properties of every unit that are switched on, but for the one that is switched off.
+const SWITCHES: &str = "Delegate MemoryAccounting CPUAccounting IOAccounting TasksAccounting DefaultDependencies";
+
+/// Properties of limits, in version 2 of cgroups and in version 1.
+const LIMITS: &str = "MemoryMax/MemoryLimit MemoryLow/ MemorySwapMax/ CPUWeight/CPUShares \
+    CPUQuotaPerSecUSec/CPUQuotaPerSecUSec TasksMax/TasksMax /BlockIOWeight";
+
+/// The microseconds of processors in a second, in whole percents of a processor, as systemd counts.
+fn processor_time(quota: i64, period: Option<u64>) -> u64 {
+    if quota < 0 {
+        return u64::MAX;
+    }
+    let time = quota.cast_unsigned().saturating_mul(1_000_000) / period.unwrap_or(100_000);
+    time.next_multiple_of(10_000)
+}
+
+/// Appends a property with a value in the form of GVariant's text: `true`, `'text'`, `uint64 5`, `['a', 'b']`. `false` where
+/// it is something else.
+#[inline(never)]
+fn annotated(calls: &mut Calls, name: &str, value: &str) -> bool {
+    if let "true" | "false" = value {
+        calls.property(name, b'b', (value == "true").into(), "");
+        return true;
+    }
+    if let Some(text) = unquoted(value) {
+        calls.property(name, b's', 0, text);
+        return true;
+    }
+    if let Some(list) = value.strip_prefix('[').and_then(|value| value.strip_suffix(']')) {
+        calls.property(name, b'S', 0, list);
+        return parts(list, b',').all(|part| unquoted(part).is_some());
+    }
+    let (word, rest) = split_once(value, b' ');
+    let (kind, digits) = match (word, rest) {
+        ("uint64", Some(digits)) => (b't', digits),
+        ("int64", Some(digits)) => (b'x', digits),
+        ("uint32", Some(digits)) => (b'u', digits),
+        ("int32", Some(digits)) => (b'i', digits),
+        _ => (b'i', value),
+    };
+    let digits = digits.trim_ascii();
+    let (is_negative, digits) = match digits.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, digits),
+    };
+    let Some(number) = parse_number(digits) else {
+        return false;
+    };
+    let number = if is_negative { number.wrapping_neg() } else { number };
+    calls.property(name, kind, number, "");
+    true
+}
+
+/// Notes that the container has a unit, and where, before it has one.
+pub fn note(container: &Container, path: &Path) -> Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+    create_in(container.directory.as_fd(), SCOPE_FILE, flags, Mode::RUSR | Mode::WUSR)
+        .and_then(|file| write_all(file.as_fd(), path.as_bytes()))
+        .during(msg!("write scope"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_in_slices() {
+        let path = |slice, manager| {
+            let unit = Unit {
+                slice,
+                name: "p-n.scope",
+            };
+            std::string::String::from(unit.path(manager).as_str())
+        };
+        assert_eq!(path("system.slice", ""), "/system.slice/p-n.scope");
+        assert_eq!(path("a-b-c.slice", "/"), "/a.slice/a-b.slice/a-b-c.slice/p-n.scope");
+        assert_eq!(path("-.slice", ""), "/p-n.scope");
+        assert_eq!(path("user.slice", "/u/s"), "/u/s/user.slice/p-n.scope");
+    }
+
+    #[test]
+    fn processor_time_is_rounded_up_to_percents() {
+        assert_eq!(processor_time(50_000, None), 500_000);
+        assert_eq!(processor_time(12_345, Some(100_000)), 130_000);
+        assert_eq!(processor_time(200_000, Some(100_000)), 2_000_000);
+        assert_eq!(processor_time(-1, Some(100_000)), u64::MAX);
+    }
+}
