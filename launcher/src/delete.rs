@@ -139,14 +139,13 @@ fn destroy(
 ) -> Result<()> {
     if let Some(cgroup) = state.cgroup
         && let Some(host) = crate::cgroup_host(invocation, proc)?
+        && let Some(unit) = systemd::remove(host, &container, cgroup.as_c_str(), Hierarchies::ALL)?
     {
-        if let Some(unit) = systemd::remove(host, &container, cgroup.as_c_str(), Hierarchies::ALL)? {
-            match Systemd::try_connect(invocation.arguments()) {
-                // So that its name is free.
-                Ok(mut systemd) => systemd.stop(&unit),
-                // Without systemd there is nobody else to remove it.
-                Err(_) => host.remove(cgroup.as_c_str(), Hierarchies::ALL)?,
-            }
+        match Systemd::try_connect(invocation.arguments()) {
+            // So that its name is free.
+            Ok(mut systemd) => systemd.stop(&unit),
+            // Without systemd there is nobody else to remove it.
+            Err(_) => host.remove(cgroup.as_c_str(), Hierarchies::ALL)?,
         }
     }
     container.remove(root)

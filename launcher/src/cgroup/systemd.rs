@@ -190,23 +190,25 @@ type Asked<T> = core::result::Result<T, Failed>;
 static SAID: Register<&str> = Register::new("");
 
 #[inline(never)]
-fn failed<T>(text: &'static str) -> Asked<T> {
+fn failed(text: &'static str) -> Failed {
     SAID.set(text);
-    Err(Failed)
+    Failed
+}
+
+#[cold]
+#[inline(never)]
+fn failed_with(errno: Errno) -> Failed {
+    failed(match errno {
+        Errno::PIPE => msg!("it has hung up").get(),
+        Errno::PROTO => msg!("it says something that is not D-Bus").get(),
+        Errno::TIMEDOUT => msg!("it does not answer").get(),
+        errno => crate::errno::text(errno),
+    })
 }
 
 /// The kernel's part of a call.
-#[inline(never)]
 fn known<T>(result: core::result::Result<T, Errno>) -> Asked<T> {
-    match result {
-        Ok(value) => Ok(value),
-        Err(errno) => failed(match errno {
-            Errno::PIPE => "it has hung up",
-            Errno::PROTO => "it says something that is not D-Bus",
-            Errno::TIMEDOUT => "it does not answer",
-            errno => crate::errno::text(errno),
-        }),
-    }
+    result.map_err(failed_with)
 }
 
 impl Systemd {
@@ -265,16 +267,16 @@ impl Systemd {
         let mut len = 0;
         loop {
             let Some(place) = line.get_mut(len..=len) else {
-                return known(Err(Errno::PROTO));
+                return Err(failed_with(Errno::PROTO));
             };
             if known(read_patiently(&self.socket, place))? == 0 {
-                return known(Err(Errno::PIPE));
+                return Err(failed_with(Errno::PIPE));
             }
             len += 1;
             match line.get(..len).unwrap_or_default() {
                 [b'O', b'K', b' ', .., b'\n'] => break,
                 b"DATA\r\n" => len = 0,
-                [said @ .., b'\r', b'\n'] => return failed(keep("it does not let us in: #", &[utf8(said)])),
+                [said @ .., b'\r', b'\n'] => return Err(failed(keep(msg!("it does not let us in: #"), &[utf8(said)]))),
                 _ => {}
             }
         }
@@ -298,10 +300,10 @@ impl Systemd {
             match self.message() {
                 Some(message) if fits(&message) => return Ok(()),
                 Some(_) => {}
-                None => return known(Err(Errno::PROTO)),
+                None => return Err(failed_with(Errno::PROTO)),
             }
         }
-        known(Err(Errno::TIMEDOUT))
+        Err(failed_with(Errno::TIMEDOUT))
     }
 
     /// The last message.
@@ -319,7 +321,7 @@ impl Systemd {
         };
         if message.kind == REFUSAL {
             let said = message.body.text().unwrap_or_default();
-            return failed(keep("# (#)", &[said, message.error]));
+            return Err(failed(keep("# (#)", &[said, message.error])));
         }
         Ok(())
     }
@@ -342,7 +344,7 @@ impl Systemd {
         if result == "done" {
             Ok(())
         } else {
-            failed(keep(msg!("its job ended as #"), &[result]))
+            Err(failed(keep(msg!("its job ended as #"), &[result])))
         }
     }
 
@@ -428,25 +430,27 @@ impl Systemd {
         let pids = resources
             .pids_limit
             .filter(|pids| *pids != 0 || purpose == Purpose::Create);
-        let values = [
-            limit.map(i64::cast_unsigned),
-            meant(memory.reservation).map(i64::cast_unsigned),
-            swap.map(i64::cast_unsigned),
-            shares.map(|shares| shares_or_weight(shares, is_v2)),
-            quota.map(|quota| processor_time(quota, period)),
-            pids.map(|pids| if pids > 0 { pids as u64 } else { u64::MAX }),
-            resources.block_io.weight.filter(|weight| *weight != 0).map(u64::from),
-        ];
-        let known = values.iter().any(Option::is_some);
         let list = self.begin_limits(unit);
-        for (row, value) in parts(LIMITS, b' ').zip(values) {
-            let mut rest = row;
-            let (two, one) = (cut(&mut rest, b'/'), rest);
-            let name = if is_v2 { two } else { one };
+        let calls = &mut self.calls;
+        let mut rows = parts(LIMITS, b' ');
+        let mut known = false;
+        let mut set = |value: Option<i64>| {
+            let mut rest = rows.next().unwrap_or_default();
+            let two = cut(&mut rest, b'/');
+            let name = if is_v2 { two } else { rest };
             if let Some(value) = value.filter(|_| !name.is_empty()) {
-                self.calls.property(name, b't', value, "");
+                calls.property(name, b't', value.cast_unsigned(), "");
+                known = true;
             }
-        }
+        };
+        set(limit);
+        set(meant(memory.reservation));
+        set(swap);
+        set(shares.map(|shares| shares_or_weight(shares, is_v2).cast_signed()));
+        set(quota.map(|quota| processor_time(quota, period).cast_signed()));
+        // -1 is the largest number, which is none.
+        set(pids.map(|pids| if pids > 0 { pids } else { -1 }));
+        set(meant(resources.block_io.weight.map(i64::from)));
         self.calls.close(list);
         if known {
             self.ask().map_err(|Failed| unit.refused())?;

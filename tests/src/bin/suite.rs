@@ -375,7 +375,8 @@ fn clients(tally: &mut Tally, roci: &Path) {
     });
 }
 
-/// What a host with cgroup version 1 cannot show: version 2 alone, and a root that `pivot_root` cannot lead away from.
+/// What a host with cgroup version 1 cannot show: version 2 alone, a root that `pivot_root` cannot lead away from, and
+/// systemd.
 fn virtual_machines(tally: &mut Tally, release: &Path) {
     if let Err(why) = tests::apt_install(&["qemu-system-x86", "busybox-static"]) {
         return tally.skip("tests in virtual machines", &why);
@@ -394,6 +395,14 @@ fn virtual_machines(tally: &mut Tally, release: &Path) {
             line.contains(" ... ok (") || line.contains("reboot: ")
         });
     }
+    if let Err(why) = tests::apt_install(&["mmdebstrap"]) {
+        return tally.skip("tests with systemd", &why);
+    }
+    let mut command = Command::new(products::workspace().join("tests/vm/systemd"));
+    command.arg(release.join("roci"));
+    script(tally, "tests with systemd", &mut command, |line| {
+        line.starts_with("ok ")
+    });
 }
 
 /// Runs one of the scripts that end in the number of tests, or with status 2 and a reason where they cannot.
