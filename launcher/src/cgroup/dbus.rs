@@ -280,14 +280,25 @@ impl<'a> Message<'a> {
             if reader.at >= end {
                 break;
             }
-            let number = reader.byte()?;
-            match (reader.signature()?, number) {
-                ("u", 5) => message.answers = reader.word()?,
-                ("u", _) => _ = reader.word()?,
-                ("g", _) => _ = reader.signature()?,
-                ("s", 3) => message.member = reader.text()?,
-                ("s", 4) => message.error = reader.text()?,
-                ("s" | "o", _) => _ = reader.text()?,
+            let &[number, 1, kind, 0] = reader.take(4)? else {
+                return None;
+            };
+            match kind {
+                b'u' => {
+                    let value = reader.word()?;
+                    if number == 5 {
+                        message.answers = value;
+                    }
+                }
+                b'g' => _ = reader.signature()?,
+                b's' | b'o' => {
+                    let text = reader.text()?;
+                    match number {
+                        3 => message.member = text,
+                        4 => message.error = text,
+                        _ => {}
+                    }
+                }
                 _ => return None,
             }
         }

@@ -19,11 +19,11 @@ use super::dbus::{ANSWER, Calls, List, MESSAGE_BYTES, Message, REFUSAL, SIGNAL, 
 use super::resources::{Purpose, meant, shares_or_weight};
 use super::{Hierarchies, Host};
 use crate::cli::{Invocation, Opt};
-use crate::container::{Container, SCOPE_FILE, in_user_namespace, write_all};
+use crate::container::{Container, Document, SCOPE_FILE, in_user_namespace, write_all};
 use crate::error::{During, Error, Result, keep};
 use crate::msg;
 use crate::path::{Path, split_last};
-use crate::text::{cut, parse_number, parts, split_once, utf8};
+use crate::text::{Pieces, cut, has, parse_number, parts, split_once, utf8};
 use crate::time::{milliseconds, pause};
 
 const MANAGER: Target = [
@@ -54,6 +54,9 @@ pub struct Unit {
     /// `PREFIX-ID.scope`.
     pub name: &'static str,
 }
+
+/// Bytes of the longest path of a unit's cgroup: those of Kubernetes have 250.
+const PATH_BYTES: usize = 1024;
 
 /// Whether `path` is of the form `SLICE:PREFIX:NAME`.
 fn is_unit(path: &str) -> bool {
@@ -99,7 +102,7 @@ impl Unit {
             slice,
             name: keep("###.scope", &[prefix, dash, name]),
         };
-        if slice.contains('/') || !slice.ends_with(".slice") || unit.name.contains('/') || name.is_empty() {
+        if has(slice, b'/') || !slice.ends_with(".slice") || has(unit.name, b'/') || name.is_empty() {
             return Err(Error::says(
                 msg!("linux.cgroupsPath: no slice and name of systemd's: #"),
                 path,
@@ -120,21 +123,20 @@ impl Unit {
 
     /// The path of its cgroup below that of `manager`: `a-b.slice` is in `a.slice`.
     fn path(&self, manager: &str) -> Path {
-        let mut path = Path::new(manager.trim_end_matches('/').as_bytes());
+        let mut memory = [0; PATH_BYTES];
+        let mut path = Document::new(&mut memory);
+        path.str(manager.strip_suffix("/").unwrap_or(manager));
         let stem = self.slice.strip_suffix(".slice").unwrap_or_default();
-        for (end, _) in self
-            .slice
-            .bytes()
-            .enumerate()
-            .filter(|(end, byte)| *byte == b'-' || *end == stem.len())
-        {
+        for (end, byte) in self.slice.bytes().enumerate() {
             // The slice without a name is the root.
-            if stem != "-" {
-                let slice = stem.get(..end).unwrap_or_default();
-                path = Path::of(&[path.as_bytes(), b"/", slice.as_bytes(), b".slice"]);
+            if stem != "-" && (byte == b'-' || end == stem.len()) {
+                path.str("/")
+                    .str(self.slice.get(..end).unwrap_or_default())
+                    .str(".slice");
             }
         }
-        Path::of(&[path.as_bytes(), b"/", self.name.as_bytes()])
+        path.str("/").str(self.name);
+        Path::new(path.into_bytes())
     }
 
     /// The error of a call about it.
@@ -157,7 +159,7 @@ pub fn remove(host: &Host, container: &Container, path: &CStr, hierarchies: Hier
 
 /// The path of the cgroup that a killed create may have left.
 pub fn noted_path(container: &Container) -> Option<Path> {
-    let mut memory = [0; 1024];
+    let mut memory = [0; PATH_BYTES];
     let file = open_in(container.directory.as_fd(), SCOPE_FILE, OFlags::RDONLY).ok()?;
     let path = read(file.as_fd(), &mut memory).ok()?;
     (path.len() > 1).then(|| Path::new(path))
@@ -266,19 +268,21 @@ impl Systemd {
         let mut line = [0; 128];
         let mut len = 0;
         loop {
-            let Some(place) = line.get_mut(len..=len) else {
-                return Err(failed_with(Errno::PROTO));
-            };
-            if known(read_patiently(&self.socket, place))? == 0 {
+            let n = known(read_patiently(&self.socket, line.get_mut(len..).unwrap_or_default()))?;
+            if n == 0 {
                 return Err(failed_with(Errno::PIPE));
             }
-            len += 1;
-            match line.get(..len).unwrap_or_default() {
-                [b'O', b'K', b' ', .., b'\n'] => break,
-                b"DATA\r\n" => len = 0,
-                [said @ .., b'\r', b'\n'] => return Err(failed(keep(msg!("it does not let us in: #"), &[utf8(said)]))),
-                _ => {}
+            len += n;
+            // It asks for a name that it can do without, and says nothing more until it has heard the end of this.
+            let said = utf8(line.get(..len).unwrap_or_default());
+            let said = said.strip_prefix("DATA\r\n").unwrap_or(said);
+            let Some(said) = said.strip_suffix("\r\n") else {
+                continue;
+            };
+            if said.starts_with("OK ") {
+                break;
             }
+            return Err(failed(keep(msg!("it does not let us in: #"), &[said])));
         }
         send_all(&self.socket, b"BEGIN\r\n")?;
         if is_own {
@@ -351,9 +355,22 @@ impl Systemd {
     /// Where the unit's cgroup will be: the cgroup of a user's systemd is somewhere below the root.
     #[inline(never)]
     pub fn path_of(&mut self, unit: &Unit) -> Result<Path> {
-        if !is_users() {
-            return Ok(unit.path(""));
+        let path = if is_users() {
+            self.ask_for_root(unit)?
+        } else {
+            unit.path("")
+        };
+        if path.as_bytes().is_empty() {
+            return Err(Error::says(
+                msg!("linux.cgroupsPath: no slice and name of systemd's: #"),
+                unit.slice,
+            ));
         }
+        Ok(path)
+    }
+
+    /// The path below the cgroup that a user's systemd has.
+    fn ask_for_root(&mut self, unit: &Unit) -> Result<Path> {
         self.calls.call(&PROPERTIES, "Get", "ss");
         self.calls.text("org.freedesktop.systemd1.Manager");
         self.calls.text("ControlGroup");
