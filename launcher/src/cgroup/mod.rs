@@ -36,6 +36,8 @@ pub mod systemd;
 #[cfg(not(feature = "systemd"))]
 #[path = "no_systemd.rs"]
 pub mod systemd;
+#[cfg(feature = "systemd")]
+mod unit;
 
 /// Hierarchies that one host may have: 13 controllers and a few names.
 pub const HIERARCHIES_MAX: usize = 20;
@@ -175,26 +177,6 @@ impl Host {
             }
         }
         Ok(())
-    }
-
-    /// Ends what runs in the cgroup, and returns in which of the hierarchies it is not systemd's: what is, systemd removes
-    /// when it is empty, and would not notice if somebody else did.
-    pub fn leave_to_systemd(&self, path: &CStr, hierarchies: Hierarchies) -> Hierarchies {
-        for attempt in 0..REMOVE_ATTEMPTS {
-            let mut found = false;
-            self.for_each_process(path, &mut |pid| found |= sys::signal::send(pid, SIGKILL).is_ok());
-            if !found {
-                break;
-            }
-            pause(attempt.min(20));
-        }
-        let mut others = Hierarchies::NONE;
-        for (place, (name, _)) in self.lines().enumerate() {
-            if !self.is_v2 && name != "systemd" && hierarchies.contains(place) {
-                others = others.with(place);
-            }
-        }
-        others
     }
 
     /// Calls `each` with every process in the cgroup and below it; `false` where there is no such cgroup.

@@ -80,3 +80,10 @@ pub fn noted_path(_: &Container) -> Option<Path> {
 pub fn note(_: &Container, _: &Path) -> Result<()> {
     Ok(())
 }
+
+impl Host {
+    /// Nothing is systemd's.
+    pub fn leave_to_systemd(&self, _: &CStr, hierarchies: Hierarchies) -> Hierarchies {
+        hierarchies
+    }
+}
