@@ -62,9 +62,10 @@ impl Runtime {
     /// A call with global options before the command.
     pub fn global(&self, options: &[&str], args: &[&str]) -> Invocation {
         let root = self.root.to_str().expect("a UTF-8 path");
-        let args: Vec<_> = ["--root", root].iter().chain(options).chain(args).copied().collect();
-        let mut call = self.bare(&args);
-        call.name = args.get(2 + options.len()).copied().unwrap_or_default().to_owned();
+        let all: Vec<_> = ["--root", root].iter().chain(options).chain(args).copied().collect();
+        let mut call = self.bare(&all);
+        call.what = args.join(" ");
+        call.name = args.first().copied().unwrap_or_default().to_owned();
         call
     }
 
