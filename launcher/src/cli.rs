@@ -140,6 +140,8 @@ pub fn parse(arguments: Arguments) -> Result<Invocation> {
         } else if !only_words && text.len() > 1 && text.starts_with('-') {
             index += take_option(&mut invocation, command, word, arguments.get(index))?;
         } else if command.is_none() {
+            // Whatever is wrong from here on belongs into the log, too.
+            crate::open_log(&invocation)?;
             command = Some(find_command(text)?);
         } else {
             if invocation.positional.push(word).is_err() {
@@ -186,9 +188,9 @@ fn find_command(name: &str) -> Result<Command> {
     }
     match commands().find(|row| row.name == name) {
         Some(row) => Ok(row.command),
-        None if name == "checkpoint" || name == "restore" => Err(Error::said(msg!(
-            "checkpoint and restore are not supported: roci does not use CRIU"
-        ))),
+        None if name == "checkpoint" || name == "restore" => {
+            Err(Error::says(msg!("#: not supported: roci does not use CRIU"), name))
+        }
         None => Err(Error::usage(msg!("no such command: #: see roci --help"), name)),
     }
 }
@@ -258,6 +260,10 @@ fn take_option(
             msg!("more than # options"),
             Digits::of(OPTIONS_MAX as u64).as_str(),
         ));
+    }
+    if command.is_some() && row.place <= Opt::Verbose as u8 {
+        // It stands behind the command, which is unusual.
+        crate::open_log(invocation)?;
     }
     Ok(taken)
 }

@@ -24,6 +24,8 @@ use crate::{net, overlay, undo};
 
 /// The names in a state directory.
 pub const STATE_FILE: &CStr = c"state.json";
+/// Where the cgroup is, which systemd has made.
+pub const SCOPE_FILE: &CStr = c"scope";
 /// The gate between create and start.
 pub const FIFO_FILE: &CStr = c"exec.fifo";
 /// config.json as create read it.
@@ -259,7 +261,11 @@ fn remove_open(root: BorrowedFd<'_>, directory: BorrowedFd<'_>, id: &CStr) -> co
     };
     // What is always there, and where that was not all, what create or a killed roci may have left, and what belongs to an
     // overlay.
-    for files in [&[CONFIG_FILE, STATE_FILE][..], &[FIFO_FILE, STATE_FILE_NEW], &[]] {
+    for files in [
+        &[CONFIG_FILE, STATE_FILE][..],
+        &[FIFO_FILE, STATE_FILE_NEW, SCOPE_FILE],
+        &[],
+    ] {
         for file in files {
             gone(unlinkat(directory, *file, AtFlags::empty()))?;
         }

@@ -76,6 +76,12 @@ impl Inheritance<'_> {
     pub fn inherits_place(&self) -> bool {
         self.namespaces.in_user_namespace || self.overlay.is_some()
     }
+
+    /// Whether roci has to do something with the process before it may go on: its maps, what needs rights outside, or its
+    /// cgroup. And where somebody else announces it, nothing of its own must arrive before that.
+    pub fn is_held(&self) -> bool {
+        self.namespaces.new_user || self.namespaces.is_staged() || self.cgroup.is_some_and(|cgroup| cgroup.is_awaited)
+    }
 }
 
 /// Becomes the container's program. On the way it talks to roci over `socket` (see [`crate::sync`]); an error is sent there,
@@ -252,9 +258,7 @@ fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> 
     let Inheritance {
         spec, proc, namespaces, ..
     } = *inherited;
-    if namespaces.new_user || namespaces.is_staged() {
-        // For the maps, and what needs rights outside: limits, oom score, cgroups. And where somebody else announces this
-        // process, nothing of its own must arrive before that.
+    if inherited.is_held() {
         socket.wait_for_go();
     }
     if namespaces.new_user {

@@ -18,6 +18,7 @@ use sys::process::{SpawnOptions, Spawned, spawn, wait};
 use sys::signal::SignalSet;
 
 use crate::cgroup::resources::{self, apply};
+use crate::cgroup::systemd::{self, Systemd, Unit};
 use crate::cgroup::{Hierarchies, Host, NewCgroup};
 use crate::cli::{Invocation, Opt};
 use crate::container::{Container, Document, FIFO_FILE, StateRoot, write_beside};
@@ -156,7 +157,16 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     }
     let old_umask = umask(Mode::empty());
     let host = crate::cgroup_host(invocation, &proc)?;
-    let cgroup = make_cgroup(host, spec, id)?;
+    let unit = Unit::wanted(invocation, spec, id)?;
+    let mut systemd = None;
+    let cgroup = match &unit {
+        None => make_cgroup(host, spec, id, None)?,
+        Some(unit) => {
+            let (own, awaited) = await_unit(unit, host, &container, arguments)?;
+            systemd = Some(own);
+            Some(awaited)
+        }
+    };
     let fifo = match purpose {
         Purpose::Create => Some(make_fifo(&container)?),
         Purpose::Run { .. } => None,
@@ -206,11 +216,28 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         tree.close();
     }
     report::step(msg!("container process # made"), Digits::signed(pid.into()).as_str());
+    let started;
+    let mut cgroup = cgroup.as_ref();
+    if let (Some(unit), Some(mut systemd), Some(awaited)) = (&unit, systemd, cgroup) {
+        systemd.start(unit, spec, id_text, pid)?;
+        systemd.limit(
+            unit,
+            &spec.linux.resources,
+            awaited.host().is_v2,
+            resources::Purpose::Create,
+        )?;
+        // systemd leaves some hierarchies of version 1 to others.
+        started = make_cgroup(host, spec, id, Some(awaited.path()))?;
+        cgroup = started.as_ref();
+        if let Some(cgroup) = cgroup {
+            cgroup.join(Digits::signed(pid.into()).as_bytes())?;
+        }
+    }
     if namespaces.new_user {
-        prepare_user_namespace(spec, &proc, pid, cgroup.as_ref())?;
+        prepare_user_namespace(spec, &proc, pid, cgroup)?;
     }
     resctrl::apply(spec, id, pid)?;
-    if namespaces.new_user || namespaces.is_staged() {
+    if inheritance.is_held() {
         socket
             .send(Kind::Go, &[])
             .during(msg!("tell the container process to go on"))?;
@@ -260,7 +287,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         rootfs: rootfs_path.as_str(),
         created: created.text().unwrap_or_default(),
         owner: owner(),
-        cgroup: cgroup.as_ref().map(|cgroup| utf8(cgroup.path().to_bytes())),
+        cgroup: cgroup.map(|cgroup| utf8(cgroup.path().to_bytes())),
         annotations: spec.list(spec.annotations),
     };
     write_state(&mut document, &view);
@@ -280,9 +307,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         .chain(pidfd_socket)
         .chain(inheritance.notify_socket)
         .for_each(OwnedFd::close);
-    let placed = cgroup
-        .as_ref()
-        .map(|cgroup| (cgroup.host(), cgroup.path(), cgroup.made().get()));
+    let placed = cgroup.map(|cgroup| (cgroup.host(), cgroup.path(), cgroup.made().get()));
     Ok(Created {
         root,
         cgroup: placed,
@@ -362,12 +387,43 @@ fn open_console_socket(invocation: &Invocation, spec: &Spec<'static>, purpose: P
     }
 }
 
-fn make_cgroup(host: Option<&'static Host>, spec: &Spec<'static>, id: &'static CStr) -> Result<Option<NewCgroup>> {
+/// Looks for systemd, and where it will make the cgroup.
+fn await_unit(
+    unit: &Unit,
+    host: Option<&'static Host>,
+    container: &Container,
+    arguments: sys::Arguments,
+) -> Result<(Systemd, NewCgroup)> {
+    let Some(host) = host else {
+        return Err(Error::said(msg!("--systemd-cgroup: there are no cgroups to use")));
+    };
+    let mut systemd = Systemd::connect(arguments)?;
+    let path = systemd.path_of(unit)?;
+    systemd::note(container, &path)?;
+    Ok((systemd, NewCgroup::awaited(host, path.leak())))
+}
+
+/// Makes the cgroup, or what is missing of it where systemd has made it at a `place`.
+fn make_cgroup(
+    host: Option<&'static Host>,
+    spec: &Spec<'static>,
+    id: &'static CStr,
+    place: Option<&'static CStr>,
+) -> Result<Option<NewCgroup>> {
     let Some(host) = host else { return Ok(None) };
     // Who names a path reads statistics there, in every hierarchy, and so does who looks into the container.
     let is_seen = |mount: &Mount<'static>| mount.kind.is_some_and(|kind| kind.as_str() == "cgroup");
     let everywhere = spec.linux.cgroups_path.is_some() || spec.mounts.iter().any(is_seen);
-    match NewCgroup::make(host, host.path_for(spec, id)?, everywhere)? {
+    let path = match place {
+        Some(path) => path,
+        None => host.path_for(spec, id)?.leak(),
+    };
+    undo::note_cgroup(Some(undo::Cgroup {
+        host,
+        path,
+        is_systemds: place.is_some(),
+    }));
+    match NewCgroup::make(host, path, everywhere || place.is_some())? {
         Ok(mut cgroup) => {
             // Before the process exists, so that it is limited from its first moment.
             apply(

@@ -8,6 +8,7 @@ use sys::fd::open_process;
 use sys::signal::SIGKILL;
 
 use crate::cgroup::Hierarchies;
+use crate::cgroup::systemd::{self, Systemd};
 use crate::cli::{Invocation, Opt};
 use crate::container::{Container, Damage, MISSING, StateRoot};
 use crate::error::{During, Error, Result};
@@ -63,6 +64,14 @@ pub fn delete(invocation: &Invocation) -> Result<()> {
     let config = config::try_load_copy(&container);
     let leftover;
     if state.cgroup.is_none()
+        && state.pid == 0
+        && let Some(path) = systemd::noted_path(&container)
+        && let Some(host) = crate::cgroup_host(invocation, &proc)?
+    {
+        // Of what systemd has made it takes care itself.
+        let others = host.leave_to_systemd(path.as_c_str(), Hierarchies::ALL);
+        let _ = host.try_remove(path.as_c_str(), others);
+    } else if state.cgroup.is_none()
         && let Some(config) = &config
         && state.pid == 0
         && let Some(host) = crate::cgroup_host(invocation, &proc)?
@@ -130,8 +139,14 @@ fn destroy(
 ) -> Result<()> {
     if let Some(cgroup) = state.cgroup
         && let Some(host) = crate::cgroup_host(invocation, proc)?
+        && let Some(unit) = systemd::remove(host, &container, cgroup.as_c_str(), Hierarchies::ALL)?
     {
-        host.remove(cgroup.as_c_str(), Hierarchies::ALL)?;
+        match Systemd::try_connect(invocation.arguments()) {
+            // So that its name is free.
+            Ok(mut systemd) => systemd.stop(&unit),
+            // Without systemd there is nobody else to remove it.
+            Err(_) => host.remove(cgroup.as_c_str(), Hierarchies::ALL)?,
+        }
     }
     container.remove(root)
 }

@@ -108,7 +108,6 @@ fn run_command(arguments: sys::Arguments) -> Result<u8> {
         command: Some(invocation.command),
         id,
     });
-    open_log(&invocation)?;
     dispatch(&invocation)
 }
 
@@ -164,11 +163,6 @@ fn open_log(invocation: &Invocation) -> Result<()> {
             return Err(Error::usage(msg!("--log-format: neither text nor json: #"), other));
         }
     };
-    if invocation.has(Opt::SystemdCgroup) {
-        return Err(Error::said(msg!(
-            "--systemd-cgroup is not supported: use cgroupfs paths"
-        )));
-    }
     report::set_places(invocation.value(Opt::Log), json, invocation.has(Opt::Verbose))
 }
 
@@ -221,10 +215,10 @@ fn dispatch(invocation: &Invocation) -> Result<u8> {
 /// The host's cgroups, unless the caller does not want them to be used.
 fn cgroup_host(invocation: &Invocation, proc: &proc::Proc) -> Result<Option<&'static cgroup::Host>> {
     match invocation.text(Opt::CgroupManager)? {
-        None | Some("cgroupfs") => Ok(cgroup::host(proc)),
+        None | Some("cgroupfs" | "systemd") => Ok(cgroup::host(proc)),
         Some("disabled") => Ok(None),
         Some(other) => Err(Error::usage(
-            msg!("--cgroup-manager: neither cgroupfs nor disabled: #"),
+            msg!("--cgroup-manager: neither cgroupfs, systemd nor disabled: #"),
             other,
         )),
     }

@@ -5,6 +5,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 use sys::OwnedFd;
 use sys::signal::{SIGCHLD, SIGWINCH, SignalSet, read_signal_fd, wait_for};
 
+use crate::cgroup::systemd;
 use crate::cli::{Invocation, Opt};
 use crate::create::{Created, Purpose, make};
 use crate::error::{During, Result};
@@ -42,7 +43,7 @@ pub fn run(invocation: &Invocation) -> Result<u8> {
     // Somebody may have deleted it already.
     if !invocation.has(Opt::Keep) && container.lock()? {
         if let Some((host, path, made)) = cgroup {
-            host.remove(path, made)?;
+            systemd::remove(host, &container, path, made)?;
         }
         let id = container.id;
         resctrl::remove(spec, id);

@@ -22,11 +22,22 @@ static IS_CHILD: Register<bool> = Register::new(false);
 /// The state directory, by descriptor, whose gate nobody can pass any more; or 0.
 static GATE: Register<i32> = Register::new(0);
 /// A cgroup.
-static CGROUP: Register<Option<(&'static Host, &'static CStr)>> = Register::new(None);
+static CGROUP: Register<Option<Cgroup>> = Register::new(None);
 /// A state directory, by the descriptor of its root and its id.
 static CONTAINER: Register<Option<(i32, &'static CStr)>> = Register::new(None);
 /// Poststop hooks that are due once the rest is undone.
 static HOOKS: Register<Option<Hooks>> = Register::new(None);
+
+/// A cgroup.
+#[derive(Clone, Copy)]
+pub struct Cgroup {
+    /// Where it is.
+    pub host: &'static Host,
+    /// The path in each hierarchy.
+    pub path: &'static CStr,
+    /// Whether systemd makes it.
+    pub is_systemds: bool,
+}
 
 /// Whose hooks they are.
 #[derive(Clone, Copy)]
@@ -65,7 +76,7 @@ pub fn note_gate(directory: BorrowedFd<'_>) {
 }
 
 /// The cgroup is to be removed.
-pub fn note_cgroup(cgroup: Option<(&'static Host, &'static CStr)>) {
+pub fn note_cgroup(cgroup: Option<Cgroup>) {
     CGROUP.set(cgroup);
 }
 
@@ -95,8 +106,19 @@ pub fn undo_all(text: &str) {
     if GATE.get() != 0 {
         let _ = unlinkat(inherited_fd(GATE.get()), FIFO_FILE, AtFlags::empty());
     }
-    if let Some((host, path)) = CGROUP.get() {
-        let _ = host.try_remove(path, Hierarchies::ALL);
+    if let Some(Cgroup {
+        host,
+        path,
+        is_systemds,
+    }) = CGROUP.get()
+    {
+        let all = Hierarchies::ALL;
+        let hierarchies = if is_systemds {
+            host.leave_to_systemd(path, all)
+        } else {
+            all
+        };
+        let _ = host.try_remove(path, hierarchies);
     }
     if let Some((root, id)) = CONTAINER.get() {
         let _ = container::remove(inherited_fd(root), id);

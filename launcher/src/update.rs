@@ -11,6 +11,7 @@ use sys::fd::open;
 
 use crate::cgroup::Hierarchies;
 use crate::cgroup::resources::{Purpose, apply};
+use crate::cgroup::systemd::{Systemd, Unit};
 use crate::cli::{Invocation, Opt, as_text};
 use crate::config;
 use crate::container::Document;
@@ -26,9 +27,9 @@ static OPTIONS_TEXTS: TakeOnce<[u8; TEXT_BYTES_MAX]> = TakeOnce::new([0; TEXT_BY
 /// `update`
 pub fn update(invocation: &Invocation) -> Result<()> {
     let mut state = State::new();
-    // The directory holds the lock.
+    // Its directory holds the lock.
     let Found {
-        container: _locked,
+        container,
         proc,
         status,
         ..
@@ -55,6 +56,9 @@ pub fn update(invocation: &Invocation) -> Result<()> {
     let (host, cgroup) = crate::cgroup_of(invocation, &proc, &state)?;
     let resources = spec.linux.resources;
     policy::read(invocation, spec)?;
+    if let Some(unit) = Unit::of(&container, cgroup) {
+        Systemd::connect(invocation.arguments())?.limit(&unit, &resources, host.is_v2, Purpose::Update)?;
+    }
     let made = Cell::new(Hierarchies::NONE);
     apply(host, cgroup, &made, spec, &resources, Purpose::Update)?;
     host.gather(cgroup, made.get())

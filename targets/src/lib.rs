@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use object::{Object, ObjectKind, ObjectSymbol};
 
 /// What `roci` may weigh where nothing else is said. With the linker of the host it is a little larger.
-pub const ROCI_BYTES_MAX: u64 = 216 * 1024;
+pub const ROCI_BYTES_MAX: u64 = 228 * 1024;
 /// What `roci-init` may weigh.
 pub const INIT_BYTES_MAX: u64 = 8 * 1024;
 /// What `roci-boot` may weigh.
@@ -34,17 +34,17 @@ pub const TARGETS: [Target; 7] = [
     Target::new("armv7-unknown-linux-musleabihf", "qemu-arm-static"),
     Target {
         // Every instruction has 32 bits there.
-        limits: [256 * 1024, 10 * 1024, 20 * 1024],
+        limits: [272 * 1024, 10 * 1024, 20 * 1024],
         ..Target::new("arm-unknown-linux-musleabi", "qemu-arm-static")
     },
     Target::new("riscv64gc-unknown-linux-musl", "qemu-riscv64-static"),
     Target {
-        limits: [240 * 1024, 10 * 1024, 20 * 1024],
+        limits: [252 * 1024, 10 * 1024, 20 * 1024],
         ..Target::new("i686-unknown-linux-musl", "qemu-i386-static")
     },
     Target {
         is_experimental: true,
-        limits: [336 * 1024, 14 * 1024, 28 * 1024],
+        limits: [352 * 1024, 14 * 1024, 28 * 1024],
         ..Target::new("mipsel-unknown-linux-musl", "qemu-mipsel-static")
     },
 ];

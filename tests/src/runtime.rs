@@ -61,8 +61,18 @@ impl Runtime {
 
     /// A call with global options before the command.
     pub fn global(&self, options: &[&str], args: &[&str]) -> Invocation {
+        let root = self.root.to_str().expect("a UTF-8 path");
+        let all: Vec<_> = ["--root", root].iter().chain(options).chain(args).copied().collect();
+        let mut call = self.bare(&all);
+        call.what = args.join(" ");
+        call.name = args.first().copied().unwrap_or_default().to_owned();
+        call
+    }
+
+    /// A call with these arguments and no others: the runtime chooses where it keeps its state.
+    pub fn bare(&self, args: &[&str]) -> Invocation {
         let mut command = Command::new(&self.path);
-        command.arg("--root").arg(&self.root).args(options).args(args);
+        command.args(args);
         command.env("ROCI_TEST_TOKEN", &self.token).stdin(Stdio::null());
         // A socket of the machine's init has no business in the tests, and runc would use it.
         for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "XDG_RUNTIME_DIR"] {

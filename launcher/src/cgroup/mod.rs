@@ -23,13 +23,21 @@ use crate::path::{Path, components, split_last};
 use crate::proc::Proc;
 use crate::text::{Digits, cut, utf8};
 use crate::time::pause;
-use crate::undo;
 
+#[cfg(feature = "systemd")]
+pub mod dbus;
 mod device_filter;
 mod devices;
 mod files;
 pub mod mount;
 pub mod resources;
+#[cfg(feature = "systemd")]
+pub mod systemd;
+#[cfg(not(feature = "systemd"))]
+#[path = "no_systemd.rs"]
+pub mod systemd;
+#[cfg(feature = "systemd")]
+mod unit;
 
 /// Hierarchies that one host may have: 13 controllers and a few names.
 pub const HIERARCHIES_MAX: usize = 20;
@@ -378,21 +386,34 @@ pub struct NewCgroup {
     pub directory: Option<OwnedFd>,
     /// Whether the process was made inside it and need not be moved there.
     entered: Cell<bool>,
+    /// Whether somebody else makes it once there is a process, which has to wait for that.
+    pub is_awaited: bool,
 }
 
 impl NewCgroup {
-    /// Makes the cgroup: in version 1 in every hierarchy, or else in the one that every container is in, to which those
-    /// come that a limit needs. The inner error is that of who has no right to make one.
-    pub fn make(host: &'static Host, path: Path, everywhere: bool) -> Result<core::result::Result<Self, Errno>> {
-        let path = path.leak();
-        undo::note_cgroup(Some((host, path)));
-        let mut new = Self {
+    /// One that somebody else is to make.
+    pub const fn awaited(host: &'static Host, path: &'static CStr) -> Self {
+        Self {
             host,
             path,
             made: Cell::new(Hierarchies::NONE),
             procs: Vec::new(),
             directory: None,
             entered: Cell::new(false),
+            is_awaited: true,
+        }
+    }
+
+    /// Makes the cgroup: in version 1 in every hierarchy, or else in the one that every container is in, to which those
+    /// come that a limit needs. The inner error is that of who has no right to make one.
+    pub fn make(
+        host: &'static Host,
+        path: &'static CStr,
+        everywhere: bool,
+    ) -> Result<core::result::Result<Self, Errno>> {
+        let mut new = Self {
+            is_awaited: false,
+            ..Self::awaited(host, path)
         };
         let (main, _) = host.main_hierarchy();
         for (place, (name, _)) in host.lines().enumerate() {

@@ -332,7 +332,8 @@ const KERNEL_OPTIONS: &str = "memory MEMCG cpu CGROUP_SCHED cpuset CPUSETS pids 
     hugetlb CGROUP_HUGETLB devices CGROUP_DEVICE freezer CGROUP_FREEZER rdma CGROUP_RDMA net_cls CGROUP_NET_CLASSID \
     net_prio CGROUP_NET_PRIO other CGROUPS";
 
-fn meant(limit: Option<i64>) -> Option<i64> {
+/// The limit, unless it is the 0 that clients write for one that they do not mean.
+pub(super) fn meant(limit: Option<i64>) -> Option<i64> {
     limit.filter(|limit| *limit != 0)
 }
 
@@ -364,7 +365,7 @@ fn apply_memory(cgroup: &Cgroup<'_>, resources: &Resources<'static>) -> Result<(
 
 /// Shares as the file of the host's version takes them: 2 to 262144, to which version 1 brings them itself, or a weight, 1
 /// to 10000 (the conversion of the cgroup version 2 work in runc and crun).
-fn shares_or_weight(shares: u64, is_v2: bool) -> u64 {
+pub(super) fn shares_or_weight(shares: u64, is_v2: bool) -> u64 {
     let shares = shares.clamp(2, 262_144);
     if is_v2 {
         1 + (shares - 2) * 9999 / 262_142

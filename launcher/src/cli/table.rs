@@ -279,7 +279,7 @@ const OPTIONS: &str = "\
 ;;log;FILE
 ;;log-format;text|json
 ;v;verbose;
-;;cgroup-manager;cgroupfs|disabled
+;;cgroup-manager;MANAGER
 ;;systemd-cgroup;
 ;;debug;
 ;;rootless;

@@ -1,7 +1,7 @@
 //! `cargo suite`: everything that has to hold before a change is finished, with one number at the end.
 //!
 //! `cargo suite NAME...` runs the integration tests whose names contain one of the words, and nothing else;
-//! `cargo suite --fast` leaves virtual machines and conformance out; `cargo suite --bless` writes the README's tables anew.
+//! `cargo suite --fast` leaves virtual machines, conformance and clients out; `cargo suite --bless` writes the README's tables anew.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -100,8 +100,9 @@ fn main() -> ExitCode {
     if works {
         integration_tests(&mut tally, &roci, &filters);
         if filters.is_empty() && !has("--fast") {
-            virtual_machines(&mut tally);
+            virtual_machines(&mut tally, &release);
             conformance(&mut tally, &roci);
+            clients(&mut tally, &roci);
         }
     } else {
         tally.skip("integration tests", "there is nothing to test");
@@ -428,9 +429,21 @@ fn conformance(tally: &mut Tally, roci: &Path) {
     });
 }
 
-/// What this machine cannot show: another architecture, control groups of version 2 alone, and a root that `pivot_root`
-/// cannot lead away from.
-fn virtual_machines(tally: &mut Tally) {
+/// podman, containerd and buildah, with and without root.
+fn clients(tally: &mut Tally, roci: &Path) {
+    if !rustix::process::geteuid().is_root() {
+        return tally.skip("tests with clients", "they make containers as root does");
+    }
+    let mut command = Command::new(products::workspace().join("tests/clients/run"));
+    command.arg("-v").arg(roci);
+    script(tally, "tests with clients", &mut command, 2, |line| {
+        line.starts_with("ok ")
+    });
+}
+
+/// What this machine cannot show: another architecture, control groups of version 2 alone, a root that `pivot_root`
+/// cannot lead away from, and systemd.
+fn virtual_machines(tally: &mut Tally, release: &Path) {
     foreign_image(tally);
     let machines: [(&str, &[&str]); 2] = [
         ("tests with cgroup version 2", &["cgroups2"]),
@@ -442,6 +455,14 @@ fn virtual_machines(tally: &mut Tally) {
             line.contains(" ... ok (") || line.contains("reboot: ")
         });
     }
+    if let Err(why) = tests::apt_install(&["mmdebstrap"]) {
+        return tally.skip("tests with systemd", &why);
+    }
+    let mut command = Command::new(products::workspace().join("tests/vm/systemd"));
+    command.arg(release.join("roci"));
+    script(tally, "tests with systemd", &mut command, 2, |line| {
+        line.starts_with("ok ")
+    });
 }
 
 /// `cargo qemu` ends with this where a package cannot be had.

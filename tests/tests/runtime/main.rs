@@ -5,6 +5,7 @@ mod cgroups;
 mod cgroups2;
 mod concurrency;
 mod console;
+mod contract;
 mod cve;
 mod delete;
 mod errors;
@@ -28,6 +29,7 @@ mod run;
 mod seccomp;
 mod state;
 mod stdio;
+mod systemd;
 
 fn main() -> std::process::ExitCode {
     let mut cases = Vec::new();
@@ -39,6 +41,7 @@ fn main() -> std::process::ExitCode {
     cases.extend(cgroups2::cases());
     cases.extend(concurrency::cases());
     cases.extend(console::cases());
+    cases.extend(contract::cases());
     cases.extend(cve::cases());
     cases.extend(delete::cases());
     cases.extend(errors::cases());
@@ -62,5 +65,6 @@ fn main() -> std::process::ExitCode {
     cases.extend(seccomp::cases());
     cases.extend(state::cases());
     cases.extend(stdio::cases());
+    cases.extend(systemd::cases());
     tests::main(cases)
 }
