@@ -100,7 +100,7 @@ fn main() -> ExitCode {
     if works {
         integration_tests(&mut tally, &roci, &filters);
         if filters.is_empty() && !has("--fast") {
-            virtual_machines(&mut tally, &release);
+            virtual_machines(&mut tally);
             conformance(&mut tally, &roci);
             clients(&mut tally, &roci);
         }
@@ -441,9 +441,9 @@ fn clients(tally: &mut Tally, roci: &Path) {
     });
 }
 
-/// What this machine cannot show: another architecture, control groups of version 2 alone, a root that `pivot_root`
-/// cannot lead away from, and systemd.
-fn virtual_machines(tally: &mut Tally, release: &Path) {
+/// What this machine cannot show: another architecture, control groups of version 2 alone, and a root that `pivot_root`
+/// cannot lead away from.
+fn virtual_machines(tally: &mut Tally) {
     foreign_image(tally);
     let machines: [(&str, &[&str]); 2] = [
         ("tests with cgroup version 2", &["cgroups2"]),
@@ -455,14 +455,6 @@ fn virtual_machines(tally: &mut Tally, release: &Path) {
             line.contains(" ... ok (") || line.contains("reboot: ")
         });
     }
-    if let Err(why) = tests::apt_install(&["mmdebstrap"]) {
-        return tally.skip("tests with systemd", &why);
-    }
-    let mut command = Command::new(products::workspace().join("tests/vm/systemd"));
-    command.arg(release.join("roci"));
-    script(tally, "tests with systemd", &mut command, 2, |line| {
-        line.starts_with("ok ")
-    });
 }
 
 /// `cargo qemu` ends with this where a package cannot be had.
