@@ -7,6 +7,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod device;
 pub mod error;
 mod escapes;
 mod grammar;

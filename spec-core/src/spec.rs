@@ -482,7 +482,8 @@ pub(crate) fn check_annotation(key: &str) -> Option<&'static str> {
     let is_known = key == INIT_ANNOTATION
         || key.starts_with(POLICY_ANNOTATIONS)
         || OVERLAY_ANNOTATIONS.contains(&key)
-        || NETWORK_ANNOTATIONS.contains(&key);
+        || NETWORK_ANNOTATIONS.contains(&key)
+        || crate::device::settings::is_known(key);
     (key.starts_with("io.roci.") && !is_known).then_some("unknown annotation")
 }
 

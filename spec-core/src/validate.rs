@@ -2,6 +2,7 @@
 //!
 //! They run after the whole document has been read, and name the field that is at fault.
 
+use crate::device::settings::Settings;
 use crate::error::{Cause, Error, Step};
 use crate::limits::ID_MAP_EXTENTS_MAX;
 use crate::linux::{IdMapping, NamespaceKind};
@@ -57,6 +58,7 @@ impl<'s, 'a> Checker<'s, 'a> {
         self.check_idmapped_mounts()?;
         self.check_late_namespaces()?;
         self.check_sysctls()?;
+        self.check_annotations()?;
         self.check_seccomp_listener()
     }
 
@@ -214,6 +216,21 @@ impl<'s, 'a> Checker<'s, 'a> {
             return self.refuse_for("linux sysctl ", 0, Some(Step::Member(key)), Cause::Rule(rule));
         }
         Some(())
+    }
+
+    /// The annotations for who supervises the container.
+    fn check_annotations(&mut self) -> Check {
+        let mut settings = Settings::DEFAULT;
+        for pair in self.spec.list(self.spec.annotations) {
+            let key = pair.key.as_str();
+            if let Some(Err(rule)) = settings.take(key, pair.value.as_str()) {
+                return self.refuse_for("annotations ", 0, Some(Step::Member(key)), Cause::Rule(rule));
+            }
+        }
+        match settings.check() {
+            Ok(()) => Some(()),
+            Err(rule) => self.refuse("annotations ", 0, rule),
+        }
     }
 
     fn check_seccomp_listener(&mut self) -> Check {

@@ -17,6 +17,8 @@
 mod containers;
 mod filesystems;
 mod modules;
+mod order;
+mod service;
 
 use core::ffi::CStr;
 

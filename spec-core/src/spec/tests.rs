@@ -160,6 +160,18 @@ fn annotations() {
             r#"{"io.roci.overlay.uper": @"up"}"#,
             "annotations[\"io.roci.overlay.uper\"]: unknown annotation",
         ),
+        (
+            r#"{"io.roci.after": "a,b", "io.roci.kind": "oneshot", "io.roci.stop.grace": "2m"}"#,
+            "",
+        ),
+        (
+            r#"{"io.roci.restart.delay": @"soon"}"#,
+            "annotations[\"io.roci.restart.delay\"]: expected a time of more than 0: 500ms, 10s, 5m, 1h",
+        ),
+        (
+            r#"@{"io.roci.ready": "health"}"#,
+            "annotations: io.roci.ready: there is no io.roci.health",
+        ),
         (r#"{"": @"x"}"#, "annotations[\"\"]: the name must not be empty"),
         (
             r#"{"io.roci.inti": @"true"}"#,
