@@ -17,6 +17,7 @@
 pub mod arch;
 pub mod bpf;
 mod call;
+pub mod device;
 pub mod directory;
 pub mod exec;
 pub mod fd;
@@ -28,6 +29,7 @@ pub mod mount;
 pub mod namespace;
 #[doc(hidden)]
 pub mod panic;
+pub mod poll;
 pub mod probe;
 pub mod process;
 mod scratch;

@@ -5,8 +5,13 @@ fn say(text: &str) {
     let _ = crate::process::write_stderr(text.as_bytes());
 }
 
-/// Prints where the program found itself wrong, and exits with 101.
-pub fn report(info: &core::panic::PanicInfo<'_>) -> ! {
+/// Ends the program with 101.
+pub fn end() -> ! {
+    crate::process::exit(101)
+}
+
+/// Prints where the program found itself wrong.
+pub fn report(info: &core::panic::PanicInfo<'_>) {
     say("roci: internal error: ");
     if let Some(text) = info.message().as_str() {
         say(text);
@@ -23,5 +28,4 @@ pub fn report(info: &core::panic::PanicInfo<'_>) -> ! {
         say(core::str::from_utf8(&digits).unwrap_or_default());
     }
     say("\n");
-    crate::process::exit(101)
 }

@@ -1,5 +1,7 @@
 //! Signals: sets, waiting, sending by number.
 
+use core::cell::UnsafeCell;
+
 use linux_raw_sys::general as k;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd};
 use rustix::io::{Errno, Result};
@@ -195,6 +197,67 @@ pub fn disposition(signal: u8) -> Disposition {
         Disposition::Ignore
     } else {
         Disposition::Default
+    }
+}
+
+/// The signals that a program gets for a bug of its own.
+pub const BUGS: [u8; 7] = [
+    k::SIGILL as u8,
+    k::SIGTRAP as u8,
+    k::SIGABRT as u8,
+    k::SIGBUS as u8,
+    k::SIGFPE as u8,
+    k::SIGSEGV as u8,
+    k::SIGSYS as u8,
+];
+
+/// A stack for [`end_at_bugs`]: the usual one may be what is broken.
+#[repr(C, align(16))]
+struct Stack(UnsafeCell<[u8; 16 * 1024]>);
+
+// SAFETY: nobody but the kernel gets its address, which puts the one thread of the program on it.
+unsafe impl Sync for Stack {}
+
+static STACK: Stack = Stack(UnsafeCell::new([0; 16 * 1024]));
+
+/// Calls `end` with the signal's number when one of [`BUGS`] comes, whether the kernel found the bug or somebody sent it.
+/// `end` runs on a stack of its own, and all signals are blocked. The program does not go on.
+pub fn end_at_bugs(end: extern "C" fn(i32) -> !) {
+    // `stack_t`; MIPS has the size before the flags.
+    let (address, size) = (STACK.0.get().addr(), size_of::<Stack>());
+    let stack = if cfg!(target_arch = "mips") {
+        [address, size, 0]
+    } else {
+        [address, 0, size]
+    };
+    // SAFETY: the memory is static, and nothing else uses it. On 64-bit machines the flags take half of their word, and the
+    // other half is padding.
+    let _ = unsafe { call(k::__NR_sigaltstack, [stack.as_ptr().addr(), 0, 0, 0, 0, 0]) };
+    // `struct kernel_sigaction`, whose flags are a word of 32 bits before the handler on MIPS, and of the size of an address
+    // behind it elsewhere.
+    let mut action = Action::default();
+    let flags = k::SA_ONSTACK as usize;
+    let end = end as *const () as usize;
+    action[HANDLER] = end;
+    if cfg!(target_arch = "mips") {
+        action[0] = flags;
+        action[2..6].fill(usize::MAX);
+    } else if cfg!(target_arch = "riscv64") {
+        action[1] = flags;
+        action[2] = usize::MAX;
+    } else {
+        // The kernel of x86_64 wants to be told how a handler comes back, which this one does not.
+        const SA_RESTORER: usize = 0x0400_0000;
+        action[1] = flags | SA_RESTORER;
+        action[2] = end;
+        action[3..5].fill(usize::MAX);
+    }
+    for signal in BUGS {
+        let arguments = [usize::from(signal), action.as_ptr().addr(), 0, SET_BYTES, 0, 0];
+        // SAFETY: the kernel reads at most the 32 bytes of `action`. What it then calls is a function that takes the number
+        // of a signal and never returns, at a moment that nobody chose: but as nothing goes on after it, nothing can find
+        // what it has changed.
+        let _ = unsafe { call(k::__NR_rt_sigaction, arguments) };
     }
 }
 

@@ -131,35 +131,76 @@ struct Address {
     path: [u8; 108],
 }
 
+impl Address {
+    /// The address of this path, and how many bytes of it count.
+    fn of(path: &CStr) -> Result<(Self, usize)> {
+        let mut address = Self {
+            family: AF_UNIX as u16,
+            path: [0; 108],
+        };
+        let path = path.to_bytes_with_nul();
+        if path.len() > address.path.len() {
+            return Err(Errno::NAMETOOLONG);
+        }
+        crate::copy(&mut address.path, path);
+        Ok((address, offset_of!(Self, path) + path.len()))
+    }
+}
+
 /// Connects `socket` to the one that listens at `path`.
 ///
 /// # Errors
 /// The kernel's; `ENAMETOOLONG` where the path has more than 107 bytes.
 pub fn connect(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
-    let mut address = Address {
-        family: AF_UNIX as u16,
-        path: [0; 108],
-    };
-    let path = path.to_bytes_with_nul();
-    if path.len() > address.path.len() {
-        return Err(Errno::NAMETOOLONG);
-    }
-    crate::copy(&mut address.path, path);
+    let (address, len) = Address::of(path)?;
+    let arguments = [socket.as_raw_fd() as usize, (&raw const address).addr(), len, 0, 0, 0];
     // SAFETY: the kernel reads the address, of which it is told the length that was filled.
+    unsafe { call(k::__NR_connect, arguments) }.map(drop)
+}
+
+/// Gives `socket` the address `path`, where a file is made, which nobody else has before.
+///
+/// # Errors
+/// As for [`connect`].
+pub fn bind(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
+    let (address, len) = Address::of(path)?;
+    let arguments = [socket.as_raw_fd() as usize, (&raw const address).addr(), len, 0, 0, 0];
+    // SAFETY: as for `connect`.
+    unsafe { call(k::__NR_bind, arguments) }.map(drop)
+}
+
+/// Lets others connect to `socket`; so many wait at most.
+pub fn listen(socket: BorrowedFd<'_>, waiting: usize) -> Result<()> {
+    // SAFETY: listen takes numbers.
+    unsafe { call(k::__NR_listen, [socket.as_raw_fd() as usize, waiting, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Whoever has connected first, on a socket that does not wait.
+pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let flags = (k::O_CLOEXEC | k::O_NONBLOCK) as usize;
+    // SAFETY: null asks for no address; the descriptor is a new one, which nobody else knows.
     unsafe {
-        call(
-            k::__NR_connect,
-            [
-                socket.as_raw_fd() as usize,
-                (&raw const address).addr(),
-                offset_of!(Address, path) + path.len(),
-                0,
-                0,
-                0,
-            ],
-        )
+        let fd = call(k::__NR_accept4, [listener.as_raw_fd() as usize, 0, 0, flags, 0, 0])?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
     }
-    .map(drop)
+}
+
+/// The user who has connected.
+pub fn peer(socket: BorrowedFd<'_>) -> Result<u32> {
+    // `struct ucred`: process, user, group.
+    let mut credentials = [0_u32; 3];
+    let mut len = size_of_val(&credentials) as u32;
+    let arguments = [
+        socket.as_raw_fd() as usize,
+        linux_raw_sys::net::SOL_SOCKET as usize,
+        linux_raw_sys::net::SO_PEERCRED as usize,
+        credentials.as_mut_ptr().addr(),
+        (&raw mut len).addr(),
+        0,
+    ];
+    // SAFETY: getsockopt writes no more than the length says, and the length.
+    unsafe { call(k::__NR_getsockopt, arguments) }?;
+    Ok(credentials[1])
 }
 
 /// Asks that errors of the netlink socket come with words (Linux 4.12).

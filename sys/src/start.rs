@@ -93,6 +93,10 @@ impl Arguments {
 #[macro_export]
 macro_rules! program {
     ($main:path) => {
+        $crate::program!($main, $crate::panic::end);
+    };
+    // The same with a function that ends the program after a panic.
+    ($main:path, $end:path) => {
         $crate::start_asm!();
 
         extern "C" fn __roci_entry(stack: *const usize) -> ! {
@@ -104,7 +108,8 @@ macro_rules! program {
         #[cfg(not(test))]
         #[panic_handler]
         fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-            $crate::panic::report(info)
+            $crate::panic::report(info);
+            $end()
         }
 
         $crate::memory_functions!();

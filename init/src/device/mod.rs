@@ -14,11 +14,17 @@
 //! Two words on the kernel's command line: `ROCI_STATUS=FILE` names where the numbers go that [`Report`] has, and
 //! `ROCI_END=restart` restarts the machine where it would be powered off.
 
+mod config;
 mod containers;
 mod filesystems;
 mod modules;
+mod network;
+mod options;
 mod order;
+mod ring;
+mod say;
 mod service;
+mod watchdog;
 
 use core::ffi::CStr;
 
