@@ -5,4 +5,5 @@
 #![no_std]
 #![no_main]
 
-sys::program!(init::device::main);
+// The kernel panics when its first process ends, so a bug ends in something else.
+sys::program!(init::device::main, init::device::crash);

@@ -6,6 +6,7 @@
 use core::ffi::CStr;
 
 /// Text that is put together in `N` bytes. What does not fit is left out, and that is known.
+#[derive(Clone, Copy)]
 pub struct Text<const N: usize> {
     bytes: [u8; N],
     /// How long the text would be.

@@ -5,18 +5,26 @@ use core::ffi::CStr;
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, Mode, OFlags, symlinkat};
 use rustix::io::Errno;
-use sys::directory::make;
+use rustix::mount::{UnmountFlags, unmount};
+use sys::directory::{Names, make};
 use sys::fd::{open, read};
 use sys::mount::mount;
 
-use super::complain;
+use super::say::{complain, say};
 use crate::message::words;
 use crate::text::Text;
 
-const NOSUID: u32 = 2;
-const NODEV: u32 = 4;
+/// `MS_NOSUID`
+pub const NOSUID: u32 = 2;
+/// `MS_NODEV`
+pub const NODEV: u32 = 4;
 const NOEXEC: u32 = 8;
 const NOTHING: u32 = NOSUID | NODEV | NOEXEC;
+/// `MS_MOVE`
+pub const MS_MOVE: u32 = 8192;
+/// `MS_REMOUNT` and `MS_RDONLY`
+pub const REMOUNT_READ_ONLY: u32 = 32 | 1;
+const MS_REC_SHARED: u32 = 1 << 20 | 16384;
 
 /// Where, what, how, and with which options; in this order, since some lie in others.
 const MOUNTS: [(&CStr, &CStr, u32, Option<&CStr>); 9] = [
@@ -49,32 +57,112 @@ const LINKS: [(&CStr, &CStr); 4] = [
     (c"fd/2", c"/dev/stderr"),
 ];
 
+/// Mounts `/proc`, which says where this is.
+pub fn mount_early() {
+    for (path, kind, flags, options) in MOUNTS.iter().take(1) {
+        mount_one(path, kind, *flags, *options);
+    }
+}
+
 /// Mounts all of it; what this kernel does not have is told.
 pub fn mount_all() {
+    // Containers that bind a directory may see what is mounted there later. Where the root is no mount, they do not.
+    let _ = mount(None, c"/", None, MS_REC_SHARED, None);
     for (path, kind, flags, options) in MOUNTS {
-        // Where it cannot be made the mount says why.
-        let _ = make(CWD, path, Mode::from_raw_mode(0o755));
-        let mounted = match mount(Some(kind), path, Some(kind), flags, options) {
-            // Older kernels have fewer options.
-            Err(Errno::INVAL) => mount(Some(kind), path, Some(kind), flags, None),
-            result => result,
-        };
-        match mounted {
-            // The kernel has mounted its `/dev` itself.
-            Ok(()) | Err(Errno::BUSY) => {}
-            Err(errno) => complain(path.to_bytes(), words(errno)),
-        }
+        mount_one(path, kind, flags, options);
     }
     for (target, link) in LINKS {
         let _ = symlinkat(target, CWD, link);
     }
+    if !has_controllers() {
+        mount_first_version();
+    }
+}
+
+fn mount_one(path: &CStr, kind: &CStr, flags: u32, options: Option<&CStr>) {
+    // Where it cannot be made the mount says why.
+    let _ = make(CWD, path, Mode::from_raw_mode(0o755));
+    let mounted = match mount(Some(kind), path, Some(kind), flags, options) {
+        // Older kernels have fewer options.
+        Err(Errno::INVAL) => mount(Some(kind), path, Some(kind), flags, None),
+        result => result,
+    };
+    match mounted {
+        // The kernel has mounted its `/dev` itself.
+        Ok(()) | Err(Errno::BUSY) => {}
+        // The other version is tried.
+        Err(_) if path == CGROUP => {}
+        Err(errno) => complain(path.to_bytes(), words(errno)),
+    }
+}
+
+const CGROUP: &CStr = c"/sys/fs/cgroup";
+
+/// Whether the hierarchy of version 2 is there and controls anything.
+fn has_controllers() -> bool {
+    let Ok(file) = open(c"/sys/fs/cgroup/cgroup.controllers", OFlags::RDONLY) else {
+        return false;
+    };
+    let has = read(file.as_fd(), &mut [0; 16]).is_ok_and(|names| !names.is_empty());
+    file.close();
+    has
+}
+
+/// Mounts the hierarchies of version 1, one for each controller that the kernel has.
+fn mount_first_version() {
+    let mut memory = [0; 1024];
+    let Ok(file) = open(c"/proc/cgroups", OFlags::RDONLY) else {
+        return complain(CGROUP.to_bytes(), "the kernel has no control groups");
+    };
+    let list = read(file.as_fd(), &mut memory).map_or(&b""[..], |list| list);
+    file.close();
+    let _ = unmount(CGROUP, UnmountFlags::DETACH);
+    mount_one(CGROUP, c"tmpfs", NOTHING, Some(c"mode=755"));
+    for line in list.split(|byte| *byte == b'\n') {
+        let mut fields = line.split(|byte| *byte == b'\t');
+        let name = fields.next().unwrap_or_default();
+        // The number of the hierarchy and of its groups, and whether the controller may be used.
+        if name.is_empty() || name.starts_with(b"#") || fields.nth(2) != Some(b"1") {
+            continue;
+        }
+        let (mut path, mut options) = (Text::<64>::new(), Text::<32>::new());
+        for part in [CGROUP.to_bytes(), b"/", name] {
+            path.push(part);
+        }
+        options.push(name);
+        if let Some(path) = path.as_c_str() {
+            mount_one(path, c"cgroup", NOTHING, options.as_c_str());
+        }
+    }
+}
+
+/// Mounts what a kernel that has died left behind, and tells of it.
+pub fn mount_pstore() {
+    const PSTORE: &CStr = c"/sys/fs/pstore";
+    if mount(Some(c"pstore"), PSTORE, Some(c"pstore"), NOTHING, None).is_err() {
+        return;
+    }
+    let Ok(directory) = open(PSTORE, OFlags::RDONLY | OFlags::DIRECTORY) else {
+        return;
+    };
+    let mut names = Names::of(directory.as_fd());
+    while let Ok(Some(name)) = names.next() {
+        if name.to_bytes().starts_with(b"dmesg-") {
+            say(
+                b"the last boot",
+                &[b"ended by the kernel: ", PSTORE.to_bytes(), b"/", name.to_bytes()],
+            );
+            break;
+        }
+    }
+    directory.close();
 }
 
 /// Gives every controller that the kernel has to the groups below the topmost.
 pub fn enable_controllers() {
     let mut memory = [0; 512];
     let Ok(file) = open(c"/sys/fs/cgroup/cgroup.controllers", OFlags::RDONLY) else {
-        // That there is no such hierarchy was told when it could not be mounted.
+        // Version 1 needs no such thing.
         return;
     };
     let Ok(names) = read(file.as_fd(), &mut memory) else {

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::system::finit_module;
 use sys::fd::{open, read};
 
-use super::complain;
+use super::say::complain;
 use crate::message::words;
 use crate::text::Text;
 
@@ -16,8 +16,15 @@ const LIST: &CStr = c"/etc/roci/modules";
 /// A longer list is refused as a whole; two hundred modules fit.
 const LIST_BYTES_MAX: usize = 8192;
 
-/// Loads the modules of the list, in its order, which puts what others need first.
-pub fn load_all() {
+/// Loads the modules of the list, in its order, which puts what others need first, and then those of the setting.
+pub fn load_all(setting: &[u8]) {
+    load_listed();
+    for name in setting.split(|byte| *byte == b',').filter(|name| !name.is_empty()) {
+        load_told(name, b"");
+    }
+}
+
+fn load_listed() {
     let mut memory = [0; LIST_BYTES_MAX];
     let list = match open(LIST, OFlags::RDONLY).and_then(|file| read(file.as_fd(), &mut memory)) {
         Ok(list) if list.len() < LIST_BYTES_MAX => list,
@@ -32,11 +39,15 @@ pub fn load_all() {
         if name.is_empty() || name.starts_with(b"#") {
             continue;
         }
-        match load(name, parts.next().unwrap_or_default()) {
-            // It is there already, or was built in after all.
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => complain(name, words(errno)),
-        }
+        load_told(name, parts.next().unwrap_or_default());
+    }
+}
+
+fn load_told(name: &[u8], parameters: &[u8]) {
+    match load(name, parameters) {
+        // It is there already, or was built in after all.
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => complain(name, words(errno)),
     }
 }
 
