@@ -274,6 +274,7 @@ fn check_words(invocation: &Invocation) -> Result<()> {
         Command::Help => return Ok(()),
         Command::Create | Command::Run | Command::Kill | Command::Network => (1, 2),
         Command::List | Command::Spec | Command::Features | Command::Check | Command::Version => (0, 0),
+        Command::Poweroff | Command::Reboot => (0, 0),
         // runc's `ps` passes further words on to ps(1); there is none here.
         _ => (1, 1),
     };

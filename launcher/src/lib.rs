@@ -21,6 +21,11 @@ pub mod run;
 pub mod stage;
 pub mod start;
 pub mod state;
+#[cfg(feature = "supervisor")]
+pub mod supervisor;
+#[cfg(not(feature = "supervisor"))]
+#[path = "no_supervisor.rs"]
+pub mod supervisor;
 pub mod sync;
 pub mod undo;
 pub mod update;
@@ -169,6 +174,7 @@ fn open_log(invocation: &Invocation) -> Result<()> {
 fn dispatch(invocation: &Invocation) -> Result<u8> {
     match invocation.command {
         Command::Create => create::create(invocation)?,
+        Command::Start if supervisor::start(invocation)? => {}
         Command::Start => start::start(invocation)?,
         Command::Run => return run::run(invocation),
         Command::Exec => return exec::exec(invocation),
@@ -186,6 +192,9 @@ fn dispatch(invocation: &Invocation) -> Result<u8> {
         Command::Check => return check::check(invocation),
         Command::Diff => overlay::diff::diff(invocation)?,
         Command::Network => net::command::network(invocation)?,
+        Command::Stop | Command::Restart | Command::Logs | Command::Poweroff | Command::Reboot => {
+            supervisor::ask(invocation)?;
+        }
         Command::Help => {
             let mut out = output::Output::new();
             cli::write_help(&mut out, invocation);

@@ -2,8 +2,10 @@
 
 use core::ffi::CStr;
 
+use heapless::Vec;
 use rustix::fs::OFlags;
 use spec_core::Spec;
+use spec_core::device::protocol::{CONTAINERS_MAX, Row};
 use spec_core::state::{State, StateView, Status, Style, write_oci_state};
 use sys::OwnedFd;
 use sys::TakeOnce;
@@ -18,6 +20,7 @@ use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::output::Output;
 use crate::proc::Proc;
+use crate::supervisor;
 use crate::text::{Digits, Pieces, utf8};
 
 /// Room for the state that a command looks at.
@@ -181,14 +184,20 @@ pub fn list(invocation: &Invocation) -> Result<()> {
     if invocation.has(Opt::Quiet) {
         format = Format::Ids;
     }
+    let mut supervised = Vec::new();
+    if format == Format::Table {
+        supervisor::for_each(invocation, &mut |row| _ = supervised.push(*row))?;
+    }
     let mut listing = Listing {
         out: Output::new(),
         proc: Proc::open()?,
         format,
         is_empty: true,
+        has_supervised: !supervised.is_empty(),
+        supervised,
     };
     if format == Format::Table {
-        listing.row(["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]);
+        listing.head();
     }
     if let Some(root) = StateRoot::open(invocation, false)? {
         let memory = STATE.take();
@@ -196,6 +205,10 @@ pub fn list(invocation: &Invocation) -> Result<()> {
         while let Some(name) = names.next().during(msg!("read state root"))? {
             listing.add(&root, name, memory)?;
         }
+    }
+    // Those that have no state now: they wait, or have ended.
+    while let Some(row) = listing.supervised.pop() {
+        listing.row([supervisor::row_name(&row), "", "", "", "", ""], Some(&row));
     }
     if format == Format::Json {
         // Go prints an empty list as null; clients that parse it take both.
@@ -210,6 +223,10 @@ struct Listing {
     proc: Proc,
     format: Format,
     is_empty: bool,
+    /// The containers of roci-boot that were not listed yet.
+    supervised: Vec<Row, CONTAINERS_MAX>,
+    /// Whether there were any.
+    has_supervised: bool,
 }
 
 impl Listing {
@@ -246,7 +263,12 @@ impl Listing {
             Format::Table => {
                 let pid = Digits::signed(view.pid.into());
                 let name = status.name();
-                self.row([id, pid.as_str(), name, view.bundle, view.created, view.owner]);
+                let place = self.supervised.iter().position(|row| supervisor::row_name(row) == id);
+                let row = place.map(|place| self.supervised.swap_remove(place));
+                self.row(
+                    [id, pid.as_str(), name, view.bundle, view.created, view.owner],
+                    row.as_ref(),
+                );
             }
             Format::Json => {
                 self.out.str(if self.is_empty { "[" } else { "," });
@@ -258,10 +280,31 @@ impl Listing {
         Ok(())
     }
 
-    fn row(&mut self, row: [&str; 6]) {
-        for (text, width) in row.into_iter().zip([20, 8, 8, 32, 31, 0]) {
+    fn head(&mut self) {
+        let head = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
+        if !self.has_supervised {
+            return self.row(head, None);
+        }
+        self.cells(head);
+        for text in supervisor::COLUMNS {
+            self.out.column(text, 10);
+        }
+        self.out.str("\n");
+    }
+
+    fn row(&mut self, row: [&str; 6], supervised: Option<&Row>) {
+        self.cells(row);
+        if let Some(row) = supervised {
+            supervisor::write_columns(&mut self.out, row);
+        }
+        self.out.str("\n");
+    }
+
+    fn cells(&mut self, row: [&str; 6]) {
+        let last = if self.has_supervised { 8 } else { 0 };
+        for (text, width) in row.into_iter().zip([20, 8, 8, 32, 31, last]) {
             match width {
-                0 => _ = self.out.str(text).str("\n"),
+                0 => _ = self.out.str(text),
                 _ => self.out.column(text, width),
             }
         }

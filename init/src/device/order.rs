@@ -1,7 +1,6 @@
 //! Which container is started after which, and stopped before which. No system call is made here.
 
-/// How many containers a device may have.
-pub const CONTAINERS_MAX: usize = 16;
+pub use spec_core::device::protocol::CONTAINERS_MAX;
 
 /// A set of containers: bit n is container n.
 pub type Set = u16;

@@ -46,6 +46,16 @@ pub enum Command {
     Diff,
     /// `network`
     Network,
+    /// `stop`
+    Stop,
+    /// `restart`
+    Restart,
+    /// `logs`
+    Logs,
+    /// `poweroff`
+    Poweroff,
+    /// `reboot`
+    Reboot,
     /// `--help`, `help`
     Help,
     /// `--version`
@@ -73,6 +83,11 @@ F;features;
 H;check;
 O;diff;ID
 N;network;ls|rm NAME|prune
+Q;stop;NAME
+I;restart;NAME
+G;logs;NAME
+W;poweroff;
+B;reboot;
 ";
 
 /// A command, as help shows it.
@@ -86,7 +101,7 @@ pub(super) struct CommandRow {
 }
 
 /// The commands that have a row.
-const COMMANDS_SHOWN: [Command; 18] = [
+const COMMANDS_SHOWN: [Command; 23] = [
     Command::Create,
     Command::Start,
     Command::Run,
@@ -105,6 +120,11 @@ const COMMANDS_SHOWN: [Command; 18] = [
     Command::Check,
     Command::Diff,
     Command::Network,
+    Command::Stop,
+    Command::Restart,
+    Command::Logs,
+    Command::Poweroff,
+    Command::Reboot,
 ];
 
 /// The rows of [`COMMANDS`].
@@ -269,6 +289,8 @@ pub enum Opt {
     Json,
     /// `--rootless` of `spec`
     SpecRootless,
+    /// `--follow`
+    Follow,
 }
 
 /// A line for each option: the letters of the commands that take it (none for the global options), its short name, its
@@ -339,6 +361,7 @@ E;;stats;
 E;;interval;DURATION
 H;;json;
 S;;rootless;
+G;f;follow;
 ";
 
 /// An option.
@@ -461,7 +484,7 @@ mod tests {
         assert_eq!(place("root"), Some(Opt::Root as usize));
         assert_eq!(place("additional-gids"), Some(Opt::AdditionalGids as usize));
         assert_eq!(place("blkio-weight"), Some(Opt::BlkioWeight as usize));
-        assert_eq!(options().count(), Opt::SpecRootless as usize + 1);
+        assert_eq!(options().count(), Opt::Follow as usize + 1);
         for row in options() {
             for letter in row.commands.chars() {
                 assert!(commands().any(|row| row.letter.contains(letter)), "{}", row.long);

@@ -34,6 +34,8 @@ pub const SOCKET: &str = "/run/roci-boot/socket\0";
 pub const VERSION: u8 = 1;
 /// The longest name of a container of a device.
 pub const NAME_BYTES_MAX: usize = 62;
+/// How many containers a device may have.
+pub const CONTAINERS_MAX: usize = 16;
 /// Bytes of a request.
 pub const REQUEST_BYTES: usize = 2 + NAME_BYTES_MAX;
 /// Bytes of an answer.
