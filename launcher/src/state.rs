@@ -207,8 +207,10 @@ pub fn list(invocation: &Invocation) -> Result<()> {
         }
     }
     // Those that have no state now: they wait, or have ended.
-    while let Some(row) = listing.supervised.pop() {
-        listing.row([supervisor::row_name(&row), "", "", "", "", ""], Some(&row));
+    for row in listing.supervised.clone() {
+        if !supervisor::row_name(&row).is_empty() {
+            listing.row([supervisor::row_name(&row), "", "", "", "", ""], Some(&row));
+        }
     }
     if format == Format::Json {
         // Go prints an empty list as null; clients that parse it take both.
@@ -263,8 +265,8 @@ impl Listing {
             Format::Table => {
                 let pid = Digits::signed(view.pid.into());
                 let name = status.name();
-                let place = self.supervised.iter().position(|row| supervisor::row_name(row) == id);
-                let row = place.map(|place| self.supervised.swap_remove(place));
+                let row = self.supervised.iter_mut().find(|row| supervisor::row_name(row) == id);
+                let row = row.map(|row| core::mem::replace(row, supervisor::NOBODY));
                 self.row(
                     [id, pid.as_str(), name, view.bundle, view.created, view.owner],
                     row.as_ref(),

@@ -125,6 +125,17 @@ pub fn for_each(invocation: &Invocation, each: &mut dyn FnMut(&Row)) -> Result<(
     Ok(())
 }
 
+/// In the place of a row that was listed.
+pub const NOBODY: Row = Row {
+    phase: 0,
+    end: 0,
+    code: 0,
+    restarts: 0,
+    pid: 0,
+    uptime: 0,
+    name: [0; NAME_BYTES_MAX],
+};
+
 /// The columns of `list` that a supervised container has beyond others.
 pub const COLUMNS: [&str; 4] = ["SUPERVISED", "RESTARTS", "LAST", "UPTIME"];
 

@@ -11,9 +11,9 @@ use sys::poll::poll;
 use sys::process::{exit, fork, inherited_fd};
 use sys::signal::{SIGKILL, send};
 
-use super::say::{say, to_kmsg};
+use super::say::{line, say, to_console, to_kmsg};
 use super::seed;
-use crate::text::digits;
+use crate::text::{Text, digits};
 
 /// How a machine ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,20 +99,24 @@ fn switch(how: RebootCommand) -> ! {
 
 /// A bug was found in this program: it is told, what is to be written is written, and the machine starts again.
 pub fn crash() -> ! {
-    to_kmsg(&[b"roci-boot: a bug was found in it: the machine is restarted"]);
-    say(b"a bug was found in it", &[b"the machine is restarted"]);
+    crash_of(b"a panic")
+}
+
+/// The same for a bug that the kernel has found.
+pub extern "C" fn crash_by_signal(signal: i32) -> ! {
+    let mut text = Text::<16>::new();
+    text.push(b"signal ");
+    text.push(digits(signal as u32, &mut [0; 10]));
+    crash_of(text.as_bytes())
+}
+
+fn crash_of(what: &[u8]) -> ! {
+    const BUG: &[u8] = b": a bug was found in it, and the machine is restarted";
+    to_kmsg(&[b"roci-boot: ", what, BUG]);
+    to_console(line(&[b"roci-boot: ", what, BUG]).as_bytes());
     sync();
     if super::is_first() {
         switch(RebootCommand::Restart)
     }
     exit(101)
-}
-
-/// The same for one that the kernel has found.
-pub extern "C" fn crash_by_signal(signal: i32) -> ! {
-    let mut memory = [0; 10];
-    let number = digits(signal as u32, &mut memory);
-    to_kmsg(&[b"roci-boot: signal ", number]);
-    say(b"signal", &[number]);
-    crash()
 }

@@ -12,7 +12,7 @@ use sys::mount::mount;
 
 use super::say::{complain, say};
 use crate::message::words;
-use crate::text::Text;
+use crate::text::{Text, after};
 
 /// `MS_NOSUID`
 pub const NOSUID: u32 = 2;
@@ -74,8 +74,14 @@ pub fn mount_all() {
     for (target, link) in LINKS {
         let _ = symlinkat(target, CWD, link);
     }
-    if !has_controllers() {
-        mount_first_version();
+    // Where this is a namespace of a machine that has version 1, the other hierarchy has what that leaves.
+    let mut memory = [0; 1024];
+    let own = read_file(c"/proc/self/cgroup", &mut memory);
+    if hierarchies(own).next().is_some() {
+        mount_first_version(hierarchies(own));
+    } else if !has_controllers() {
+        let list = read_file(c"/proc/cgroups", &mut memory);
+        mount_first_version(controllers(list));
     }
 }
 
@@ -108,28 +114,46 @@ fn has_controllers() -> bool {
     has
 }
 
-/// Mounts the hierarchies of version 1, one for each controller that the kernel has.
-fn mount_first_version() {
-    let mut memory = [0; 1024];
-    let Ok(file) = open(c"/proc/cgroups", OFlags::RDONLY) else {
-        return complain(CGROUP.to_bytes(), "the kernel has no control groups");
+/// What there is of a file; nothing where there is none.
+fn read_file<'m>(path: &CStr, memory: &'m mut [u8]) -> &'m [u8] {
+    let Ok(file) = open(path, OFlags::RDONLY) else {
+        return b"";
     };
-    let list = read(file.as_fd(), &mut memory).map_or(&b""[..], |list| list);
+    let text = read(file.as_fd(), memory);
     file.close();
+    text.map_or(b"", |text| text)
+}
+
+/// The controllers that may be used, of `/proc/cgroups`: name, number of the hierarchy, of groups, and whether.
+fn controllers(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut fields = line.split(|byte| *byte == b'\t');
+        let name = fields.next()?;
+        (!name.starts_with(b"#") && fields.nth(2) == Some(b"1")).then_some(name)
+    })
+}
+
+/// The hierarchies of version 1 that somebody has made, of `/proc/self/cgroup`: number, controllers or name, path.
+fn hierarchies(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| *byte == b'\n').filter_map(|line| {
+        let options = line.split(|byte| *byte == b':').nth(1)?;
+        (!options.is_empty()).then_some(options)
+    })
+}
+
+/// Mounts the hierarchies of version 1 with these options.
+fn mount_first_version<'a>(hierarchies: impl Iterator<Item = &'a [u8]>) {
     let _ = unmount(CGROUP, UnmountFlags::DETACH);
     mount_one(CGROUP, c"tmpfs", NOTHING, Some(c"mode=755"));
-    for line in list.split(|byte| *byte == b'\n') {
-        let mut fields = line.split(|byte| *byte == b'\t');
-        let name = fields.next().unwrap_or_default();
-        // The number of the hierarchy and of its groups, and whether the controller may be used.
-        if name.is_empty() || name.starts_with(b"#") || fields.nth(2) != Some(b"1") {
-            continue;
-        }
-        let (mut path, mut options) = (Text::<64>::new(), Text::<32>::new());
-        for part in [CGROUP.to_bytes(), b"/", name] {
+    for hierarchy in hierarchies {
+        let (mut path, mut options) = (Text::<80>::new(), Text::<64>::new());
+        let name = after(hierarchy, b"name=");
+        for part in [CGROUP.to_bytes(), b"/", name.unwrap_or(hierarchy)] {
             path.push(part);
         }
-        options.push(name);
+        // One that only has a name has no controllers.
+        options.push(if name.is_some() { b"none," } else { b"" });
+        options.push(hierarchy);
         if let Some(path) = path.as_c_str() {
             mount_one(path, c"cgroup", NOTHING, options.as_c_str());
         }
@@ -165,9 +189,8 @@ pub fn enable_controllers() {
         // Version 1 needs no such thing.
         return;
     };
-    let Ok(names) = read(file.as_fd(), &mut memory) else {
-        return;
-    };
+    let names = read(file.as_fd(), &mut memory).map_or(&b""[..], |names| names);
+    file.close();
     for name in names
         .split(|byte| byte.is_ascii_whitespace())
         .filter(|name| !name.is_empty())
@@ -184,5 +207,21 @@ pub fn enable_controllers() {
         if let Err(errno) = written {
             complain(name, words(errno));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{controllers, hierarchies};
+    use std::vec::Vec;
+
+    #[test]
+    fn controllers_that_may_be_used_are_found() {
+        let list = b"#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t1\t1\t1\nmemory\t0\t41\t1\ndebug\t0\t1\t0\n";
+        assert_eq!(controllers(list).collect::<Vec<_>>(), [&b"cpu"[..], b"memory"]);
+        let list = b"9:name=systemd:/\n4:memory:/a\n2:cpu,cpuacct:/\n0::/\n";
+        let expected = [&b"name=systemd"[..], b"memory", b"cpu,cpuacct"];
+        assert_eq!(hierarchies(list).collect::<Vec<_>>(), expected);
+        assert_eq!(hierarchies(b"0::/\n").next(), None);
     }
 }

@@ -4,6 +4,7 @@
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, WaitStatus, wait};
+use spec_core::device::settings::Log;
 use sys::OwnedFd;
 use sys::TakeOnce;
 use sys::fd::read;
@@ -425,9 +426,20 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// Takes all that a container had printed when it ended, which the pipe has room for.
+    fn take_last_output(&mut self, index: usize) {
+        for _ in 0..(64 << 10) / CHUNK {
+            let before = self.rings[index % CONTAINERS_MAX].end();
+            self.take_output(index);
+            if self.rings[index % CONTAINERS_MAX].end() == before {
+                break;
+            }
+        }
+        self.mirror(index, true);
+    }
+
     /// Shows whole lines where they are to be shown, and with `to_end` what there is of the last.
     fn mirror(&mut self, index: usize, to_end: bool) {
-        use spec_core::device::settings::Log;
         let ring = &self.rings[index % CONTAINERS_MAX];
         let unit = self.containers.get(index);
         let mut memory = [0; 400];
@@ -528,7 +540,10 @@ impl<'a> Supervisor<'a> {
         };
         if status != 0 {
             unit.run = Job::new();
-            self.take_output(index);
+            // Wherever else its output goes, why it was not started is wanted here.
+            let log = core::mem::replace(&mut unit.log, Log::Console);
+            self.take_last_output(index);
+            self.containers.get(index).log = log;
             return self.step(index, Event::NotStarted(status));
         }
         unit.run.process = unit.left_process(false);
@@ -546,8 +561,7 @@ impl<'a> Supervisor<'a> {
     /// The container's process has ended.
     fn take_exit(&mut self, index: usize, exit: Exit) {
         // What it printed at last comes before the line that says how it ended.
-        self.take_output(index);
-        self.mirror(index, true);
+        self.take_last_output(index);
         let unit = self.containers.get(index);
         let is_well = exit == Exit::Status(0);
         let exit = match exit {
