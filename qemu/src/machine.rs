@@ -41,6 +41,9 @@ pub struct Machine<'a> {
     pub words: String,
 }
 
+/// Words for a machine that shows what its containers print, and ends when each has ended once.
+pub const ONCE: &str = "roci.log=console roci.restart=no";
+
 /// Who reads the console.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Console {

@@ -21,7 +21,7 @@ use lexopt::prelude::*;
 use architecture::Architecture;
 use image::Containers;
 use kernel::{Flavour, Kernel};
-use machine::{Console, Machine, Outcome, Root};
+use machine::{Console, Machine, ONCE, Outcome, Root};
 
 const USAGE: &str = "\
 cargo qemu [OPTION]...                run containers on an emulated machine, which is a kernel and roci
@@ -199,7 +199,7 @@ impl Order {
             memory: self.memory.unwrap_or(memory),
             limit: Duration::from_secs(self.limit.unwrap_or(seconds)),
             console: self.console,
-            words: String::new(),
+            words: ONCE.to_owned(),
         }
     }
 }
@@ -248,7 +248,7 @@ fn test(order: &Order, kernel: &Kernel, words: &[String], ramdisk: bool) -> Resu
     integration::write_initramfs(&initramfs, order.architecture, kernel, words)?;
     let mut machine = order.machine(kernel, Root::Initramfs(&initramfs), 1024, 3600);
     if ramdisk {
-        machine.words.push_str("RAMDISK=1");
+        machine.words.push_str(" RAMDISK=1");
     }
     status(&machine.run()?)
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::architecture::Architecture;
 use crate::image::{self, Containers};
 use crate::kernel::{Flavour, Kernel};
-use crate::machine::{Console, Machine, Outcome, Root};
+use crate::machine::{Console, Machine, ONCE, Outcome, Root};
 
 /// The container's program says what memory nobody uses while it runs.
 const PROGRAM: &str = "sed -n 's/^MemFree: */free while it runs: /p' /proc/meminfo; cut -d' ' -f1 /proc/uptime";
@@ -24,7 +24,7 @@ fn run(architecture: Architecture, flavour: Flavour, kernel: &Kernel, root: Root
         memory,
         limit: Duration::from_secs(120),
         console: Console::Hidden,
-        words: String::new(),
+        words: ONCE.to_owned(),
     }
     .run()
 }
@@ -41,7 +41,8 @@ pub fn first_container(architecture: Architecture, flavour: Flavour, kernel: &Ke
     };
     image::write_initramfs(&initramfs, architecture, flavour, kernel, &containers)?;
     let outcome = run(architecture, flavour, kernel, Root::Initramfs(&initramfs), MIB.1)?;
-    let mut lines = outcome.text.lines().skip_while(|line| !line.starts_with("free while"));
+    let mut lines = outcome.text.lines().filter_map(|line| line.strip_prefix("example: "));
+    let mut lines = lines.by_ref().skip_while(|line| !line.starts_with("free while"));
     let free: u64 = lines
         .next()
         .and_then(|line| line.split(' ').find_map(|word| word.parse().ok()))
