@@ -84,6 +84,15 @@ impl Architecture {
         }
     }
 
+    /// The device that is a network, with Debian's kernel.
+    pub fn network(self) -> &'static str {
+        match self.name {
+            // Without a program to boot from it, which not every host has.
+            "x86_64" => "virtio-net-pci,netdev=net,romfile=",
+            _ => "virtio-net-device,netdev=net",
+        }
+    }
+
     /// The kernel's module for the bus that device is on.
     pub fn bus_module(self) -> &'static str {
         match self.name {

@@ -16,7 +16,7 @@ use crate::tree::Tree;
 /// Where bundles lie in an image.
 const CONTAINERS: &str = "etc/roci/containers";
 /// What containers may need of the kernel: layers, images, cables, address translation.
-pub const MODULES: [&str; 11] = [
+pub const MODULES: [&str; 13] = [
     "virtio_blk",
     "overlay",
     "loop",
@@ -27,6 +27,8 @@ pub const MODULES: [&str; 11] = [
     "nft_chain_nat",
     "nft_masq",
     "nft_nat",
+    "nft_fib_inet",
+    "nft_ct",
     "virtio_net",
 ];
 /// The names under which the example's busybox is there.

@@ -8,6 +8,7 @@ mod kernel;
 mod machine;
 mod measure;
 mod rootfs;
+mod supervision;
 mod tree;
 
 use std::ffi::OsString;
@@ -26,6 +27,7 @@ use machine::{Console, Machine, ONCE, Outcome, Root};
 const USAGE: &str = "\
 cargo qemu [OPTION]...                run containers on an emulated machine, which is a kernel and roci
 cargo qemu --test [OPTION]... WORD... run the integration tests there whose names contain one of the words
+cargo qemu --supervise [OPTION]...    check that containers are supervised as they should be
 cargo qemu --smallest [OPTION]...     find the least memory with which the example runs
 cargo qemu --rootfs TARGET            make target/dist/TARGET/rootfs.tar and rootfs.squashfs
 
@@ -50,6 +52,7 @@ get that far, 77 where a package cannot be had.
 enum Task {
     Boot,
     Test { words: Vec<String>, ramdisk: bool },
+    Supervise,
     Smallest,
     Rootfs(String),
 }
@@ -125,6 +128,7 @@ fn parse(words: Vec<OsString>) -> Result<Option<Order>> {
             Long("squashfs") => order.squashfs = true,
             Long("test") => tests = true,
             Long("ramdisk") => ramdisk = true,
+            Long("supervise") => order.task = Task::Supervise,
             Long("smallest") => order.task = Task::Smallest,
             Long("rootfs") => order.task = Task::Rootfs(parser.value()?.string()?),
             Value(word) if tests => filters.push(word.string()?),
@@ -154,6 +158,14 @@ fn carry_out(order: &Order) -> Result<u8> {
     let kernel = Kernel::of(order.architecture, order.flavour, &order.release)?;
     match &order.task {
         Task::Test { words, ramdisk } => test(order, &kernel, words, *ramdisk),
+        Task::Supervise => {
+            let console = match order.console {
+                Console::Shown => Console::Hidden,
+                console => console,
+            };
+            println!("{}", supervision::check(order.architecture, &kernel, console)?);
+            Ok(0)
+        }
         Task::Smallest => {
             let directory = tempfile::tempdir()?;
             let path = order.make_root(&kernel, directory.path())?;
@@ -200,6 +212,7 @@ impl Order {
             limit: Duration::from_secs(self.limit.unwrap_or(seconds)),
             console: self.console,
             words: ONCE.to_owned(),
+            port: None,
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Containers {
     pub count: usize,
     /// See [`order`].
     pub after: After,
+    /// The same, and those that they come after, and so on.
+    pub all_before: After,
 }
 
 impl Containers {
@@ -39,6 +41,7 @@ impl Containers {
             units: [const { Unit::new() }; CONTAINERS_MAX],
             count: 0,
             after: [0; CONTAINERS_MAX],
+            all_before: [0; CONTAINERS_MAX],
         }
     }
 
@@ -134,6 +137,7 @@ impl Containers {
             let name = self.get(index).name;
             say(name.as_bytes(), &[b"not started: io.roci.after: ", text.as_bytes()]);
         }
+        self.all_before = order::all_before(&self.after, self.count);
         refused | impossible
     }
 }

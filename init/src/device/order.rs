@@ -69,6 +69,24 @@ fn next(after: &After, impossible: Set, index: usize) -> usize {
     (of(after, index) & impossible).trailing_zeros() as usize
 }
 
+/// For each container all that it comes after, by way of others as well, of an order without circles.
+pub fn all_before(after: &After, count: usize) -> After {
+    let mut all = *after;
+    // In each round what was found goes one further.
+    for _ in 0..count {
+        for index in 0..count {
+            let mut set = of(&all, index);
+            for before in (0..count).filter(|before| has(of(&all, index), *before)) {
+                set |= of(&all, before);
+            }
+            if let Some(place) = all.get_mut(index) {
+                *place = set;
+            }
+        }
+    }
+    all
+}
+
 /// Those of the first `count` that nobody in `running` comes after, so that they may be stopped now.
 pub fn last(after: &After, count: usize, running: Set) -> Set {
     let mut last = running;
@@ -119,6 +137,16 @@ mod tests {
         assert_eq!(last(&after, 4, 0b0011), 0b0010);
         assert_eq!(last(&after, 4, 0b0001), 0b0001);
         assert_eq!(last(&after, 4, 0), 0);
+    }
+
+    #[test]
+    fn what_lies_between_does_not_part_them() {
+        let after = after(&[(1, 0), (2, 1), (3, 2), (4, 0)]);
+        let all = all_before(&after, 5);
+        assert_eq!(all[..5], [0, 0b1, 0b11, 0b111, 0b1]);
+        // 1 and 2 have ended before, and 3 is stopped before 0 all the same.
+        assert_eq!(last(&all, 5, 0b01001), 0b01000);
+        assert_eq!(last(&after, 5, 0b01001), 0b01001);
     }
 
     /// Of every order without circles somebody can be stopped, however it looks, until nobody is left.

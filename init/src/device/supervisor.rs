@@ -252,7 +252,7 @@ impl<'a> Supervisor<'a> {
     /// Stops those that nobody comes after who still runs.
     fn stop_last(&mut self) {
         let running = self.containers.those(|unit| !unit.service.is_down());
-        let last = order::last(&self.containers.after, self.containers.count, running);
+        let last = order::last(&self.containers.all_before, self.containers.count, running);
         for index in 0..self.containers.count {
             let is_at_rest = matches!(
                 self.containers.get(index).service.phase,
