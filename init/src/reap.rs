@@ -7,32 +7,46 @@ use crate::status::{End, report};
 use crate::terminal;
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, wait};
-use sys::signal::{SignalSet, send, wait_for};
+use sys::signal::{SignalSet, Taken, send, wait_for_any};
+
+/// How long a child that has ended may wait, should its signal have come together with another's.
+const LATE_MS: u16 = 10;
 
 /// Forwards and reaps until `program` ends; the value is the exit status.
 ///
 /// | signal | what is done |
 /// | --- | --- |
-/// | SIGCHLD | reap everything that ended; end when the program did; stop when the program was stopped from the terminal |
+/// | SIGCHLD | reap what ended; end when the program did; stop when the program was stopped from the terminal |
 /// | SIGCONT | hand over the terminal if it is ours again, forward |
 /// | any other | forward |
+///
+/// One SIGCHLD may stand for many ends: those that come while one is pending are not queued. To ask the kernel each time
+/// whether there are more would be a third call for each child, and nearly always in vain. So it is asked when a while has
+/// passed without a signal, and then there is no more waking up until there is one.
 pub fn until_it_ends(program: i32, order: &Order<'_>) -> u8 {
+    let mut late = None;
     loop {
-        let signal = match wait_for(SignalSet::ALL) {
-            Ok(signal) => signal,
+        let taken = match wait_for_any(SignalSet::ALL, late) {
+            Ok(taken) => taken,
             Err(errno) => return fail(errno),
         };
-        if signal != CHLD {
-            if signal == CONT && terminal::is_in_foreground() {
-                // A shell's `fg` puts our group into the foreground and then continues us.
-                terminal::hand_to(program);
+        // Nobody has the number 0, so this asks until there is no more.
+        let mut child = 0;
+        if let Some(Taken { signal, process }) = taken {
+            if signal != CHLD {
+                if signal == CONT && terminal::is_in_foreground() {
+                    // A shell's `fg` puts our group into the foreground and then continues us.
+                    terminal::hand_to(program);
+                }
+                forward(signal, program, order);
+                continue;
             }
-            forward(signal, program, order);
-            continue;
+            child = process;
         }
-        match reap(program) {
-            Ok(None) => {}
-            Ok(Some(end)) => {
+        match reap(program, child) {
+            Ok(Reaped::Child) => late = Some(LATE_MS),
+            Ok(Reaped::All) => late = None,
+            Ok(Reaped::Program(end)) => {
                 terminal::take_back_from(program);
                 return report(end, order);
             }
@@ -50,31 +64,41 @@ fn forward(signal: u8, program: i32, order: &Order<'_>) {
     }
 }
 
-/// Reaps everything that has ended, and gives the end of `program` if it was among it.
-///
-/// One SIGCHLD may stand for many ends: those that come while one is pending are not queued. So the kernel is asked until it
-/// has no more. What ends after the signal was taken makes the next one pending, so nothing is missed between here and the
-/// wait.
-fn reap(program: i32) -> Result<Option<End>, Errno> {
+/// Who was reaped.
+enum Reaped {
+    /// The child that was looked for; there may be others.
+    Child,
+    /// Whoever there was.
+    All,
+    /// The program.
+    Program(End),
+}
+
+/// Reaps what has ended, up to `child`. The kernel gives its oldest children first, so that however many ends come together,
+/// none is passed over for long.
+fn reap(program: i32, child: i32) -> Result<Reaped, Errno> {
     while let Some((pid, status)) = wait(WaitOptions::NOHANG | WaitOptions::UNTRACED)? {
-        if pid.as_raw_nonzero().get() != program {
-            continue;
+        let pid = pid.as_raw_nonzero().get();
+        if pid == program {
+            if let Some(code) = status.exit_status() {
+                return Ok(Reaped::Program(End::Exited(code as u8)));
+            }
+            if let Some(signal) = status.terminating_signal() {
+                return Ok(Reaped::Program(End::Killed(signal as u8)));
+            }
+            // SIGSTOP is not among these: whoever sends that means the program, and continues the program.
+            if status
+                .stopping_signal()
+                .is_some_and(|signal| [TSTP, TTIN, TTOU].contains(&(signal as u8)))
+            {
+                terminal::stop_with(program);
+            }
         }
-        if let Some(code) = status.exit_status() {
-            return Ok(Some(End::Exited(code as u8)));
-        }
-        if let Some(signal) = status.terminating_signal() {
-            return Ok(Some(End::Killed(signal as u8)));
-        }
-        // SIGSTOP is not among these: whoever sends that means the program, and continues the program.
-        if status
-            .stopping_signal()
-            .is_some_and(|signal| [TSTP, TTIN, TTOU].contains(&(signal as u8)))
-        {
-            terminal::stop_with(program);
+        if pid == child {
+            return Ok(Reaped::Child);
         }
     }
-    Ok(None)
+    Ok(Reaped::All)
 }
 
 /// Nothing that is known makes waiting fail. Sleeping on would be a container that never ends.

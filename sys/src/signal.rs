@@ -107,6 +107,41 @@ pub fn wait_for(set: SignalSet) -> Result<u8> {
     }
 }
 
+/// A signal that was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Taken {
+    /// Which.
+    pub signal: u8,
+    /// The process that it is about, or from.
+    pub process: i32,
+}
+
+/// The same, and about whom. With `milliseconds` (less than 1000) it waits no longer than that, and `None` says that it did
+/// in vain.
+pub fn wait_for_any(set: SignalSet, milliseconds: Option<u16>) -> Result<Option<Taken>> {
+    // `siginfo_t`: three numbers, on 64-bit machines a gap, and then the process.
+    const PROCESS: usize = if size_of::<usize>() == 8 { 4 } else { 3 };
+    let (set, mut info) = (words(set), [0_u32; 32]);
+    let time = milliseconds.map(|time| [0, usize::from(time) * 1_000_000]);
+    let time = time.as_ref().map_or(0, |time| time.as_ptr().addr());
+    let arguments = [set.as_ptr().addr(), info.as_mut_ptr().addr(), time, SET_BYTES, 0, 0];
+    loop {
+        // SAFETY: the kernel reads SET_BYTES, writes the 128 bytes of a `siginfo_t`, and reads a `struct timespec` of two
+        // words where there is one.
+        match unsafe { call(k::__NR_rt_sigtimedwait, arguments) } {
+            Ok(signal) => {
+                return Ok(Some(Taken {
+                    signal: signal as u8,
+                    process: info[PROCESS] as i32,
+                }));
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
 /// A descriptor from which the blocked signals of `set` are read (Linux 2.6.27), close-on-exec and non-blocking.
 pub fn open_signal_fd(set: SignalSet) -> Result<OwnedFd> {
     // `SFD_CLOEXEC` and `SFD_NONBLOCK` are these.
