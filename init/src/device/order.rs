@@ -44,16 +44,23 @@ pub fn impossible(after: &After, count: usize) -> Set {
     }
 }
 
-/// The circle into which `index`, which is impossible, leads: each comes after the next, and the last after the first. The
-/// value is how many there are.
+/// The circle into which `index`, which is impossible, leads: each comes after the next, and the last after the first. It
+/// begins with `index`, where that is one of them. The value is how many there are.
 pub fn circle(after: &After, impossible: Set, index: usize, circle: &mut [usize; CONTAINERS_MAX]) -> usize {
     let mut at = index;
     // Whoever is met after as many steps as there are containers lies on the circle.
     for _ in 0..CONTAINERS_MAX {
         at = next(after, impossible, at);
     }
-    let first = at;
+    let mut first = at;
+    for _ in 0..CONTAINERS_MAX {
+        at = next(after, impossible, at);
+        if at == index {
+            first = index;
+        }
+    }
     let mut count = 0;
+    at = first;
     for place in circle {
         *place = at;
         count += 1;
@@ -126,7 +133,7 @@ mod tests {
         check(&[(1, 1)], 0b10, 1, &[1]);
         check(&[(0, 1), (1, 0)], 0b11, 0, &[0, 1]);
         // 3 is behind the circle of 0, 1, 2, and 4 is not concerned.
-        check(&[(0, 1), (1, 2), (2, 0), (3, 1), (1, 4)], 0b1111, 3, &[1, 2, 0]);
+        check(&[(0, 1), (1, 2), (2, 0), (3, 1), (1, 4)], 0b1111, 2, &[2, 0, 1]);
     }
 
     #[test]

@@ -312,10 +312,11 @@ impl<'a> Supervisor<'a> {
 
     /// Does it; the value is an event that has followed at once.
     fn act(&mut self, index: usize, action: Action) -> Option<Event> {
+        let unit = self.containers.get(index);
         if action == Action::Start {
             self.report.container();
+            unit.run_from = self.rings[index % CONTAINERS_MAX].end();
         }
-        let unit = self.containers.get(index);
         let (result, failed) = match action {
             Action::Nothing => return None,
             Action::Signal => {
@@ -540,10 +541,16 @@ impl<'a> Supervisor<'a> {
         };
         if status != 0 {
             unit.run = Job::new();
-            // Wherever else its output goes, why it was not started is wanted here.
-            let log = core::mem::replace(&mut unit.log, Log::Console);
             self.take_last_output(index);
-            self.containers.get(index).log = log;
+            let unit = self.containers.get(index);
+            let log = unit.log;
+            if log != Log::Console {
+                // Wherever else its output goes, why it was not started is wanted here.
+                unit.mirrored = unit.run_from;
+                unit.log = Log::Console;
+                self.mirror(index, true);
+                self.containers.get(index).log = log;
+            }
             return self.step(index, Event::NotStarted(status));
         }
         unit.run.process = unit.left_process(false);

@@ -56,6 +56,8 @@ pub struct Unit {
     pub log: Log,
     /// How far its output went there.
     pub mirrored: u64,
+    /// Where its output of this run begins.
+    pub run_from: u64,
     /// `roci run`, and the container's process.
     pub run: Job,
     /// `roci exec`, and the health check.
@@ -85,6 +87,7 @@ impl Unit {
             has_terminal: false,
             log: Log::Ring,
             mirrored: 0,
+            run_from: 0,
             run: Job::new(),
             check: Job::new(),
             cleaner: 0,

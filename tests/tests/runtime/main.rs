@@ -8,6 +8,7 @@ mod console;
 mod contract;
 mod cve;
 mod delete;
+mod device;
 mod errors;
 mod exec;
 mod fallbacks;
@@ -48,6 +49,7 @@ fn main() -> std::process::ExitCode {
     cases.extend(exec::cases());
     cases.extend(fallbacks::cases());
     cases.extend(hooks::cases());
+    cases.extend(device::cases());
     cases.extend(init_program::cases());
     cases.extend(kill::cases());
     cases.extend(lifecycle::cases());
