@@ -265,7 +265,7 @@ fn pay(client: &mut Client, supervisor: &mut Supervisor<'_>) -> Served {
             match unit.service.phase {
                 Phase::Up | Phase::Ended(Why::Done) if unit.starts != before => done(client),
                 Phase::Backoff | Phase::Ended(_) if unit.starts != before => {
-                    refuse(client, "it has ended at once: roci logs shows what it said")
+                    refuse(client, "it does not run: roci logs says why")
                 }
                 _ => Served::NotYet,
             }

@@ -200,6 +200,11 @@ impl Service {
         matches!(self.phase, Phase::Ended(_))
     }
 
+    /// Whether it has ended, and not because somebody wanted it to.
+    pub fn has_ended_by_itself(&self) -> bool {
+        matches!(self.phase, Phase::Ended(Why::Done | Why::Failed))
+    }
+
     /// Whether nothing of it runs now.
     pub fn is_down(&self) -> bool {
         matches!(self.phase, Phase::Waiting | Phase::Backoff | Phase::Ended(_))

@@ -215,7 +215,8 @@ impl<'a> Supervisor<'a> {
             None => {
                 self.start_next();
                 let is_waited_for = self.options.end != End::Stay;
-                let has_ended = self.containers.iter().all(|unit| unit.service.has_ended());
+                // Who stops the last container by hand does not mean the device.
+                let has_ended = self.containers.iter().all(|unit| unit.service.has_ended_by_itself());
                 if is_waited_for && has_ended {
                     self.end(match self.options.end {
                         End::Reboot => Ending::Reboot,

@@ -82,7 +82,8 @@ impl<'t> Device<'t> {
         config["root"] = json!({"path": "/root", "readonly": false});
         let env = config["process"]["env"].as_array_mut().expect("env");
         env.push(format!("ROCI_TEST_TOKEN={}", self.t.runtime.token).into());
-        for (key, value) in annotations {
+        // One that is told to stop before its shell has set the trap does not hear it.
+        for (key, value) in [("stop.grace", "2s")].iter().chain(annotations) {
             config["annotations"][format!("io.roci.{key}")] = value.replace('@', &self.t.runtime.token).into();
         }
         change(&mut config);
@@ -197,7 +198,8 @@ impl<'t> Device<'t> {
 
     /// A row of `list`, as its words.
     fn row(&self, name: &str) -> String {
-        let (_, table, _) = self.call(&["list"]);
+        let (code, table, stderr) = self.call(&["list"]);
+        assert_eq!(code, 0, "{stderr}");
         let row = table.lines().find(|line| line.split_whitespace().next() == Some(name));
         let words: Vec<&str> = row.unwrap_or_default().split_whitespace().collect();
         words.join(" ")
@@ -352,21 +354,21 @@ fn a_container_out_of_memory_is_told_apart(t: &Test) {
 
 fn failing_health_checks_lead_to_a_restart(t: &Test) {
     let mut device = Device::new(t);
-    let checks = |command: &'static str| {
+    let checks = |command: &'static str, timeout: &'static str| {
         [
             ("health", command),
             ("health.interval", "100ms"),
             ("health.start-period", "50ms"),
-            ("health.timeout", "200ms"),
+            ("health.timeout", timeout),
             ("health.retries", "2"),
             ("restart.delay", "50ms"),
         ]
     };
     let serve = "trap 'exit 0' TERM; while :; do sleep 0.02; done";
-    device.add("well", serve, &checks("/bin/true"));
-    device.add("sick", serve, &checks("/bin/sh -c false"));
+    device.add("well", serve, &checks("/bin/true", "20s"));
+    device.add("sick", serve, &checks("/bin/false", "20s"));
     // This one never answers.
-    device.add("slow", serve, &checks("/bin/sleep 1000"));
+    device.add("slow", serve, &checks("/bin/sleep 1000", "200ms"));
     device.start();
     for name in ["sick", "slow"] {
         device.expect_times(&format!("boot: @{name}: its health checks fail"), 2);
@@ -446,17 +448,21 @@ fn who_says_that_it_is_ready_is_waited_for(t: &Test) {
 
 fn containers_are_stopped_and_started_on_request(t: &Test) {
     let mut device = Device::new(t);
-    device.add("web", SERVE, &[]);
+    device.add("web", SERVE, &[("log", "console")]);
     device.add("once", "true", &[("kind", "oneshot")]);
-    device.add("bad", "exit 1", &[("restart", "no")]);
+    device.add_changed("bad", "", &[("restart", "no")], |config| {
+        config["process"]["args"] = json!(["/no/such/program"]);
+    });
     device.start();
-    device.expect("boot: @web: started");
+    device.expect("@web: serving");
     device.expect("boot: @bad: failed");
     assert_eq!(device.call(&["stop", "@web"]).0, 0);
     assert_eq!(device.row("@web"), "@web off 0 exit 0");
     // Stopped is stopped, and a second time does no harm.
     assert_eq!(device.call(&["stop", "@web"]).0, 0);
     assert_eq!(device.call(&["start", "@web"]), (0, String::new(), String::new()));
+    // It has its trap by then.
+    device.expect_times("@web: serving", 2);
     let row = device.row("@web");
     assert!(row.contains("running") && row.contains("ready 0 exit 0"), "{row}");
     let refused = "roci: start @web: it is running\n";
@@ -467,7 +473,7 @@ fn containers_are_stopped_and_started_on_request(t: &Test) {
     assert!(again.contains("ready 1 exit 0") && pid(&again) != pid(&row), "{again}");
     assert_eq!(device.call(&["restart", "@once"]).0, 0);
     let (code, _, stderr) = device.call(&["start", "@bad"]);
-    assert_eq!((code, stderr.contains("it has ended at once")), (1, true), "{stderr}");
+    assert_eq!((code, stderr.contains("it does not run")), (1, true), "{stderr}");
     for words in [["stop", "nobody"], ["restart", "nobody"], ["logs", "nobody"]] {
         let (code, _, stderr) = device.call(&words);
         let expected = format!("roci: {} nobody: the device has no such container\n", words[0]);
@@ -654,7 +660,8 @@ fn signals_end_it(t: &Test) {
 fn a_critical_container_that_fails_restarts_it(t: &Test) {
     let mut device = Device::new(t);
     device.add("vital", "exit 1", &[("critical", "true"), ("restart", "no")]);
-    device.add("web", SERVE, &[("log", "console")]);
+    // It may be told to stop before its shell has set the trap.
+    device.add("web", SERVE, &[("log", "console"), ("stop.grace", "1s")]);
     device.start();
     assert_eq!(device.end(), RESTARTED);
     device.check_order(&["@vital: critical, and has failed", "reboot: stopping", "@web: stopped"]);
