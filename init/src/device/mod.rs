@@ -129,7 +129,7 @@ fn is_first() -> bool {
 /// (`PROC_PID_INIT_INO`).
 fn is_machine() -> bool {
     const FIRST: u64 = 0xefff_fffc;
-    stat(c"/proc/self/ns/pid").is_ok_and(|stat| stat.st_ino as u64 == FIRST)
+    stat(c"/proc/self/ns/pid").is_ok_and(|stat| stat.st_ino == FIRST)
 }
 
 /// Takes the settings of the file, and then those of the command line.

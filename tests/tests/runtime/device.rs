@@ -213,14 +213,15 @@ impl<'t> Device<'t> {
     /// How it ends, which it does soon.
     #[track_caller]
     fn end(&mut self) -> i32 {
-        let mut child = self.running.take().expect("it runs");
         let mut status = None;
         let deadline = Instant::now() + patience(10);
         while status.is_none() {
             assert!(Instant::now() < deadline, "it does not end:\n{}", self.console());
             std::thread::sleep(Duration::from_millis(5));
+            let child = self.running.as_mut().expect("it runs");
             status = child.try_wait().expect("wait");
         }
+        self.running = None;
         use std::os::unix::process::ExitStatusExt;
         let status = status.expect("a status");
         // unshare ends as its child does.
