@@ -1,6 +1,6 @@
 //! What is asked of `roci-boot`, where this executable was built without it.
 
-use spec_core::device::protocol::{NAME_BYTES_MAX, Row};
+use spec_core::device::protocol::Row;
 
 use crate::cli::Invocation;
 use crate::error::{Error, Result};
@@ -21,17 +21,6 @@ pub fn start(_: &Invocation) -> Result<bool> {
 pub fn for_each(_: &Invocation, _: &mut dyn FnMut(&Row)) -> Result<()> {
     Ok(())
 }
-
-/// In the place of a row, of which there is none.
-pub const NOBODY: Row = Row {
-    phase: 0,
-    end: 0,
-    code: 0,
-    restarts: 0,
-    pid: 0,
-    uptime: 0,
-    name: [0; NAME_BYTES_MAX],
-};
 
 /// There are none.
 pub const COLUMNS: [&str; 0] = [];

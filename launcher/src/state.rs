@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use heapless::Vec;
 use rustix::fs::OFlags;
 use spec_core::Spec;
-use spec_core::device::protocol::{CONTAINERS_MAX, Row};
+use spec_core::device::protocol::{CONTAINERS_MAX, NAME_BYTES_MAX, Row};
 use spec_core::state::{State, StateView, Status, Style, write_oci_state};
 use sys::OwnedFd;
 use sys::TakeOnce;
@@ -207,8 +207,10 @@ pub fn list(invocation: &Invocation) -> Result<()> {
         }
     }
     // Those that have no state now: they wait, or have ended.
-    for row in listing.supervised.clone() {
-        if !supervisor::row_name(&row).is_empty() {
+    for place in 0..listing.supervised.len() {
+        if let Some(row) = listing.supervised.get(place).copied()
+            && !supervisor::row_name(&row).is_empty()
+        {
             listing.row([supervisor::row_name(&row), "", "", "", "", ""], Some(&row));
         }
     }
@@ -266,7 +268,12 @@ impl Listing {
                 let pid = Digits::signed(view.pid.into());
                 let name = status.name();
                 let row = self.supervised.iter_mut().find(|row| supervisor::row_name(row) == id);
-                let row = row.map(|row| core::mem::replace(row, supervisor::NOBODY));
+                let row = row.map(|row| {
+                    let listed = *row;
+                    // Its name is what it is not listed again by.
+                    row.name = [0; NAME_BYTES_MAX];
+                    listed
+                });
                 self.row(
                     [id, pid.as_str(), name, view.bundle, view.created, view.owner],
                     row.as_ref(),

@@ -18,7 +18,7 @@ use crate::cli::{Command, Invocation, Opt};
 use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::output::Output;
-use crate::text::{Digits, Line, Pieces, utf8};
+use crate::text::{Digits, Line, Pieces, cut, utf8};
 
 /// A line to the supervisor.
 struct Supervisor(OwnedFd);
@@ -125,32 +125,23 @@ pub fn for_each(invocation: &Invocation, each: &mut dyn FnMut(&Row)) -> Result<(
     Ok(())
 }
 
-/// In the place of a row that was listed.
-pub const NOBODY: Row = Row {
-    phase: 0,
-    end: 0,
-    code: 0,
-    restarts: 0,
-    pid: 0,
-    uptime: 0,
-    name: [0; NAME_BYTES_MAX],
-};
-
 /// The columns of `list` that a supervised container has beyond others.
 pub const COLUMNS: [&str; 4] = ["SUPERVISED", "RESTARTS", "LAST", "UPTIME"];
 
 /// Writes them.
 pub fn write_columns(out: &mut Output, row: &Row) {
-    let mut last = Line::new();
-    last.str(ENDS.get(usize::from(row.end)).copied().unwrap_or("?"));
+    let (mut last, mut uptime) = (Line::new(), Line::new());
+    let mut end = ENDS.get(row.end.into()).unwrap_or("?");
+    last.str(cut(&mut end, b'_'));
     if row.end < NO_END {
-        last.number(row.code.into());
+        last.str(" ").number(row.code.into());
+    } else if !end.is_empty() {
+        last.str(" ").str(end);
     }
-    let mut uptime = Line::new();
     if row.uptime > 0 {
         uptime.number(row.uptime / 1000).str("s");
     }
-    let phase = PHASES.get(usize::from(row.phase)).copied().unwrap_or("?");
+    let phase = PHASES.get(row.phase.into()).unwrap_or("?");
     let restarts = Digits::of(row.restarts.into());
     for text in [
         phase,

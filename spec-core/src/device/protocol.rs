@@ -27,6 +27,8 @@
 //! | 16 to 23 | for how many milliseconds it has been running |
 //! | 24 to 85 | its name, with zeros behind it |
 
+use crate::words::Words;
+
 /// Where `roci-boot` listens.
 pub const SOCKET: &str = "/run/roci-boot/socket\0";
 
@@ -79,12 +81,10 @@ const OPERATIONS: [Operation; 8] = [
 ];
 
 /// What a supervised container does, in the words of `roci list`.
-pub const PHASES: [&str; 9] = [
-    "waiting", "starting", "running", "ready", "stopping", "backoff", "done", "failed", "off",
-];
+pub const PHASES: Words = Words::new("waiting starting running ready stopping backoff done failed off ");
 
-/// How a program ended, in the words of `roci list`; a number follows the first two.
-pub const ENDS: [&str; 7] = ["exit ", "signal ", "-", "oom", "health", "not ready", "not started"];
+/// How a program ended, in the words of `roci list`, with `_` for a space; a number follows the first two.
+pub const ENDS: Words = Words::new("exit signal - oom health not_ready not_started ");
 
 /// The place in [`ENDS`] of a program that has not ended yet.
 pub const NO_END: u8 = 2;

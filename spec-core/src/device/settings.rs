@@ -3,6 +3,8 @@
 //! A value is checked where it is read, so what is wrong with it is known to `roci` as well, which otherwise leaves these
 //! annotations alone.
 
+use crate::words::Words;
+
 /// What the annotations begin with.
 pub const PREFIX: &str = "io.roci.";
 
@@ -120,24 +122,19 @@ impl Settings {
     /// otherwise.
     #[inline(never)]
     pub fn take(&mut self, key: &str, value: &str) -> Option<Result<(), &'static str>> {
-        let name = key.strip_prefix(PREFIX)?;
-        let place = NAMES.iter().position(|known| *known == name)?;
-        Some(self.set(place, value))
+        Some(self.set(place_of(key)?, value))
     }
 
     fn set(&mut self, place: usize, value: &str) -> Result<(), &'static str> {
-        let choice = |words: &[&str]| words.iter().position(|word| *word == value);
+        let choice = |words| Words::new(words).position(value);
         match place {
-            KIND => match choice(&["service", "oneshot"]).ok_or("expected service or oneshot")? {
+            KIND => match choice("service oneshot ").ok_or("expected service or oneshot")? {
                 0 => self.kind = Kind::Service,
                 _ => self.kind = Kind::Oneshot,
             },
             RESTART => self.restart = Some(parse_restart(value).ok_or("expected no, on-failure or always")?),
             READY => {
-                self.ready = match (
-                    choice(&["start", "notify", "fd", "health"]),
-                    value.strip_prefix("delay:"),
-                ) {
+                self.ready = match (choice("start notify fd health "), value.strip_prefix("delay:")) {
                     (Some(0), _) => Ready::Start,
                     (Some(1), _) => Ready::Notify,
                     (Some(2), _) => Ready::Fd,
@@ -146,7 +143,7 @@ impl Settings {
                     (None, None) => return Err("expected start, notify, fd, health or delay:TIME"),
                 }
             }
-            CRITICAL => match choice(&["false", "true"]).ok_or("expected true or false")? {
+            CRITICAL => match choice("false true ").ok_or("expected true or false")? {
                 0 => self.critical = false,
                 _ => self.critical = true,
             },
@@ -202,27 +199,10 @@ const IS_NO_TIME: &str = "expected a time of more than 0: 500ms, 10s, 5m, 1h";
 const IS_NO_NUMBER: &str = "expected a number";
 
 /// The names behind [`PREFIX`]; the constants below are their places.
-pub const NAMES: [&str; 19] = [
-    "after",
-    "kind",
-    "restart",
-    "restart.delay",
-    "restart.delay-max",
-    "restart.reset",
-    "restart.max",
-    "ready",
-    "ready.timeout",
-    "health",
-    "health.interval",
-    "health.timeout",
-    "health.retries",
-    "health.start-period",
-    "stop.signal",
-    "stop.grace",
-    "critical",
-    "critical.deadline",
-    "log",
-];
+const NAMES: Words = Words::new(
+    "after kind restart restart.delay restart.delay-max restart.reset restart.max ready ready.timeout health health.interval \
+     health.timeout health.retries health.start-period stop.signal stop.grace critical critical.deadline log ",
+);
 const AFTER: usize = 0;
 const KIND: usize = 1;
 const RESTART: usize = 2;
@@ -242,28 +222,30 @@ const STOP_GRACE: usize = 15;
 const CRITICAL: usize = 16;
 const LOG: usize = 18;
 
+fn place_of(key: &str) -> Option<usize> {
+    NAMES.position(key.strip_prefix(PREFIX)?)
+}
+
 /// Whether `key` is one of these annotations.
 pub fn is_known(key: &str) -> bool {
-    key.strip_prefix(PREFIX).is_some_and(|name| NAMES.contains(&name))
+    place_of(key).is_some()
 }
 
 /// A restart policy by its name.
 pub fn parse_restart(value: &str) -> Option<Restart> {
-    match value {
-        "no" => Some(Restart::No),
-        "on-failure" => Some(Restart::OnFailure),
-        "always" => Some(Restart::Always),
-        _ => None,
+    match Words::new("no on-failure always ").position(value)? {
+        0 => Some(Restart::No),
+        1 => Some(Restart::OnFailure),
+        _ => Some(Restart::Always),
     }
 }
 
 /// A place for output by its name.
 pub fn parse_log(value: &str) -> Option<Log> {
-    match value {
-        "ring" => Some(Log::Ring),
-        "console" => Some(Log::Console),
-        "kmsg" => Some(Log::Kmsg),
-        _ => None,
+    match Words::new("ring console kmsg ").position(value)? {
+        0 => Some(Log::Ring),
+        1 => Some(Log::Console),
+        _ => Some(Log::Kmsg),
     }
 }
 
@@ -283,12 +265,19 @@ pub fn parse_number(text: &str) -> Option<u32> {
 
 /// A number with `ms`, `s`, `m` or `h` behind it; seconds without.
 pub fn parse_time(text: &str) -> Option<Time> {
-    for (unit, milliseconds) in [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("", 1000)] {
-        if let Some(number) = text.strip_suffix(unit) {
-            return parse_number(number)?.checked_mul(milliseconds);
-        }
-    }
-    None
+    let end = text
+        .bytes()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    let milliseconds = match unit.as_bytes() {
+        b"ms" => 1,
+        b"s" | b"" => 1000,
+        b"m" => 60_000,
+        b"h" => 3_600_000,
+        _ => return None,
+    };
+    parse_number(number)?.checked_mul(milliseconds)
 }
 
 #[cfg(test)]
