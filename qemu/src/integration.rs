@@ -8,7 +8,7 @@ use flate2::Compression;
 use tests::products;
 
 use crate::architecture::Architecture;
-use crate::debian::{Packages, run};
+use crate::debian::{Missing, Packages, run};
 use crate::image;
 use crate::kernel::Kernel;
 use crate::tree::Tree;
@@ -98,6 +98,9 @@ fn add_libraries(tree: &mut Tree, from: &Path, directory: &Path) -> Result<()> {
 /// Builds the tests so that they need no library, with the C library and the linker that come with Rust.
 fn tests_executable(architecture: Architecture) -> Result<PathBuf> {
     let triple = architecture.triple;
+    products::have_target(triple)
+        .map_err(anyhow::Error::msg)
+        .context(Missing)?;
     let mut cargo = products::cargo(&[
         "test",
         "--quiet",
