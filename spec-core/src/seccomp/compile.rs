@@ -209,12 +209,16 @@ impl Compiler<'_, '_> {
                     if !is_listed(column, architecture) {
                         continue;
                     }
-                    let plain = numbers.slot(column).map(|slot| (slot, 0));
-                    let multiplexed = numbers.multiplexed().filter(|_| architecture.multiplexes);
-                    for (slot, multiplexed) in [plain, multiplexed].into_iter().flatten() {
-                        // The types have room for every place and every rule.
-                        let place = (column * SLOTS) as u16 + slot;
-                        self.add(place, (number as u16, verdict), multiplexed, architecture.wide)?;
+                    // The types have room for every place and every rule.
+                    let place = |slot: u16| (column * SLOTS) as u16 + slot;
+                    let rule = (number as u16, verdict);
+                    if let Some(slot) = numbers.slot(column) {
+                        self.add(place(slot), rule, 0, architecture.wide)?;
+                    }
+                    if architecture.multiplexes
+                        && let Some((slot, call)) = numbers.multiplexed()
+                    {
+                        self.add(place(slot), rule, call, architecture.wide)?;
                     }
                 }
             }
@@ -223,6 +227,7 @@ impl Compiler<'_, '_> {
     }
 
     /// Applies rule `rule`, whose verdict is `decided`, to a system call.
+    #[inline(never)]
     fn add(&mut self, place: u16, (rule, decided): (u16, u16), multiplexed: u8, wide: bool) -> Option<()> {
         let Some(verdict) = self.scratch.verdicts.get_mut(usize::from(place)) else {
             return Some(());
