@@ -7,7 +7,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
-use tests::products::{self, BOOT_BYTES_MAX, EXECUTABLES, INIT_BYTES_MAX, ROCI_BYTES_MAX, TARGETS, Target, cargo, run};
+use tests::products::{
+    self, BOOT_BYTES_MAX, EXECUTABLES, INIT_BYTES_MAX, ROCI_BYTES_MAX, ROCI_SMALLEST_BYTES_MAX, TARGETS, Target, cargo,
+    run,
+};
 
 #[derive(Default)]
 struct Tally {
@@ -91,14 +94,13 @@ fn main() -> ExitCode {
         unit_tests(&mut tally);
         if works {
             check_products(&mut tally, &release);
-        }
-        if works {
+            smallest(&mut tally);
             other_machines(&mut tally, &release);
         }
     }
     let roci = release.join("roci");
     if works {
-        integration_tests(&mut tally, &roci, &filters);
+        integration_tests(&mut tally, "integration tests", &roci, &filters);
         if filters.is_empty() && !has("--fast") {
             virtual_machines(&mut tally);
             conformance(&mut tally, &roci);
@@ -270,6 +272,69 @@ fn check_sizes(tally: &mut Tally, release: &Path, limits: [u64; 3], target: &str
     }
 }
 
+/// The executable without what can be left out: that it is small, does the rest, and says what it lacks.
+fn smallest(tally: &mut Tally) {
+    let target = products::target_directory().join("smallest");
+    let mut build = cargo(&[
+        "build",
+        "--release",
+        "--quiet",
+        "-p",
+        "launcher",
+        "--no-default-features",
+    ]);
+    let built = run(build.env("CARGO_TARGET_DIR", &target)).map(|_| target.join("release/roci"));
+    let size = built
+        .clone()
+        .and_then(|roci| products::check_executable(&roci, ROCI_SMALLEST_BYTES_MAX));
+    tally.step(
+        "roci without all that can be left out is smaller",
+        size.map(|size| format!("{size} bytes")),
+    );
+    let Ok(roci) = built else { return };
+    let bundle = target.join("bundle");
+    let calls: [&[&str]; 5] = [
+        &["run", "--overlay", "x"],
+        &["run", "--network", "bridge", "x"],
+        &["--systemd-cgroup", "run", "x"],
+        &["diff", "x"],
+        &["network", "ls"],
+    ];
+    for words in calls {
+        let said = bundle_for_refusals(&bundle).and_then(|()| {
+            let mut command = Command::new(&roci);
+            command.args(words).current_dir(&bundle).stdin(Stdio::null());
+            let output = command.output().map_err(|error| error.to_string())?;
+            let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+            match output.status.code() {
+                Some(1) if said.ends_with(": this roci was built without it") && said.lines().count() == 1 => Ok(said),
+                status => Err(format!("{status:?}: {said}")),
+            }
+        });
+        tally.step(&format!("{} is refused where it was left out", words.join(" ")), said);
+    }
+    integration_tests(
+        tally,
+        "integration tests of the smaller one",
+        &roci,
+        &["lifecycle::".to_owned()],
+    );
+}
+
+/// A bundle that can be refused for what else is asked for.
+fn bundle_for_refusals(bundle: &Path) -> Result<(), String> {
+    let write = || {
+        std::fs::create_dir_all(bundle.join("rootfs"))?;
+        let path = bundle.join("config.json");
+        std::fs::write(
+            path,
+            r#"{"ociVersion":"1.0.2","root":{"path":"rootfs"},"process":{"cwd":"/","args":["/x"],"user":{"uid":0,"gid":0}},
+                "linux":{"namespaces":[{"type":"mount"}]}}"#,
+        )
+    };
+    write().map_err(|error: std::io::Error| error.to_string())
+}
+
 /// Every machine: that its executables can be built, and run as far as they do without that machine.
 fn other_machines(tally: &mut Tally, native: &Path) {
     for target in &TARGETS {
@@ -404,16 +469,16 @@ fn counted(
     code
 }
 
-fn integration_tests(tally: &mut Tally, roci: &Path, filters: &[String]) {
+fn integration_tests(tally: &mut Tally, what: &str, roci: &Path, filters: &[String]) {
     if let Err(why) = tests::busybox() {
-        return tally.skip("integration tests", &why);
+        return tally.skip(what, &why);
     }
     if !rustix::process::geteuid().is_root() {
-        return tally.skip("integration tests", "they make containers as root does");
+        return tally.skip(what, "they make containers as root does");
     }
     let mut command = cargo(&["test", "--quiet", "-p", "tests", "--test", "runtime", "--"]);
     command.args(filters).env("ROCI", roci);
-    counted(tally, "integration tests", &mut command, None, |line| {
+    counted(tally, what, &mut command, None, |line| {
         line.contains(" ... ok (") || line.is_empty()
     });
 }
