@@ -635,7 +635,10 @@ fn virtual_machines(tally: &mut Tally) {
     }
     let machines: [(&str, &[&str]); 2] = [
         ("tests with cgroup version 2", &["cgroups2"]),
-        ("tests on a ramdisk", &["--ramdisk", "lifecycle::", "run::"]),
+        (
+            "tests on a ramdisk",
+            &["--ramdisk", "lifecycle::", "run::", "propagation"],
+        ),
     ];
     for (name, words) in machines {
         let mut command = cargo(&["qemu", "--test", "--arch", "x86_64"]);
