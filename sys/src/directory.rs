@@ -11,7 +11,7 @@ use crate::call::call;
 
 const BYTES: usize = 2048;
 /// Bytes of `struct linux_dirent64` before the name: two numbers of 64 bits, the record's length, and the type.
-const HEAD: usize = 19;
+pub(crate) const HEAD: usize = 19;
 
 /// Makes the directory `path` below `directory`, where there is not one already.
 #[inline(never)]

@@ -13,6 +13,7 @@
 // Its inline assembly is not stable, which is one reason why MIPS is an experiment.
 #![cfg_attr(target_arch = "mips", feature(asm_experimental_arch))]
 
+mod abi;
 #[doc(hidden)]
 pub mod arch;
 pub mod bpf;

@@ -23,8 +23,6 @@ pub struct MountAttributes {
     pub user_namespace: u64,
 }
 
-static_assertions::assert_eq_size!(MountAttributes, [u64; 4]);
-
 /// Changes the mount that `fd` stands for, and with `recursive` all mounts below it (Linux 5.12).
 pub fn set_attributes(fd: BorrowedFd<'_>, recursive: bool, attributes: &MountAttributes) -> Result<()> {
     const AT_EMPTY_PATH: usize = 0x1000;

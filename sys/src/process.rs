@@ -68,6 +68,9 @@ pub struct SpawnOptions<'a> {
     pub cgroup: Option<BorrowedFd<'a>>,
 }
 
+/// `struct clone_args`, which is made of numbers of 64 bits.
+pub(crate) type CloneArguments = [u64; 11];
+
 const CLONE_PIDFD: u64 = 0x1000;
 const CLONE_PARENT: u64 = 0x8000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -84,7 +87,7 @@ const SIGCHLD: u64 = crate::signal::SIGCHLD as u64;
 pub fn spawn(options: &SpawnOptions<'_>) -> Result<Spawned> {
     let mut pidfd: i32 = -1;
     let mut flags = u64::from(options.namespaces) | CLONE_PIDFD;
-    let mut arguments = [0_u64; 11];
+    let mut arguments = CloneArguments::default();
     if options.sibling {
         flags |= CLONE_PARENT;
     } else {

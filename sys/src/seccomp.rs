@@ -11,9 +11,9 @@ use crate::call::call;
 
 /// `struct sock_fprog`: a 16-bit length, padding, a pointer.
 #[repr(C)]
-struct Program<T> {
-    length: u16,
-    instructions: *const T,
+pub(crate) struct Program<T> {
+    pub(crate) length: u16,
+    pub(crate) instructions: *const T,
 }
 
 impl<T: Copy> Program<T> {

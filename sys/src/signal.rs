@@ -39,10 +39,10 @@ impl SignalSet {
 }
 
 /// Bytes of the kernel's `sigset_t`: 64 signals, and 128 on MIPS.
-const SET_BYTES: usize = if cfg!(target_arch = "mips") { 16 } else { 8 };
+pub(crate) const SET_BYTES: usize = if cfg!(target_arch = "mips") { 16 } else { 8 };
 
 /// A `sigset_t` in memory: words, the one with the lowest signals first.
-type Words = [usize; SET_BYTES / size_of::<usize>()];
+pub(crate) type Words = [usize; SET_BYTES / size_of::<usize>()];
 
 fn words(set: SignalSet) -> Words {
     core::array::from_fn(|index| {
@@ -199,9 +199,9 @@ pub enum Disposition {
 }
 
 /// `struct kernel_sigaction`: handler, flags, (restorer,) mask; MIPS has the flags first. Eight words cover it everywhere.
-type Action = [usize; 8];
+pub(crate) type Action = [usize; 8];
 /// The word that is the handler.
-const HANDLER: usize = if cfg!(target_arch = "mips") { 1 } else { 0 };
+pub(crate) const HANDLER: usize = if cfg!(target_arch = "mips") { 1 } else { 0 };
 
 /// Sets what `signal` does; SIGKILL and SIGSTOP stay as they are.
 pub fn set_disposition(signal: u8, disposition: Disposition) {

@@ -15,30 +15,30 @@ use crate::call::call;
 
 /// `struct iovec`.
 #[repr(C)]
-struct Part {
-    start: usize,
-    len: usize,
+pub(crate) struct Part {
+    pub(crate) start: usize,
+    pub(crate) len: usize,
 }
 
 /// `struct msghdr` of the kernel.
 #[repr(C)]
-struct Header {
-    name: usize,
-    name_len: i32,
-    parts: usize,
-    parts_len: usize,
-    control: usize,
-    control_len: usize,
-    flags: u32,
+pub(crate) struct Header {
+    pub(crate) name: usize,
+    pub(crate) name_len: i32,
+    pub(crate) parts: usize,
+    pub(crate) parts_len: usize,
+    pub(crate) control: usize,
+    pub(crate) control_len: usize,
+    pub(crate) flags: u32,
 }
 
 /// `struct cmsghdr` and one descriptor behind it.
 #[repr(C)]
-struct Rights {
-    len: usize,
-    level: i32,
-    kind: i32,
-    fd: i32,
+pub(crate) struct Rights {
+    pub(crate) len: usize,
+    pub(crate) level: i32,
+    pub(crate) kind: i32,
+    pub(crate) fd: i32,
 }
 
 /// `CMSG_LEN` of one descriptor: there is no room for a second one, which the kernel then does not open.
@@ -126,9 +126,9 @@ pub fn receive(socket: BorrowedFd<'_>, memory: &mut [u8]) -> Result<(usize, Opti
 
 /// `struct sockaddr_un`.
 #[repr(C)]
-struct Address {
-    family: u16,
-    path: [u8; 108],
+pub(crate) struct Address {
+    pub(crate) family: u16,
+    pub(crate) path: [u8; 108],
 }
 
 impl Address {

@@ -7,6 +7,8 @@ use object::{Object, ObjectKind, ObjectSymbol};
 
 /// What `roci` may weigh where nothing else is said. With the linker of the host it is a little larger.
 pub const ROCI_BYTES_MAX: u64 = 228 * 1024;
+/// What it may weigh, made with the linker of the host, without all that can be left out.
+pub const ROCI_SMALLEST_BYTES_MAX: u64 = 180 * 1024;
 /// What `roci-init` may weigh.
 pub const INIT_BYTES_MAX: u64 = 8 * 1024;
 /// What `roci-boot` may weigh.
@@ -156,17 +158,32 @@ fn has_core(triple: &str) -> Result<bool, String> {
     ))
 }
 
-/// Whether the toolchain has all that is precompiled for a machine, which programs with std need.
+/// A call of cargo that builds programs with std for a machine so that they need no library, with the C library and the linker
+/// that come with Rust. It is in a directory of its own: these are not the settings of the products.
 ///
 /// # Errors
-/// One line that says how to get it.
-pub fn have_target(triple: &str) -> Result<(), String> {
-    match has_core(triple)? {
-        true => Ok(()),
-        false => Err(format!(
+/// One line that says how to get what is missing.
+pub fn cargo_with_std(triple: &str, args: &[&str]) -> Result<Command, String> {
+    if !has_core(triple)? {
+        return Err(format!(
             "the toolchain has no std for {triple}: `rustup target add {triple}` brings it"
-        )),
+        ));
     }
+    let mut command = cargo(args);
+    command
+        .args(["--target", triple])
+        .env(variable_of(triple, "LINKER"), "rust-lld")
+        .env("CARGO_TARGET_DIR", target_directory().join("with-std"))
+        .env(
+            "RUSTFLAGS",
+            "-Clinker-flavor=ld.lld -Clink-self-contained=yes -Ctarget-feature=+crt-static -Cstrip=symbols",
+        );
+    Ok(command)
+}
+
+/// The environment variable of cargo with something that is said of one target.
+pub fn variable_of(triple: &str, what: &str) -> String {
+    format!("CARGO_TARGET_{}_{what}", triple.replace('-', "_").to_uppercase())
 }
 
 /// Builds the products, by a command of their own: cargo unifies the features of everything that one command builds.
