@@ -20,36 +20,27 @@ use crate::msg;
 use crate::output::Output;
 use crate::text::{Digits, Line, Pieces, cut, utf8};
 
-/// A line to the supervisor.
-struct Supervisor(OwnedFd);
+/// A line to the supervisor, which was asked for this. What says that there is none are `ENOENT` and `ECONNREFUSED`.
+#[inline(never)]
+fn asked(operation: Operation, name: &[u8; NAME_BYTES_MAX]) -> core::result::Result<OwnedFd, Errno> {
+    let line = socket(AddressFamily::UNIX, SocketType::SEQPACKET)?;
+    let path = CStr::from_bytes_until_nul(SOCKET.as_bytes()).unwrap_or_default();
+    connect(line.as_fd(), path)?;
+    rustix::io::write(&line, &write_request(operation, name))?;
+    Ok(line)
+}
 
-impl Supervisor {
-    /// `None` where there is none.
-    fn connect() -> core::result::Result<Option<Self>, Errno> {
-        let socket = socket(AddressFamily::UNIX, SocketType::SEQPACKET)?;
-        let path = CStr::from_bytes_until_nul(SOCKET.as_bytes()).unwrap_or_default();
-        match connect(socket.as_fd(), path) {
-            Ok(()) => Ok(Some(Self(socket))),
-            Err(Errno::NOENT | Errno::CONNREFUSED) => {
-                socket.close();
-                Ok(None)
-            }
-            Err(errno) => Err(errno),
-        }
-    }
-
-    fn ask(&self, operation: Operation, name: &[u8; NAME_BYTES_MAX]) -> Result<()> {
-        rustix::io::write(&self.0, &write_request(operation, name)).during(msg!("ask the supervisor"))?;
-        Ok(())
-    }
-
-    /// The next answer; an error where it is a refusal, or none.
-    fn answer<'m>(&self, memory: &'m mut [u8; ANSWER_BYTES]) -> Result<Answer<'m>> {
-        let bytes = read(self.0.as_fd(), memory).during(msg!("hear from the supervisor"))?;
+/// Hears the answers, of which a refusal is an error.
+#[inline(never)]
+fn hear(line: &OwnedFd, each: &mut dyn FnMut(&Answer<'_>)) -> Result<()> {
+    let mut memory = [0; ANSWER_BYTES];
+    loop {
+        let bytes = read(line.as_fd(), &mut memory).during(msg!("hear from roci-boot"))?;
         match read_answer(bytes) {
-            Some(Answer::Refused(why)) => Err(Error::said(utf8(why))),
-            Some(answer) => Ok(answer),
-            None => Err(Error::said(msg!("the supervisor has ended"))),
+            Some(Answer::Refused(why)) => return Err(Error::said(utf8(why))),
+            Some(Answer::Done) => return Ok(()),
+            Some(answer) => each(&answer),
+            None => return Err(Error::said(msg!("roci-boot has ended"))),
         }
     }
 }
@@ -64,10 +55,7 @@ pub fn ask(invocation: &Invocation) -> Result<()> {
         Command::Poweroff => Operation::PowerOff,
         _ => Operation::Reboot,
     };
-    match Supervisor::connect().during(msg!("connect to roci-boot"))? {
-        Some(supervisor) => carry_out(&supervisor, operation, name_of(invocation)),
-        None => Err(Error::said(msg!("roci-boot does not run here"))),
-    }
+    carry_out(operation, &name_of(invocation))
 }
 
 /// Starts the container, where it is one that is supervised.
@@ -75,8 +63,8 @@ pub fn start(invocation: &Invocation) -> Result<bool> {
     let name = name_of(invocation);
     let mut is_supervised = false;
     for_each(invocation, &mut |row| is_supervised |= row.name == name)?;
-    if is_supervised && let Ok(Some(supervisor)) = Supervisor::connect() {
-        carry_out(&supervisor, Operation::Start, name)?;
+    if is_supervised {
+        carry_out(Operation::Start, &name)?;
     }
     Ok(is_supervised)
 }
@@ -87,25 +75,24 @@ fn name_of(invocation: &Invocation) -> [u8; NAME_BYTES_MAX] {
     name(utf8(word)).unwrap_or([b'?'; NAME_BYTES_MAX])
 }
 
-fn carry_out(supervisor: &Supervisor, operation: Operation, name: [u8; NAME_BYTES_MAX]) -> Result<()> {
-    supervisor.ask(operation, &name)?;
-    let mut memory = [0; ANSWER_BYTES];
-    loop {
-        match supervisor.answer(&mut memory)? {
-            Answer::Output(mut text) => {
-                while !text.is_empty() {
-                    match sys::process::write_stdout(text) {
-                        Ok(n) => text = text.get(n..).unwrap_or_default(),
-                        Err(Errno::INTR) => {}
-                        // The reader has seen enough.
-                        Err(Errno::PIPE) => return Ok(()),
-                        Err(errno) => return Err(Error::new(msg!("write output"), errno)),
-                    }
+fn carry_out(operation: Operation, name: &[u8; NAME_BYTES_MAX]) -> Result<()> {
+    let line = match asked(operation, name) {
+        Err(Errno::NOENT | Errno::CONNREFUSED) => return Err(Error::said(msg!("roci-boot does not run here"))),
+        line => line.during(msg!("connect to roci-boot"))?,
+    };
+    hear(&line, &mut |answer| {
+        if let Answer::Output(text) = answer {
+            let mut text = *text;
+            while !text.is_empty() {
+                match sys::process::write_stdout(text) {
+                    Ok(n) => text = text.get(n..).unwrap_or_default(),
+                    Err(Errno::INTR) => {}
+                    // The reader has seen enough, or there is none.
+                    Err(_) => sys::process::exit(0),
                 }
             }
-            _ => return Ok(()),
         }
-    }
+    })
 }
 
 /// Calls `each` with every supervised container; with none where there is no supervisor, or the caller's containers are not
@@ -114,15 +101,14 @@ pub fn for_each(invocation: &Invocation, each: &mut dyn FnMut(&Row)) -> Result<(
     if invocation.has(Opt::Root) {
         return Ok(());
     }
-    let Ok(Some(supervisor)) = Supervisor::connect() else {
+    let Ok(line) = asked(Operation::List, &[0; NAME_BYTES_MAX]) else {
         return Ok(());
     };
-    supervisor.ask(Operation::List, &[0; NAME_BYTES_MAX])?;
-    let mut memory = [0; ANSWER_BYTES];
-    while let Answer::Row(row) = supervisor.answer(&mut memory)? {
-        each(&row);
-    }
-    Ok(())
+    hear(&line, &mut |answer| {
+        if let Answer::Row(row) = answer {
+            each(row);
+        }
+    })
 }
 
 /// The columns of `list` that a supervised container has beyond others.

@@ -6,13 +6,13 @@ use std::process::{Command, Output, Stdio};
 use object::{Object, ObjectKind, ObjectSymbol};
 
 /// What `roci` may weigh where nothing else is said. With the linker of the host it is a little larger.
-pub const ROCI_BYTES_MAX: u64 = 228 * 1024;
+pub const ROCI_BYTES_MAX: u64 = 234 * 1024;
 /// What it may weigh, made with the linker of the host, without all that can be left out.
 pub const ROCI_SMALLEST_BYTES_MAX: u64 = 180 * 1024;
 /// What `roci-init` may weigh.
 pub const INIT_BYTES_MAX: u64 = 8 * 1024;
 /// What `roci-boot` may weigh.
-pub const BOOT_BYTES_MAX: u64 = 16 * 1024;
+pub const BOOT_BYTES_MAX: u64 = 64 * 1024;
 
 /// The executables.
 pub const EXECUTABLES: [&str; 3] = ["roci", "roci-init", "roci-boot"];
@@ -36,18 +36,18 @@ pub const TARGETS: [Target; 7] = [
     Target::new("armv7-unknown-linux-musleabihf", "qemu-arm-static"),
     Target {
         // Every instruction has 32 bits there.
-        limits: [272 * 1024, 10 * 1024, 20 * 1024],
+        limits: [278 * 1024, 10 * 1024, 72 * 1024],
         ..Target::new("arm-unknown-linux-musleabi", "qemu-arm-static")
     },
     Target::new("riscv64gc-unknown-linux-musl", "qemu-riscv64-static"),
     Target {
         // It has so few registers that much is kept on the stack.
-        limits: [252 * 1024, 16 * 1024, 20 * 1024],
+        limits: [258 * 1024, 16 * 1024, 72 * 1024],
         ..Target::new("i686-unknown-linux-musl", "qemu-i386-static")
     },
     Target {
         is_experimental: true,
-        limits: [352 * 1024, 14 * 1024, 28 * 1024],
+        limits: [362 * 1024, 14 * 1024, 96 * 1024],
         ..Target::new("mipsel-unknown-linux-musl", "qemu-mipsel-static")
     },
 ];

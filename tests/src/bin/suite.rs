@@ -633,6 +633,9 @@ fn virtual_machines(tally: &mut Tally) {
     for (architecture, machine) in [("aarch64", "aarch64"), ("armv7", "armv7l")] {
         foreign_image(tally, architecture, machine);
     }
+    for architecture in ["aarch64", "x86_64"] {
+        supervised_image(tally, architecture);
+    }
     let machines: [(&str, &[&str]); 2] = [
         ("tests with cgroup version 2", &["cgroups2"]),
         (
@@ -665,9 +668,31 @@ fn foreign_image(tally: &mut Tally, architecture: &str, machine: &str) {
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let last = said.lines().last().unwrap_or_default();
     match output.status.code() {
-        Some(STATUS) if printed.lines().any(|line| line == machine) => tally.pass(&name, last),
+        Some(STATUS)
+            if printed
+                .lines()
+                .any(|line| line.strip_prefix("example: ") == Some(machine)) =>
+        {
+            tally.pass(&name, last);
+        }
         Some(NOT_HAD) => tally.skip(&name, last),
         _ => tally.fail(&name, &format!("{printed}{said}")),
+    }
+}
+
+/// Boots a device whose containers are supervised.
+fn supervised_image(tally: &mut Tally, architecture: &str) {
+    let name = format!("a device for {architecture} supervises its containers");
+    let output = match cargo(&["qemu", "--supervise", "--arch", architecture]).output() {
+        Ok(output) => output,
+        Err(error) => return tally.fail(&name, &error.to_string()),
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    match output.status.code() {
+        Some(0) => tally.pass(&name, printed.trim_end()),
+        Some(NOT_HAD) => tally.skip(&name, said.lines().last().unwrap_or_default()),
+        _ => tally.fail(&name, &said),
     }
 }
 
