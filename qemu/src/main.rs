@@ -35,7 +35,7 @@ cargo qemu --rootfs TARGET            make target/dist/TARGET/rootfs.tar and roo
   --kernel debian|small               Debian's, or a small one that is built once [debian]
   --release NAME                      the Debian release of that kernel [bookworm]
   --memory MIB                        [256; for tests 1024]
-  --bundle DIR                        a bundle to run, in the order of their names; without one there is an example
+  --bundle DIR                        a bundle to run; all start at once but for their io.roci.after; without one there is an example
   --command TEXT                      what the example's shell does
   --console                           the example is a shell on this terminal; ^A x ends the machine
   --verbose                           show what the kernel says

@@ -38,7 +38,7 @@ pub fn write(triple: &str, containers: &Containers) -> Result<[PathBuf; 2]> {
         image::busybox(architecture, release)
     })?;
     // A root that cannot be written needs the places where roci-boot mounts.
-    for directory in ["dev", "proc", "run", "sys"] {
+    for directory in ["data", "dev", "proc", "run", "sys"] {
         tree.directory(directory, 0o755);
     }
     tree.directory("root", 0o700);

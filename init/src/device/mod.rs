@@ -135,13 +135,17 @@ fn is_machine() -> bool {
 /// Takes the settings of the file, and then those of the command line.
 fn read_settings(options: &mut Options) {
     const FILE: &CStr = c"/etc/roci/device";
-    let mut memory = [0; 4096];
+    const SETTINGS_BYTES_MAX: usize = 4096;
+    let mut memory = [0; SETTINGS_BYTES_MAX];
     match open(FILE, OFlags::RDONLY).and_then(|file| {
         let text = read(file.as_fd(), &mut memory);
         file.close();
         text
     }) {
         Ok(text) => {
+            if text.len() == SETTINGS_BYTES_MAX {
+                complain(FILE.to_bytes(), "longer than 4 KiB, and cut");
+            }
             for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
                 if line.is_empty() || line.starts_with(b"#") {
                     continue;

@@ -37,7 +37,7 @@ pub fn parse(word: &[u8]) -> Result<Address<'_>, &'static str> {
     let (address, _server, gateway, mask, hostname, device, how) =
         (next(), next(), next(), next(), next(), next(), next());
     let servers = [next(), next()];
-    if !matches!(how, b"" | b"off" | b"none") || address.is_empty() {
+    if !matches!(how, b"" | b"off" | b"none") || !address.contains(&b'.') {
         return Err("only addresses that are given are set, none are asked for");
     }
     let mut parts = address.splitn(2, |byte| *byte == b'/');
@@ -98,7 +98,11 @@ fn try_set(address: &Address<'_>) -> Result<(), Errno> {
     let name = name.as_c_str().ok_or(Errno::NAMETOOLONG)?;
     let set = set_address(socket.as_fd(), name, address.address, address.mask);
     let set = set.and_then(|()| match address.gateway {
-        Some(gateway) => set_gateway(socket.as_fd(), gateway),
+        Some(gateway) => match set_gateway(socket.as_fd(), gateway) {
+            // The kernel has done it already.
+            Err(Errno::EXIST) => Ok(()),
+            result => result,
+        },
         None => Ok(()),
     });
     socket.close();
@@ -171,7 +175,10 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for (word, what) in [
-            (&b"dhcp"[..], "not an address"),
+            (
+                &b"dhcp"[..],
+                "only addresses that are given are set, none are asked for",
+            ),
             (
                 b":::::eth0:dhcp",
                 "only addresses that are given are set, none are asked for",

@@ -277,7 +277,8 @@ impl Service {
                 self.become_ready(now);
                 Action::Nothing
             }
-            (Phase::Up, Event::Checked(is_well)) => self.checked(is_well, now),
+            // A check of the run before may end late.
+            (Phase::Up, Event::Checked(is_well)) if self.is_checking => self.checked(is_well, now),
             (Phase::Starting | Phase::Stopping, Event::Tick) if now >= self.until => {
                 if self.phase == Phase::Starting {
                     self.complaint = Complaint::NotReady;

@@ -115,7 +115,11 @@ impl<'a> Supervisor<'a> {
             control.serve(&mut supervisor);
             if supervisor.is_over() {
                 control.serve(&mut supervisor);
-                return supervisor.shutdown.map_or(Ending::PowerOff, |shutdown| shutdown.how);
+                let how = supervisor.shutdown.map_or(Ending::PowerOff, |shutdown| shutdown.how);
+                if how == Ending::Halt {
+                    supervisor.watchdog.turn_off();
+                }
+                return how;
             }
             if let Err(errno) = supervisor.sleep(&signals, &mut control)
                 && errno != Errno::INTR

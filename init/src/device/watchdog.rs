@@ -72,6 +72,15 @@ impl Watchdog {
         }
     }
 
+    /// Turns it off, where it can be: a machine that stands still on purpose is not to be restarted.
+    pub fn turn_off(&mut self) {
+        if let Some(fd) = self.fd.take() {
+            // What was written last before it is closed is what counts.
+            let _ = rustix::io::write(&fd, b"V");
+            fd.close();
+        }
+    }
+
     /// Never again: it is to restart the machine, should nothing else do it before.
     pub fn starve(&mut self) {
         self.next = NEVER;

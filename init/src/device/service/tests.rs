@@ -334,6 +334,24 @@ fn failing_checks_lead_to_a_restart() {
 }
 
 #[test]
+fn a_check_of_the_run_before_does_not_count() {
+    let mut service = service(|settings| (settings.has_health, settings.retries) = (true, 1));
+    raise(&mut service, 0);
+    play(
+        &mut service,
+        &[
+            (1000, Event::Tick, Action::Check),
+            (1001, Event::Restart, Action::Signal),
+            (1002, WELL, Action::Clean),
+            (1003, Event::Cleaned, Action::Start),
+            (1004, Event::Started, Action::Nothing),
+            (1005, Event::Checked(false), Action::Nothing),
+        ],
+    );
+    assert!(service.is_ready());
+}
+
+#[test]
 fn readiness_is_told_or_missed() {
     let mut notify = service(|settings| (settings.ready, settings.ready_timeout) = (Ready::Notify, 500));
     raise(&mut notify, 0);
