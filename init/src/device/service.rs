@@ -223,6 +223,11 @@ impl Service {
         self.away_since + u64::from(self.settings.critical_deadline)
     }
 
+    /// When what it does now is over, should nothing else happen.
+    pub fn until(&self) -> Moment {
+        self.until
+    }
+
     /// When [`Event::Tick`] is next wanted.
     pub fn deadline(&self) -> Moment {
         self.until.min(self.check_at).min(self.overdue_at())

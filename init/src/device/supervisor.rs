@@ -386,7 +386,7 @@ impl<'a> Supervisor<'a> {
             (Event::Checked(false), Phase::Stopping) => say(name, &[b"its health checks fail: stopped"]),
             (Event::Tick, Phase::Stopping) if before == Phase::Up => say(name, &[b"not ready in time: stopped"]),
             (Event::Cleaned, Phase::Backoff) => {
-                let wait = service.deadline().saturating_sub(now);
+                let wait = service.until().saturating_sub(now);
                 say(
                     name,
                     &[
