@@ -258,7 +258,8 @@ fn containers_start_in_order_and_stop_in_reverse(t: &Test) {
     );
     device.add("c", SERVE, &[]);
     device.start();
-    device.expect("a: serving");
+    device.expect("@a: serving");
+    device.expect("boot: @a: started");
     device.check_order(&[
         "boot: @c: started",
         "boot: @b: started",
