@@ -23,6 +23,8 @@ pub struct Target {
     pub triple: &'static str,
     /// The program that runs its executables on another machine, and the Debian package that has it.
     pub emulator: &'static str,
+    /// What seccomp calls its own system calls.
+    pub seccomp: &'static str,
     /// Whether it may fail to build, and nobody is surprised.
     pub is_experimental: bool,
     /// What each executable may weigh there, in bytes.
@@ -31,32 +33,37 @@ pub struct Target {
 
 /// All of them.
 pub const TARGETS: [Target; 7] = [
-    Target::new("x86_64-unknown-linux-musl", "qemu-x86_64-static"),
-    Target::new("aarch64-unknown-linux-musl", "qemu-aarch64-static"),
-    Target::new("armv7-unknown-linux-musleabihf", "qemu-arm-static"),
+    Target::new("x86_64-unknown-linux-musl", "qemu-x86_64-static", "SCMP_ARCH_X86_64"),
+    Target::new("aarch64-unknown-linux-musl", "qemu-aarch64-static", "SCMP_ARCH_AARCH64"),
+    Target::new("armv7-unknown-linux-musleabihf", "qemu-arm-static", "SCMP_ARCH_ARM"),
     Target {
         // Every instruction has 32 bits there.
         limits: [278 * 1024, 10 * 1024, 72 * 1024],
-        ..Target::new("arm-unknown-linux-musleabi", "qemu-arm-static")
+        ..Target::new("arm-unknown-linux-musleabi", "qemu-arm-static", "SCMP_ARCH_ARM")
     },
-    Target::new("riscv64gc-unknown-linux-musl", "qemu-riscv64-static"),
+    Target::new(
+        "riscv64gc-unknown-linux-musl",
+        "qemu-riscv64-static",
+        "SCMP_ARCH_RISCV64",
+    ),
     Target {
         // It has so few registers that much is kept on the stack.
         limits: [258 * 1024, 16 * 1024, 72 * 1024],
-        ..Target::new("i686-unknown-linux-musl", "qemu-i386-static")
+        ..Target::new("i686-unknown-linux-musl", "qemu-i386-static", "SCMP_ARCH_X86")
     },
     Target {
         is_experimental: true,
         limits: [362 * 1024, 14 * 1024, 96 * 1024],
-        ..Target::new("mipsel-unknown-linux-musl", "qemu-mipsel-static")
+        ..Target::new("mipsel-unknown-linux-musl", "qemu-mipsel-static", "SCMP_ARCH_MIPSEL")
     },
 ];
 
 impl Target {
-    const fn new(triple: &'static str, emulator: &'static str) -> Self {
+    const fn new(triple: &'static str, emulator: &'static str, seccomp: &'static str) -> Self {
         Self {
             triple,
             emulator,
+            seccomp,
             is_experimental: false,
             limits: [ROCI_BYTES_MAX, INIT_BYTES_MAX, BOOT_BYTES_MAX],
         }

@@ -474,6 +474,7 @@ fn other_machines(tally: &mut Tally, native: &Path) {
         tally.pass(&what, "");
         check_sizes(tally, &release, target.limits, &format!(" for {}", target.triple));
         emulated(tally, target, &release, native);
+        explained(tally, target, &release);
     }
 }
 
@@ -539,6 +540,48 @@ fn emulated(tally: &mut Tally, target: &Target, release: &Path, native: &Path) {
     };
     match result {
         Err(why) if target.is_experimental => tally.skip(&what, why.lines().next().unwrap_or_default()),
+        result => {
+            tally.step(&what, result);
+        }
+    }
+}
+
+/// What each machine says of itself: `features` names the architecture's own system calls, and `check` asks the kernel.
+fn explained(tally: &mut Tally, target: &Target, release: &Path) {
+    let what = format!("{} says what it is", target.triple);
+    let ask = |words: &[&str]| -> Result<serde_json::Value, String> {
+        let mut command = Command::new("timeout");
+        command.arg("60");
+        if !target.is_native() {
+            command.arg(target.emulator);
+        }
+        let output = command
+            .arg(release.join("roci"))
+            .args(words)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| error.to_string())?;
+        let words = words.join(" ");
+        if !matches!(output.status.code(), Some(0 | 1)) {
+            return Err(format!("{words} ends with {:?}", output.status.code()));
+        }
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("{words}: {error}"))
+    };
+    let look = || -> Result<String, String> {
+        let features = ask(&["features"])?;
+        let own = &features["linux"]["seccomp"]["archs"][0];
+        if own != target.seccomp {
+            return Err(format!("features says {own} and not {}", target.seccomp));
+        }
+        let check = ask(&["check", "--json"])?;
+        let rows = check.as_array().ok_or("check is no list")?;
+        if rows.len() < 20 || !rows.iter().all(|row| row["present"].is_boolean()) {
+            return Err(format!("check says {check}"));
+        }
+        Ok(format!("{}, {} features of the kernel", target.seccomp, rows.len()))
+    };
+    match look() {
+        Err(why) if target.is_experimental => tally.skip(&what, &why),
         result => {
             tally.step(&what, result);
         }
