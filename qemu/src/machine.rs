@@ -39,8 +39,8 @@ pub struct Machine<'a> {
     pub console: Console,
     /// More words for the kernel's command line.
     pub words: String,
-    /// The port of this machine that leads to port 8080 of that one, which then has a network.
-    pub port: Option<u16>,
+    /// More arguments of the emulator.
+    pub devices: Vec<String>,
 }
 
 /// Words for a machine that shows what its containers print, and ends when each has ended once.
@@ -143,10 +143,7 @@ impl Machine<'_> {
             Root::Disk(path) => add_disk(&mut command, path, "root", ",readonly=on"),
         }
         add_disk(&mut command, status.path(), "status", "");
-        if let Some(port) = self.port {
-            let network = format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:8080");
-            command.args(["-netdev", &network, "-device", self.architecture.network()]);
-        }
+        command.args(&self.devices);
         if self.console != Console::Kept {
             command.stdin(Stdio::null()).stdout(Stdio::piped());
         }

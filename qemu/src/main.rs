@@ -212,7 +212,7 @@ impl Order {
             limit: Duration::from_secs(self.limit.unwrap_or(seconds)),
             console: self.console,
             words: ONCE.to_owned(),
-            port: None,
+            devices: Vec::new(),
         }
     }
 }

@@ -25,7 +25,7 @@ fn run(architecture: Architecture, flavour: Flavour, kernel: &Kernel, root: Root
         limit: Duration::from_secs(120),
         console: Console::Hidden,
         words: ONCE.to_owned(),
-        port: None,
+        devices: Vec::new(),
     }
     .run()
 }

@@ -19,8 +19,8 @@ use crate::machine::{Console, Machine, Outcome, Root};
 use crate::tree::Tree;
 
 /// The names of busybox that the containers use.
-const APPLETS: [&str; 12] = [
-    "sh", "cat", "cut", "echo", "grep", "httpd", "sed", "seq", "sleep", "test", "touch", "wget",
+const APPLETS: [&str; 13] = [
+    "sh", "cat", "cut", "echo", "grep", "httpd", "sed", "seq", "sleep", "test", "touch", "wc", "wget",
 ];
 
 /// What is set for the device.
@@ -30,6 +30,7 @@ ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off:10.0.2.3
 sysctl.net.ipv4.ip_forward=1
 watchdog=8s
 log=console
+data=/dev/null:tmpfs
 ";
 
 /// What looks from inside, when everything has been started. Each line waits for something that has to come.
@@ -44,6 +45,7 @@ roci logs -f base | sed 3q
 roci restart sick && echo "restarted"
 roci start sick || echo "refused"
 roci stop crash && roci list
+echo "a seed of $(wc -c </data/roci/seed) bytes on $(cat /proc/sys/kernel/hostname)"
 until [ "$(cut -d. -f1 /proc/uptime)" -ge 14 ]; do sleep 0.3; done
 roci poweroff
 sleep 100
@@ -79,7 +81,7 @@ fn base(architecture: Architecture, kernel: &Kernel, settings: &str) -> Result<T
     tree.character("dev/console", 0o600, 5, 1);
     tree.file("etc/roci/device", 0o644, settings);
     let root = "srv/root";
-    for directory in ["dev", "proc", "run", "sys", "tmp"] {
+    for directory in ["data", "dev", "proc", "run", "sys", "tmp"] {
         tree.directory(&format!("{root}/{directory}"), 0o755);
     }
     for file in ["etc/hosts", "etc/hostname", "etc/resolv.conf", "bin/roci"] {
@@ -164,7 +166,7 @@ fn whole(architecture: Architecture, kernel: &Kernel, outside: u16) -> Result<Tr
             "oom" => config["linux"]["resources"]["memory"] = json!({"limit": 6 << 20, "swap": 6 << 20}),
             // It sees what the device sees.
             "operator" => {
-                for path in ["/run", "/bin/roci"] {
+                for path in ["/run", "/data", "/bin/roci"] {
                     let mount = json!({"destination": path, "type": "bind", "source": path, "options": ["rbind"]});
                     if let Some(mounts) = config["mounts"].as_array_mut() {
                         mounts.push(mount);
@@ -250,7 +252,14 @@ pub fn check(architecture: Architecture, kernel: &Kernel, console: Console) -> R
         limit: Duration::from_secs(120),
         console,
         words: String::new(),
-        port: Some(port),
+        devices: [
+            "-netdev",
+            &format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:8080"),
+            "-device",
+            architecture.network(),
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     };
     let outcome = run(&machine);
     end.store(true, Ordering::Relaxed);
@@ -301,6 +310,7 @@ pub fn check(architecture: Architecture, kernel: &Kernel, console: Console) -> R
     ] {
         check_order(text, lines)?;
     }
+    ensure!(text.contains("operator: a seed of 256 bytes"), "no seed in\n{text}");
     ensure!(text.contains("/dev/watchdog: waits for 8 s"), "no watchdog in\n{text}");
     let starved = starve(&machine, kernel, directory.path())?;
     Ok(format!(
@@ -331,7 +341,8 @@ fn starve(machine: &Machine<'_>, kernel: &Kernel, directory: &Path) -> Result<Ou
         root: Root::Initramfs(&initramfs),
         limit: Duration::from_secs(60),
         words: String::new(),
-        port: None,
+        // Its clock has stood still for long.
+        devices: ["-rtc", "base=2001-01-01"].map(str::to_owned).to_vec(),
         ..*machine
     })?;
     check_order(
