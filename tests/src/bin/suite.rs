@@ -683,7 +683,7 @@ fn virtual_machines(tally: &mut Tally) {
         foreign_image(tally, architecture, machine);
     }
     let machines: [(&str, &[&str]); 2] = [
-        ("tests with cgroup version 2", &["cgroups2"]),
+        ("tests with cgroup version 2", &["cgroups2", "policy::"]),
         (
             "tests on a ramdisk",
             &["--ramdisk", "lifecycle::", "run::", "propagation"],
