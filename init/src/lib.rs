@@ -25,7 +25,7 @@
 //!   `roci-init` was. When the program is stopped from the keyboard, `roci-init` stops with it, so a shell sees its job stop.
 //! - Every signal that can be caught is forwarded, except SIGCHLD.
 //! - `roci-init` keeps nothing: no descriptor but the standard streams, no working directory but `/`. It sleeps in one
-//!   system call without a timeout and wakes up only for a signal.
+//!   system call and wakes up only for a signal, and once more a moment after it has reaped.
 //! - When the program ends, `roci-init` ends, whatever else still runs. As PID 1 that makes the kernel kill the rest of the
 //!   namespace; as a subreaper it leaves the rest to the next reaper.
 //!
