@@ -4,9 +4,9 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
-    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs, set_thread_groups,
-    set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, capability_is_in_bounding_set, clear_ambient_capability_set,
+    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities,
+    set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 use spec_core::Spec;
 use spec_core::limits::IDS_MAX;
@@ -73,10 +73,11 @@ fn drop_bounding(keep: u64) -> Result<()> {
         if keep & (1 << number) != 0 {
             continue;
         }
-        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        match remove_capability_from_bounding_set(capability) {
             Ok(()) => {}
-            // The kernel knows no capability from this number on.
-            Err(Errno::INVAL) => break,
+            // The kernel knows no capability from this number on, and says so of its presence as well.
+            Err(Errno::INVAL) if capability_is_in_bounding_set(capability) == Err(Errno::INVAL) => break,
             Err(errno) => return Err(Error::new(msg!("drop bounding capability"), errno)),
         }
     }
@@ -110,11 +111,7 @@ fn set_sets(wanted: &Capabilities) -> Result<()> {
     let ambient = wanted.ambient & wanted.permitted & wanted.inheritable & limit;
     if wanted.ambient == 0 {
         // A fresh exec has none unless the caller of roci gave some; one call makes sure.
-        return match clear_ambient_capability_set() {
-            // Before 4.3 there is no such set.
-            Ok(()) | Err(Errno::INVAL) => Ok(()),
-            Err(errno) => Err(Error::new(msg!("clear ambient capabilities"), errno)),
-        };
+        return clear_ambient_capability_set().during(msg!("clear ambient capabilities"));
     }
     for number in 0..CAPABILITY_NAMES.len() {
         if ambient & (1 << number) != 0 {

@@ -157,10 +157,8 @@ fn prepare(
         let initial = process.exec_cpu_affinity_initial;
         placement::set_affinity(child, "process.execCPUAffinity.initial", initial)?;
     }
-    if let Some(cgroup) = state.cgroup
-        && let Some(host) = crate::cgroup_host(invocation, proc)?
-    {
-        host.join(cgroup.as_c_str(), child)?;
+    if let Some((host, cgroup)) = crate::cgroup_of_container(invocation, proc, state)? {
+        host.join(cgroup, child)?;
     }
     if let Some(process) = &spec.process {
         credentials::set_oom_score(proc, process, Some(child))?;
@@ -217,8 +215,8 @@ fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
         match (identity("self"), identity(Digits::signed(pid.into()).as_str())) {
             (Ok(own), Ok(other)) if own == other => {}
             (Ok(_), Ok(_)) => kinds |= kind as u32,
-            // The kernel has no such namespaces.
-            (Err(Errno::NOENT), _) => {}
+            // The kernel has no such namespaces. One that only this process seems to lack would be one not joined.
+            (Err(Errno::NOENT), Err(Errno::NOENT)) => {}
             (_, Err(errno)) | (Err(errno), _) => {
                 return Err(Error::new_with(
                     msg!("look at the container's # namespace"),

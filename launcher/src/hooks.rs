@@ -153,9 +153,13 @@ fn execute(
     environment: DefaultEnvironment,
 ) -> ! {
     let _ = set_blocked(SignalSet::default());
-    let _ = replace_standard_stream(stdin.as_fd(), 0);
-    let _ = replace_standard_stream(output.as_fd(), 1);
-    let _ = replace_standard_stream(output.as_fd(), 2);
+    // The last one first: the reason of a failure goes there.
+    for (stream, fd) in [(2, output), (1, output), (0, stdin)] {
+        if let Err(errno) = replace_standard_stream(fd.as_fd(), stream) {
+            let _ = write_stderr(crate::errno::text(errno).as_bytes());
+            exit(127);
+        }
+    }
     // Non-blocking was for the reader; the flag is the pipe end's, so the hook would inherit it.
     let _ = rustix::fs::fcntl_setfl(output, rustix::fs::OFlags::empty());
     // Nothing but the standard streams reaches a hook; what is ours is close-on-exec, this is about what was leaked to us.

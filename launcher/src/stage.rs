@@ -4,6 +4,7 @@
 //! or its caller's once roci has gone. The stage does the first and `CLONE_PARENT` the second; then the stage goes.
 
 use sys::process::{SpawnOptions, Spawned, exit, spawn, wait};
+use sys::signal::{SIGKILL, send};
 
 use crate::error::{During, Error, Result};
 use crate::msg;
@@ -28,7 +29,12 @@ pub fn spawn_staged(
             enter()?;
             match make()? {
                 Spawned::Parent(child) => {
-                    let _ = other_end.send(Kind::Spawned, &child.pid.to_ne_bytes());
+                    let told = other_end.send(Kind::Spawned, &child.pid.to_ne_bytes());
+                    if told.is_err() {
+                        // Nobody else knows of it.
+                        let _ = send(child.pid, SIGKILL);
+                    }
+                    told.during(msg!("tell of the process"))?;
                     exit(0)
                 }
                 Spawned::Child => match run(&other_end)? {},
@@ -36,17 +42,25 @@ pub fn spawn_staged(
         }
     };
     other_end.close();
+    // A stage that was killed has told nothing, and the process that it may have made waits for us: it goes when we do.
+    if wait(stage.pid)
+        .during(msg!("wait for the stage"))?
+        .exit_status()
+        .is_none()
+    {
+        return Err(ended_early());
+    }
     let mut memory = [0; MESSAGE_BYTES];
-    let message = socket.receive(&mut memory);
-    let _ = wait(stage.pid);
-    match message.during(msg!("hear from the process"))? {
+    match socket.receive(&mut memory).during(msg!("hear from the process"))? {
         Some(message) if message.kind == Kind::Spawned => {
             let pid = message.payload.try_into().map_or(0, i32::from_ne_bytes);
             Ok((pid, socket))
         }
         Some(message) if message.kind == Kind::Failed => Err(message.error()),
-        _ => Err(Error::said(msg!(
-            "the process ended before it was made (out of memory?)"
-        ))),
+        _ => Err(ended_early()),
     }
+}
+
+fn ended_early() -> Error {
+    Error::said(msg!("the process ended before it was made (out of memory?)"))
 }

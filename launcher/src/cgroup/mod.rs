@@ -60,11 +60,11 @@ static TEXT: TakeOnce<[u8; 4096]> = TakeOnce::new([0; 4096]);
 impl Host {
     /// Looks at the host; `None` where there are no cgroups to use, which is no error.
     fn detect(proc: &Proc) -> Option<Self> {
-        let top = open(c"/sys/fs/cgroup", DIRECTORY).ok()?;
-        let is_v2 = fstatfs(&top).ok()?.f_type as u64 == CGROUP2_MAGIC;
-        let file = proc.open_file(c"self/cgroup", OFlags::RDONLY).ok()?;
+        let top = found(open(c"/sys/fs/cgroup", DIRECTORY))?;
+        let is_v2 = found(fstatfs(&top))?.f_type as u64 == CGROUP2_MAGIC;
+        let file = found(proc.open_file(c"self/cgroup", OFlags::RDONLY))?;
         let memory = TEXT.take();
-        let text = utf8(read(file.as_fd(), memory).ok()?);
+        let text = utf8(found(read(file.as_fd(), memory))?);
         let host = Self { top, is_v2, text };
         host.lines().next().is_some().then_some(host)
     }
@@ -246,6 +246,16 @@ impl Host {
     /// Opens the file through which a process joins the cgroup.
     fn procs(&self, directory: &Path) -> core::result::Result<OwnedFd, Errno> {
         Path::of(&[directory.as_bytes(), b"/cgroup.procs"]).open(self.top.as_fd(), OFlags::WRONLY)
+    }
+}
+
+/// What is there. Cgroups that only cannot be looked at must not pass for none: a container would have no limits, and keep
+/// its cgroup after its end.
+fn found<T>(looked: core::result::Result<T, Errno>) -> Option<T> {
+    match looked {
+        Ok(value) => Some(value),
+        Err(Errno::NOENT) => None,
+        Err(errno) => Error::new(msg!("look at the host's cgroups"), errno).never(),
     }
 }
 

@@ -30,7 +30,8 @@ struct Known {
     name: &'static str,
     shows: Shows,
     /// The errors of its man page, the most telling ones first. A wrong pointer or descriptor (`EFAULT`, `EBADF`) is a mistake
-    /// in the program and not a fault of the host, unless a descriptor of another kind is meant.
+    /// in the program and not a fault of the host, unless a descriptor of another kind is meant; so is
+    /// a constant that no kernel refuses (`EINVAL` of `rt_sigprocmask` and `clock_gettime`).
     errnos: &'static [i32],
 }
 
@@ -262,15 +263,15 @@ const KNOWN: &[Known] = known! {
     SYS_seccomp seccomp Number &[ENOSYS, EACCES, EINVAL, ENOMEM, ESRCH, EBUSY, ECANCELED, EOPNOTSUPP];
     SYS_bpf bpf Number &[EPERM, EINVAL, ENOMEM, E2BIG, EACCES, ENOSPC];
     SYS_keyctl keyctl Number &[ENOSYS, EDQUOT, EACCES, EINVAL, ENOKEY, ENOMEM, EPERM];
-    SYS_rt_sigprocmask rt_sigprocmask Nothing &[EINVAL];
-    SYS_rt_sigaction rt_sigaction Nothing &[EINVAL];
+    SYS_rt_sigprocmask rt_sigprocmask Nothing NONE;
+    SYS_rt_sigaction rt_sigaction Nothing NONE;
     SYS_rt_sigtimedwait rt_sigtimedwait Nothing &[EINTR, EAGAIN, EINVAL];
     SYS_signalfd4 signalfd4 Nothing &[EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM];
     SYS_poll poll Nothing &[EINTR, EINVAL, ENOMEM];
     SYS_ppoll ppoll Nothing &[EINTR, EINVAL, ENOMEM];
     SYS_nanosleep nanosleep Nothing &[EINTR, EINVAL];
     SYS_clock_nanosleep clock_nanosleep Nothing &[EINTR, EINVAL];
-    SYS_clock_gettime clock_gettime Nothing &[EINVAL, EPERM];
+    SYS_clock_gettime clock_gettime Nothing NONE;
     SYS_sysinfo sysinfo Nothing NONE;
     SYS_uname uname Nothing NONE;
     SYS_brk brk Nothing &[ENOMEM];

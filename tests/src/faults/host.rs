@@ -31,7 +31,15 @@ impl Host {
                 add("process", &command);
             }
         }
-        add("mount", &read_file("/proc/self/mountinfo"));
+        for line in read_file("/proc/self/mountinfo").lines() {
+            // Without the options of the file system, which belong to all of the machine.
+            let mut parts = line.split(" - ");
+            let (place, kind) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            add(
+                "mount",
+                &format!("{place} {}", kind.split(' ').next().unwrap_or_default()),
+            );
+        }
         for mount in cgroup_mounts() {
             let mut found = Vec::new();
             find_directories(&mount, token, &mut found, 0);
@@ -59,7 +67,7 @@ impl Host {
     /// What is there that was not, and the other way round; `None` where nothing has changed. The kernel takes down what a dead
     /// process held a moment after its death, so it is given time.
     pub fn differs(&self, token: &str, directory: &Path, with_rules: bool) -> Option<String> {
-        let deadline = Instant::now() + Duration::from_secs(2);
+        let deadline = Instant::now() + Duration::from_secs(1);
         loop {
             let now = Self::look(token, directory, with_rules);
             if now == *self {

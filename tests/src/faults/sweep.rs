@@ -87,16 +87,21 @@ pub fn sweep(args: Vec<String>) -> ExitCode {
         .map(|worker| spawn_worker(&args, &token, worker))
         .collect();
     let mut sum = Sum::default();
+    let (sender, lines) = std::sync::mpsc::channel();
     for mut worker in workers {
-        let output = worker.stdout.take().expect("a pipe");
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            sum.add(&line);
-        }
-        let status = worker.wait().expect("wait");
-        if !status.success() {
-            sum.broken.push(format!("a worker ended with {status}"));
-        }
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            let output = worker.stdout.take().expect("a pipe");
+            let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+            let _ = lines.try_for_each(|line| sender.send(line));
+            let status = worker.wait().expect("wait");
+            if !status.success() {
+                let _ = sender.send(format!("broken\ta worker ended with {status}"));
+            }
+        });
     }
+    drop(sender);
+    lines.iter().for_each(|line| sum.add(&line));
     for worker in 0..options.jobs {
         let _ = std::fs::remove_dir_all(directory(&format!("{token}{worker}")));
     }
@@ -153,6 +158,7 @@ impl Sum {
                 self.tried += number(tried);
                 self.missed += number(missed);
             }
+            ["broken", why] => self.broken.push((*why).to_owned()),
             ["failed", count] => self.failed += number(count),
             ["excused", reason, count] => *self.excused.entry((*reason).to_owned()).or_default() += number(count),
             ["wrong", place, fault, what] => {
@@ -203,12 +209,13 @@ pub fn work(args: Vec<String>) -> ExitCode {
     world::prepare_root(&directory);
     world::WORLDS.iter().for_each(|world| world.prepare(&directory));
     let _ = Command::new("ip").args(["link", "set", "lo", "up"]).status();
-    let mut bench = Bench {
+    // Or every container would be warned of it.
+    let _ = std::fs::write("/proc/sys/net/ipv4/ip_forward", "1");
+    let bench = Bench {
         roci: Runtime::executable(),
         directory,
         token: options.token.clone(),
         watchdog: Watchdog::start(),
-        count: 0,
     };
     let mut looks = HashMap::new();
     let mut points = Vec::new();
@@ -234,7 +241,7 @@ pub fn work(args: Vec<String>) -> ExitCode {
             .for_each(|(case, point)| println!("{} {} {}", case.name(), point.name(), point.call.text));
         return ExitCode::SUCCESS;
     }
-    try_points(&mut bench, &points, &looks, &options);
+    try_points(&bench, &points, &looks, &options);
     ExitCode::SUCCESS
 }
 
@@ -262,7 +269,7 @@ fn points_of(case: Case, calls: &[Call], options: &Options) -> Vec<(Case, Point)
     points
 }
 
-fn try_points(bench: &mut Bench, points: &[(Case, Point)], looks: &HashMap<&str, Looks>, options: &Options) {
+fn try_points(bench: &Bench, points: &[(Case, Point)], looks: &HashMap<&str, Looks>, options: &Options) {
     let start = Instant::now();
     let (mut tried, mut missed, mut failed) = (0_u64, 0_u64, 0_u64);
     let mut excused = BTreeMap::<usize, u64>::new();

@@ -185,18 +185,23 @@ pub fn run<S: AsRef<OsStr>>(watchdog: &Watchdog, program: &Path, words: &[S], st
     command.stdout(stdout.try_clone().expect("dup"));
     command.stderr(stderr.try_clone().expect("dup"));
     watchdog.watch();
-    let mut child = command.spawn().expect("the command");
-    let status = child.wait().expect("wait");
-    let hung = watchdog.rest();
-    use std::os::unix::process::ExitStatusExt;
-    Ended {
-        code: status.code(),
-        signal: status.signal(),
-        hung,
-        stdout: text_of(stdout),
-        stderr: text_of(&stderr),
-        ..Ended::default()
+    let child = Pid::from_raw(command.spawn().expect("the command").id() as i32);
+    let mut ended = Ended::default();
+    while ended.code.is_none() && ended.signal.is_none() {
+        // Others that have ended are reaped on the way: the end of a pid namespace waits for that.
+        match waitpid(None, Some(WaitPidFlag::__WALL)) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == child => ended.code = Some(code),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => ended.signal = Some(signal as i32),
+            Ok(WaitStatus::PtraceEvent(pid, ..) | WaitStatus::PtraceSyscall(pid) | WaitStatus::Stopped(pid, _)) => {
+                let _ = ptrace::detach(pid, None);
+            }
+            _ => {}
+        }
     }
+    ended.hung = watchdog.rest();
+    ended.stdout = text_of(stdout);
+    ended.stderr = text_of(&stderr);
+    ended
 }
 
 /// A command that is traced, and, where `fault` says so, has one call fail.
@@ -382,8 +387,11 @@ impl Trace<'_> {
                 self.ended.is_hit = true;
                 match fault {
                     Fault::Errno(errno) => {
-                        registers.orig_rax = u64::MAX;
-                        let _ = ptrace::setregs(pid, registers);
+                        // A descriptor is closed even where closing it fails.
+                        if number != nix::libc::SYS_close as u64 {
+                            registers.orig_rax = u64::MAX;
+                            let _ = ptrace::setregs(pid, registers);
+                        }
                         tracee.result = Some(errno);
                     }
                     Fault::Kill => {
