@@ -220,7 +220,7 @@ pub fn run(
     if !inherited.namespaces.new_user {
         credentials::set_rlimits(process, 0)?;
     }
-    credentials::take(spec, process)?;
+    credentials::take(spec, process, proc)?;
     // Looked for as the user that will run it.
     let path = find(spec, process)?;
 
@@ -263,7 +263,7 @@ fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> 
         socket.wait_for_go();
     }
     if namespaces.new_user {
-        credentials::become_namespace_root()?;
+        credentials::become_namespace_root(proc)?;
     } else {
         if let Some(process) = &spec.process {
             credentials::set_oom_score(proc, process, None)?;
@@ -280,7 +280,7 @@ fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> 
         sys::namespace::unshare(NamespaceKind::Cgroup as u32).during(msg!("unshare cgroup (needs CONFIG_CGROUPS)"))?;
     }
     if namespaces.in_user_namespace && !namespaces.new_user {
-        credentials::become_namespace_root()?;
+        credentials::become_namespace_root(proc)?;
     }
     Ok(())
 }

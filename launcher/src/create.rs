@@ -508,7 +508,7 @@ fn spawn_container_process(
         spawn_staged(
             socket,
             other_end,
-            &mut || namespaces.enter_stage(inheritance.spec, inheritance.proc),
+            &mut |_| namespaces.enter_stage(inheritance.spec, inheritance.proc),
             &mut make,
             &mut |socket| container_process::run(inheritance, socket, trees, memory),
         )?

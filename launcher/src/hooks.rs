@@ -153,10 +153,10 @@ fn execute(
     environment: DefaultEnvironment,
 ) -> ! {
     let _ = set_blocked(SignalSet::default());
-    // The last one first: the reason of a failure goes there.
-    for (stream, fd) in [(2, output), (1, output), (0, stdin)] {
+    for (stream, fd) in [(0, stdin), (1, output), (2, output)] {
         if let Err(errno) = replace_standard_stream(fd.as_fd(), stream) {
-            let _ = write_stderr(crate::errno::text(errno).as_bytes());
+            // Not to the stream that may still be roci's.
+            let _ = write_all(output.as_fd(), crate::errno::text(errno).as_bytes());
             exit(127);
         }
     }

@@ -10,14 +10,14 @@ use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::sync::{Kind, MESSAGE_BYTES, Socket, tell_over};
 
-/// Makes a process by way of a stage. `enter` is what the stage does; `make` makes the process, and is told that it is to
+/// Makes a process by way of a stage. `enter` is what the stage does, which may close all but the socket; `make` makes the process, and is told that it is to
 /// be a sibling; `run` is the process, and does not come back.
 ///
 /// The number of the process and the socket to it.
 pub fn spawn_staged(
     socket: Socket,
     other_end: Socket,
-    enter: &mut dyn FnMut() -> Result<()>,
+    enter: &mut dyn FnMut(&Socket) -> Result<()>,
     make: &mut dyn FnMut() -> Result<Spawned>,
     run: &mut dyn FnMut(&Socket) -> Result<core::convert::Infallible>,
 ) -> Result<(i32, Socket)> {
@@ -26,7 +26,7 @@ pub fn spawn_staged(
         Spawned::Child => {
             socket.close();
             tell_over(&other_end);
-            enter()?;
+            enter(&other_end)?;
             match make()? {
                 Spawned::Parent(child) => {
                     let told = other_end.send(Kind::Spawned, &child.pid.to_ne_bytes());

@@ -39,6 +39,7 @@ use sys::process::{exit, inherited_fd};
 
 use crate::container::write_all;
 use crate::error::{Error, Failure, set_ending};
+use crate::msg;
 use crate::text::utf8;
 use crate::undo;
 
@@ -169,8 +170,8 @@ impl Socket {
         let (n, fd) = loop {
             match sys::socket::receive(self.fd.as_fd(), memory) {
                 Ok(received) => break received,
-                Err(Errno::INTR) => {}
-                Err(Errno::CONNRESET) => return Ok(None),
+                // What it sent last is still there where it ended without reading all of ours (once, instead of the end).
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(errno) => return Err(errno),
             }
         };
@@ -198,18 +199,13 @@ impl Socket {
     /// Waits for `Go`. Where roci has died instead, so does this process: nobody would ever start, wait for or delete what it
     /// is to become.
     pub fn wait_for_go(&self) {
-        if !self.hears_go() {
-            exit(1);
-        }
-    }
-
-    fn hears_go(&self) -> bool {
         let mut byte = [0; 1];
         loop {
             match rustix::io::read(&self.fd, &mut byte) {
                 Err(Errno::INTR) => {}
-                Ok(1) => return byte[0] == Kind::Go as u8,
-                _ => return false,
+                Ok(1) if byte[0] == Kind::Go as u8 => return,
+                Ok(_) | Err(Errno::CONNRESET) => exit(1),
+                Err(errno) => Error::new(msg!("wait for roci"), errno).never(),
             }
         }
     }

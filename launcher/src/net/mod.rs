@@ -310,6 +310,9 @@ impl Network {
                         name,
                     ));
                 }
+                Err(errno) if !nat::is_lack(errno) => {
+                    return Err(netlink::refused(msg!("make table roci#"), "", errno));
+                }
                 Err(errno) => report::warn(
                     msg!("no addresses are translated, so that containers do not reach other machines: nf_tables: #"),
                     crate::errno::words(errno),
@@ -504,8 +507,10 @@ fn remove_network(
         && description.carrier == Carrier::Bridge
     {
         link::remove(host, name)?;
+        let removed = nat::remove_network(&description.subnets);
+        // What could not be made may be there all the same, where only the answer was lost.
         if description.status != Status::Raw {
-            nat::remove_network(&description.subnets)?;
+            removed?;
         }
     }
     names::remove_files(root, name)

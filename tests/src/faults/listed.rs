@@ -3,6 +3,8 @@
 //! Where nothing is said of a difference, the container has to be the very same as without the fault: then there is another
 //! way to the same thing.
 
+use nix::errno::Errno;
+
 use super::calls;
 use super::case::{Case, Command, Point};
 use super::tracer::{Ended, Fault};
@@ -96,7 +98,44 @@ const OPTIONAL: &[Optional] = &[
     same("write", "", &["EINTR"], AGAIN),
     same("wait4", "", &["EINTR"], AGAIN),
     same("waitid", "", &["EINTR"], AGAIN),
-    same("ppoll", "", &["EINTR"], AGAIN),
+    same("ppoll", "", &[], AGAIN),
+    same("recvmsg", "", &["ECONNRESET"], AGAIN),
+    other("mknodat", "/dev", &["EPERM"], "who may not make nodes gets the host's"),
+    other("symlinkat", "", &["EEXIST"], "what the image has in its place stays"),
+    other(
+        "openat2",
+        "/rootfs, ",
+        &["ENOENT", "ENOTDIR"],
+        "a path that this kernel does not have needs no protection",
+    ),
+    same(
+        "openat2",
+        "/rootfs, ",
+        &["ELOOP", "EXDEV", "EINVAL", "E2BIG", "ENOTDIR"],
+        "it is looked for step by step",
+    ),
+    same("mkdirat", "/rootfs", &[], "it is looked for step by step"),
+    same("mkdirat", "/state", &["EEXIST"], "it is there"),
+    same("umount2", "", &["EINVAL"], "it is not mounted any more"),
+    same("setns", "pidfd", &["EINVAL"], OLD_KERNEL),
+    same(
+        "prctl",
+        "0x18",
+        &["EINVAL"],
+        "the kernel knows no capability of that number",
+    ),
+    same(
+        "openat",
+        "/sys/fs/cgroup",
+        &["ENOENT"],
+        "a cgroup is made where a limit needs it",
+    ),
+    same(
+        "newfstatat",
+        "upper.work\"",
+        &["ENOENT"],
+        "it is made where it is missing",
+    ),
     same("flock", "", &["EINTR"], AGAIN),
     same("rt_sigtimedwait", "", &["EINTR"], AGAIN),
     same("unlinkat", "/sys/fs/cgroup", &["EBUSY"], AGAIN),
@@ -308,7 +347,24 @@ const OPTIONAL: &[Optional] = &[
         "/hooks",
         same("read", "pipe", &[], "the words of a hook that succeeds are not wanted"),
     ),
-    only("/hooks", same("ppoll", "", &[], AGAIN)),
+    only(
+        "/network",
+        same(
+            "sendto",
+            "",
+            &["ECONNRESET", "EPIPE"],
+            "where the way out cannot be found, the MTU is 1500",
+        ),
+    ),
+    only(
+        "/network",
+        same(
+            "recvfrom",
+            "",
+            &["ECONNRESET", "EAGAIN"],
+            "where the way out cannot be found, the MTU is 1500",
+        ),
+    ),
 ];
 
 /// The reason for which the call may fail, by its number.
@@ -320,12 +376,14 @@ pub fn excuse(case: &Case, point: &Point) -> Option<usize> {
         &point.call.text,
     );
     let case = case.name();
-    OPTIONAL.iter().position(|optional| {
+    let fits = |optional: &Optional| {
         optional.call == name
             && text.contains(optional.shows)
             && case.contains(optional.case)
             && (optional.errnos.is_empty() || optional.errnos.contains(&errno.as_str()))
-    })
+    };
+    let exact = OPTIONAL.iter().position(|optional| optional.differs && fits(optional));
+    exact.or_else(|| OPTIONAL.iter().position(fits))
 }
 
 /// Whether the container may differ.
@@ -343,11 +401,43 @@ pub fn reason(excuse: usize) -> String {
 
 /// Whether the container may have ended although the command has succeeded: its process was killed.
 pub fn may_end(case: &Case, point: &Point) -> bool {
-    point.fault == Fault::Kill && point.call.place.process != "0" && case.command == Command::Create
+    // What fails after `create` has ended is for `start` to tell.
+    let is_late =
+        point.call.text.starts_with("openat(/proc, \"self/fd/") || point.call.text.starts_with("read(socket:");
+    let is_fault = point.fault == Fault::Kill || is_late;
+    is_fault && point.call.place.process != "0" && case.command == Command::Create
+}
+
+/// Errors that would say of what is there that it is not: whoever takes something away has to believe them.
+const CONTRADICTIONS: [(&str, &str, Errno); 4] = [
+    ("unlinkat", "", Errno::ENOENT),
+    ("openat", ".hosts\"", Errno::ENOENT),
+    ("openat", "network\"", Errno::ENOENT),
+    ("socket", "0x10", Errno::EPROTONOSUPPORT),
+];
+
+/// Whether the call is not to fail in this way.
+pub fn contradicts(text: &str, number: u64, errno: i32) -> bool {
+    CONTRADICTIONS
+        .iter()
+        .any(|(call, shows, of)| calls::name(number) == *call && text.contains(shows) && *of as i32 == errno)
+}
+
+/// Whether the command said what failed in a warning.
+pub fn warns(point: &Point, stderr: &str) -> bool {
+    point.fault == Fault::Kill && stderr.contains("roci: warning: hooks.poststop[0] ")
 }
 
 /// What says in other words than the error's name what failed: where roci knows what it means.
-const WORDED: [&str; 9] = [
+const WORDED: [&str; 17] = [
+    "cannot exec in a stopped container",
+    "before it was ready",
+    "before it was made",
+    "mount overlay: ",
+    "mount /etc/",
+    "--init: open ",
+    "died before it was started",
+    "the kernel needs CONFIG_",
     "container does not exist",
     "container with given ID already exists",
     "is not in created state",
@@ -361,8 +451,13 @@ const WORDED: [&str; 9] = [
 
 /// Whether the line says what failed, if not by the error's name: hooks and programs are told of as Go does it.
 pub fn is_worded(errno: i32, line: &str) -> bool {
-    let words = nix::errno::Errno::from_raw(errno).desc().to_lowercase();
-    line.to_lowercase().contains(&words) || WORDED.iter().any(|words| line.contains(words))
+    let errno = nix::errno::Errno::from_raw(errno);
+    // What says that something is there, or is not, is believed; what follows from it is told.
+    let is_belief = [Errno::ENOENT, Errno::EEXIST, Errno::ESRCH, Errno::ENOTDIR].contains(&errno);
+    is_belief
+        || line.to_lowercase().contains(&errno.desc().to_lowercase())
+        || line.contains(&format!("error {}", errno as i32))
+        || WORDED.iter().any(|words| line.contains(words))
 }
 
 /// Before the command line is read, the line cannot name the command.
@@ -373,5 +468,8 @@ pub fn comes_before_the_command(line: &str) -> bool {
 /// Whether a command that failed may leave its state directory, for `delete`: the program has run, or the directory is
 /// somebody else's as far as roci can see.
 pub fn may_stay(ended: &Ended) -> bool {
-    !ended.stdout.is_empty() || ended.stderr.contains("already exists")
+    let has_run = ["wait for signals", "wait for the program"]
+        .iter()
+        .any(|words| ended.stderr.contains(words));
+    has_run || !ended.stdout.is_empty() || ended.stderr.contains("already exists")
 }

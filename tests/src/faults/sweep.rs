@@ -254,7 +254,12 @@ fn points_of(case: Case, calls: &[Call], options: &Options) -> Vec<(Case, Point)
         }
         let errnos = calls::errnos(call.place.number);
         let count = if options.brief { 2 } else { errnos.len() };
-        faults.extend(errnos.iter().take(count).map(|errno| Fault::Errno(*errno)));
+        let number = call.place.number;
+        let errnos = errnos
+            .iter()
+            .take(count)
+            .filter(|errno| !listed::contradicts(&call.text, number, **errno));
+        faults.extend(errnos.map(|errno| Fault::Errno(*errno)));
         for fault in faults {
             let point = Point {
                 call: call.clone(),
