@@ -21,6 +21,7 @@ pub mod directory;
 pub mod exec;
 pub mod fd;
 pub mod file;
+mod layout;
 pub mod loop_device;
 #[doc(hidden)]
 pub mod mem;

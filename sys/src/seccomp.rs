@@ -16,6 +16,9 @@ struct Program<T> {
     instructions: *const T,
 }
 
+static_assertions::const_assert_eq!(core::mem::offset_of!(Program<u64>, instructions), size_of::<usize>());
+static_assertions::const_assert_eq!(size_of::<Program<u64>>(), 2 * size_of::<usize>());
+
 impl<T: Copy> Program<T> {
     fn of(instructions: &[T]) -> Result<Self> {
         const { assert!(size_of::<T>() == 8 && align_of::<T>() == 4) };

@@ -39,6 +39,8 @@ impl SignalSet {
 /// Bytes of the kernel's `sigset_t`: 64 signals, and 128 on MIPS.
 const SET_BYTES: usize = if cfg!(target_arch = "mips") { 16 } else { 8 };
 
+static_assertions::const_assert_eq!(SET_BYTES, size_of::<k::kernel_sigset_t>());
+
 /// A `sigset_t` in memory: words, the one with the lowest signals first.
 type Words = [usize; SET_BYTES / size_of::<usize>()];
 
@@ -165,6 +167,16 @@ pub enum Disposition {
 type Action = [usize; 8];
 /// The word that is the handler.
 const HANDLER: usize = if cfg!(target_arch = "mips") { 1 } else { 0 };
+
+static_assertions::const_assert!(size_of::<k::kernel_sigaction>() <= size_of::<Action>());
+#[cfg(not(target_arch = "mips"))]
+static_assertions::const_assert_eq!(HANDLER, core::mem::offset_of!(k::kernel_sigaction, sa_handler_kernel));
+// linux-raw-sys has the order of the other machines in its `kernel_sigaction` of MIPS, too.
+#[cfg(target_arch = "mips")]
+static_assertions::const_assert_eq!(
+    HANDLER * size_of::<usize>(),
+    core::mem::offset_of!(k::sigaction, sa_handler)
+);
 
 /// Sets what `signal` does; SIGKILL and SIGSTOP stay as they are.
 pub fn set_disposition(signal: u8, disposition: Disposition) {

@@ -6,12 +6,13 @@ use core::ffi::CStr;
 use core::mem::{MaybeUninit, offset_of};
 
 use linux_raw_sys::general as k;
-use linux_raw_sys::net::{AF_UNIX, MSG_CMSG_CLOEXEC, MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET};
+use linux_raw_sys::net::{self, AF_UNIX, MSG_CMSG_CLOEXEC, MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd};
 use rustix::io::{Errno, Result};
 
 use crate::OwnedFd;
 use crate::call::call;
+use crate::layout::same_layout;
 
 /// `struct iovec`.
 #[repr(C)]
@@ -19,6 +20,8 @@ struct Part {
     start: usize,
     len: usize,
 }
+
+same_layout!(Part, k::iovec, start = iov_base, len = iov_len);
 
 /// `struct msghdr` of the kernel.
 #[repr(C)]
@@ -32,6 +35,18 @@ struct Header {
     flags: u32,
 }
 
+same_layout!(
+    Header,
+    net::msghdr,
+    name = msg_name,
+    name_len = msg_namelen,
+    parts = msg_iov,
+    parts_len = msg_iovlen,
+    control = msg_control,
+    control_len = msg_controllen,
+    flags = msg_flags
+);
+
 /// `struct cmsghdr` and one descriptor behind it.
 #[repr(C)]
 struct Rights {
@@ -40,6 +55,11 @@ struct Rights {
     kind: i32,
     fd: i32,
 }
+
+same_layout!(fields Rights, net::cmsghdr, len = cmsg_len, level = cmsg_level, kind = cmsg_type);
+// `CMSG_DATA`: behind the header, which is as long as words are aligned.
+static_assertions::const_assert_eq!(offset_of!(Rights, fd), size_of::<net::cmsghdr>());
+static_assertions::const_assert_eq!(size_of::<net::cmsghdr>() % size_of::<usize>(), 0);
 
 /// `CMSG_LEN` of one descriptor: there is no room for a second one, which the kernel then does not open.
 const RIGHTS_LEN: usize = offset_of!(Rights, fd) + size_of::<i32>();
@@ -130,6 +150,8 @@ struct Address {
     family: u16,
     path: [u8; 108],
 }
+
+same_layout!(Address, net::sockaddr_un, family = sun_family, path = sun_path);
 
 /// Connects `socket` to the one that listens at `path`.
 ///

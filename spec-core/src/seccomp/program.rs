@@ -19,6 +19,10 @@ pub struct Instruction {
     pub constant: u32,
 }
 
+static_assertions::const_assert_eq!(size_of::<Instruction>(), 8);
+static_assertions::const_assert_eq!(core::mem::offset_of!(Instruction, jump_true), 2);
+static_assertions::const_assert_eq!(core::mem::offset_of!(Instruction, constant), 4);
+
 /// A filter as `seccomp(2)` takes it. The value of all zero bytes is one without instructions.
 pub struct Filter {
     /// The program is at the end, since it is written from there.
