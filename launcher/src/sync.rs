@@ -157,7 +157,17 @@ impl Socket {
         if self.is_plain {
             return rustix::io::write(&self.fd, bytes).map(drop);
         }
-        send(&self.fd, bytes, SendFlags::NOSIGNAL).map(drop)
+        match send(&self.fd, bytes, SendFlags::NOSIGNAL) {
+            Err(Errno::PIPE) => {
+                // It has ended, and may have said why.
+                let mut memory = [0; MESSAGE_BYTES];
+                match self.receive(&mut memory) {
+                    Ok(Some(message)) if message.kind == Kind::Failed => message.error().never(),
+                    _ => Err(Errno::PIPE),
+                }
+            }
+            sent => sent.map(drop),
+        }
     }
 
     /// Sends `kind` and a descriptor.

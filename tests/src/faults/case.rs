@@ -361,16 +361,20 @@ impl Bench {
         if let Err(why) = ok(&self.call(&["delete", "--force", &id]), "delete --force") {
             verdict.wrong.push(why);
         }
-        // It is the caller's, and so is what a roci that was killed wrote beside it.
-        for file in ["pid", ".pid"] {
-            let _ = std::fs::remove_file(self.directory.join(case.world.name).join(file));
-        }
+        self.forget_pid_file(case);
         if let Some(difference) = before.differs(&self.token, &self.directory, case.world.has_network) {
             verdict.wrong.push(format!("the host is not as before: {difference}"));
             super::tracer::kill_everybody();
             reap();
         }
         verdict
+    }
+
+    /// It is the caller's, and so is what a roci that was killed wrote beside it.
+    pub fn forget_pid_file(&self, case: &Case) {
+        for file in ["pid", ".pid"] {
+            let _ = std::fs::remove_file(self.directory.join(case.world.name).join(file));
+        }
     }
 
     fn judge(&self, case: &Case, point: &Point, looks: &Looks, ended: &Ended, output: &File, verdict: &mut Verdict) {

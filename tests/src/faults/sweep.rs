@@ -225,6 +225,7 @@ pub fn work(args: Vec<String>) -> ExitCode {
         let recorded = bench
             .record(&case, of_world)
             .and_then(|_| bench.record(&case, of_world));
+        bench.forget_pid_file(&case);
         match recorded {
             Ok(calls) => points.extend(points_of(case, &calls, &options)),
             Err(why) => {
@@ -233,7 +234,10 @@ pub fn work(args: Vec<String>) -> ExitCode {
             }
         }
     }
-    points.sort_by_cached_key(|(case, point)| hash(&(options.seed, case.name(), point.name())));
+    points.sort_by_cached_key(|(case, point)| {
+        let key = hash(&(options.seed, case.name(), point.name()));
+        (!listed::is_always_tried(case, point), key)
+    });
     if options.list {
         points.sort_by_cached_key(|(case, point)| (case.name(), point.call.place.clone()));
         points
