@@ -31,7 +31,7 @@
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
-use rustix::net::{SendFlags, SocketType, send};
+use rustix::net::{SendFlags, Shutdown, SocketType, send, shutdown};
 use spec_core::limits::MESSAGE_BYTES_MAX;
 use sys::OwnedFd;
 use sys::Register;
@@ -159,7 +159,8 @@ impl Socket {
         }
         match send(&self.fd, bytes, SendFlags::NOSIGNAL) {
             Err(Errno::PIPE) => {
-                // It has ended, and may have said why.
+                // It has ended, and may have said why. Nothing more is waited for.
+                let _ = shutdown(&self.fd, Shutdown::Both);
                 let mut memory = [0; MESSAGE_BYTES];
                 match self.receive(&mut memory) {
                     Ok(Some(message)) if message.kind == Kind::Failed => message.error().never(),

@@ -123,7 +123,7 @@ const OPTIONAL: &[Optional] = &[
     ),
     same("openat", "cfs_period_us", &[], "the quota is written first"),
     same("write", "cfs_period_us", &[], "the quota is written first"),
-    same(
+    other(
         "openat",
         "devices.deny",
         &["ENODEV"],
@@ -318,7 +318,9 @@ const OPTIONAL: &[Optional] = &[
         &["EINVAL"],
         "the kernel knows no capability of that number",
     ),
+    same("openat2", "ip_forward\"", &["ENOENT"], "a kernel without IPv4"),
     // What is deleted.
+    only("delete", other("openat2", "/stat\"", &["ENOENT"], IS_A_CONTAINER)),
     other("openat", "/state\"", &["ENOENT"], IS_A_CONTAINER),
     only("delete", other("openat", "/state, ", &["ENOENT"], IS_A_CONTAINER)),
     same("newfstatat", "exec.fifo\"", &["ENOENT"], "it was started before"),
@@ -450,7 +452,9 @@ pub fn warns(point: &Point, stderr: &str) -> bool {
 }
 
 /// What says in other words than the error's name what failed: where roci knows what it means.
-const WORDED: [&str; 18] = [
+const WORDED: [&str; 20] = [
+    "open the host's device: ",
+    "(EOVERFLOW)",
     "the kernel refuses the filter",
     "cannot exec in a stopped container",
     "before it was ready",
