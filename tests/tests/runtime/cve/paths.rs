@@ -25,6 +25,8 @@ tests::cases![
     cve_2021_30465_destinations_that_change_lead_nowhere,
     cve_2024_45310_directories_that_change_are_not_made_on_the_host,
     cve_2025_62161_masks_on_paths_that_change_hold,
+    cve_2025_52565_a_console_that_changes_leads_nowhere,
+    exec_on_paths_that_change_stays_inside,
 ];
 
 /// Removes the mounts below `/dev`, and that itself.
@@ -409,4 +411,53 @@ fn cve_2025_62161_masks_on_paths_that_change_hold(t: &Test) {
             .expect("mounts")
             .contains(&*volume.to_string_lossy())
     });
+}
+
+fn cve_2025_52565_a_console_that_changes_leads_nowhere(t: &Test) {
+    t.control();
+    t.skip_on("runc", "runc 1.1 has this vulnerability");
+    t.skip_on("crun", "crun 1.8 has this vulnerability");
+    let host = Host::new(t);
+    let volume = t.path("volume");
+    fs::create_dir_all(volume.join("pts")).expect("mkdir");
+    fs::write(volume.join("console"), "").expect("write");
+    symlink(host.climbing().join("secret"), volume.join("other")).expect("symlink");
+    let racer = Racer::exchange(&volume, "console", "other");
+    for round in 0..attempts() {
+        let mut c = t.sh("echo to the console > /dev/console");
+        without_dev(&mut c);
+        c.mount("/dev", "bind", &volume, &["rbind"]);
+        c.mount("/dev/pts", "devpts", "devpts", &["newinstance", "ptmxmode=0666"]);
+        c.config["process"]["terminal"] = json!(true);
+        let socket = ConsoleSocket::listen(&t.path(&format!("socket{round}")));
+        if c.creation(&["--console-socket", socket.arg()]).run().status.success() {
+            let _ = c.start();
+        }
+        let _ = c.delete_force();
+        let _ = fs::remove_dir_all(&c.bundle);
+        host.is_unharmed();
+    }
+    assert!(racer.rounds() > 1000);
+}
+
+fn exec_on_paths_that_change_stays_inside(t: &Test) {
+    let host = Host::new(t);
+    let c = t.server();
+    fs::create_dir(c.rootfs().join("a")).expect("mkdir");
+    symlink(host.climbing(), c.rootfs().join("b")).expect("symlink");
+    c.up_and_ready();
+    let racer = Racer::exchange(&c.rootfs(), "a", "b");
+    for round in 0..attempts() {
+        let cwd = format!("/a/new{round}");
+        let outcome = c
+            .executing(
+                &["--cwd", &cwd],
+                &["/bin/sh", "-c", "cat ../secret secret 2>/dev/null; pwd"],
+            )
+            .run();
+        assert!(!outcome.stdout.contains("secret of the host"), "{outcome}");
+        let _ = c.executing(&[], &["/a/../a/sub/../secret"]).run();
+    }
+    assert!(racer.rounds() > 1000);
+    host.is_unharmed();
 }
