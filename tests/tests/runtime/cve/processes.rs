@@ -48,7 +48,12 @@ fn cve_2016_3697_a_user_that_is_no_number_is_not_root(t: &Test) {
         "root ",
     ] {
         let outcome = c.executing(&["--user", user], &["id", "-u"]).run();
-        assert!(!outcome.status.success(), "{user:?} was understood: {outcome}");
+        // The peers understand some of these, but not as root.
+        let is_refused = !outcome.status.success();
+        assert!(
+            is_refused || (!t.is_roci() && outcome.stdout != "0\n"),
+            "{user:?} was understood: {outcome}"
+        );
     }
 }
 
@@ -254,6 +259,7 @@ fn cve_2022_0492_a_release_agent_cannot_be_set(t: &Test) {
 
 /// The image's `User` field, which containerd passes on: what does not fit must not become 0.
 fn cve_2024_40635_an_id_that_is_too_large_is_not_root(t: &Test) {
+    t.skip_on("crun", "crun 1.8 runs 4294967295 as root");
     for (uid, gid) in [
         ("4294967295", "0"),
         ("4294967296", "0"),
@@ -323,7 +329,7 @@ fn the_session_keyring_is_the_containers_own(t: &Test) {
     let has_own = outcome
         .stdout
         .lines()
-        .any(|line| line.contains(&name) || line.contains("_ses:"));
+        .any(|line| line.contains(&name) || line.contains(&format!(" {}:", c.id)));
     assert!(has_own, "{outcome}");
 }
 
