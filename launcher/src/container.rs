@@ -470,4 +470,12 @@ pub fn write_beside(path: &CStr, text: &[u8]) -> core::result::Result<(), Errno>
     written
 }
 
+/// Decimal, without a newline, complete when it appears: conmon and containerd read it as soon as create has ended.
+pub fn write_pid_file(path: &'static CStr, pid: i32) -> Result<()> {
+    write_beside(path, Digits::signed(pid.into()).as_bytes())
+        .during_with(msg!("write pid file #"), utf8(path.to_bytes()))?;
+    undo::note_pid_file(path);
+    Ok(())
+}
+
 static_assertions::const_assert!(STATE_BYTES_MAX > 4 * PATH_BYTES_MAX);

@@ -21,7 +21,7 @@ use crate::cgroup::resources::{self, apply};
 use crate::cgroup::systemd::{self, Systemd, Unit};
 use crate::cgroup::{Hierarchies, Host, NewCgroup};
 use crate::cli::{Invocation, Opt};
-use crate::container::{Container, Document, FIFO_FILE, StateRoot, write_beside};
+use crate::container::{Container, Document, FIFO_FILE, StateRoot, write_pid_file};
 use crate::container_process::Inheritance;
 use crate::error::{During, Error, Result, keep};
 use crate::mounts::{Trees, open_trees};
@@ -597,12 +597,4 @@ fn owner() -> &'static str {
     } else {
         keep("#", &[Digits::of(uid.as_raw().into()).as_str()])
     }
-}
-
-/// Decimal, without a newline, complete when it appears: conmon and containerd read it as soon as create has ended.
-pub fn write_pid_file(path: &'static CStr, pid: i32) -> Result<()> {
-    write_beside(path, Digits::signed(pid.into()).as_bytes())
-        .during_with(msg!("write pid file #"), utf8(path.to_bytes()))?;
-    undo::note_pid_file(path);
-    Ok(())
 }

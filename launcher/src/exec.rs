@@ -22,8 +22,8 @@ use sys::signal::SignalSet;
 
 use crate::cli::{Invocation, Opt, as_text, number};
 use crate::console::{self, Console};
-use crate::container::Document;
-use crate::create::{Request, send_pidfd, wait_until_ready, write_pid_file};
+use crate::container::{Document, write_pid_file};
+use crate::create::{Request, send_pidfd, wait_until_ready};
 use crate::error::{During, Error, Result, keep};
 use crate::msg;
 use crate::path::Path;

@@ -217,6 +217,8 @@ pub fn trace<S: AsRef<OsStr>>(
     command.arg(TRACED).arg(program).args(words).stdin(Stdio::null());
     command.stdout(stdout.try_clone().expect("dup"));
     command.stderr(stderr.try_clone().expect("dup"));
+    // The tracer waits for all of its processes in one place.
+    #[allow(clippy::zombie_processes)]
     let child = command.spawn().expect("the command");
     watchdog.watch();
     let root = Pid::from_raw(child.id() as i32);
