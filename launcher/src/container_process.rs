@@ -135,7 +135,7 @@ pub fn run(
     };
     mount_all(&around, trees)?;
     if let Some(network) = inherited.network {
-        net::names::mount_files(&root, &network.files)?;
+        network.mount_files(&root)?;
     }
     if let Some(socket) = &inherited.notify_socket {
         notify_socket::mount(&root, socket.as_fd())?;

@@ -42,8 +42,16 @@ pub mod init_program;
 pub mod labels;
 pub mod mounts;
 pub mod namespaces;
+#[cfg(feature = "network")]
+pub mod net;
+#[cfg(not(feature = "network"))]
+#[path = "no_network.rs"]
 pub mod net;
 pub mod notify_socket;
+#[cfg(feature = "overlay")]
+pub mod overlay;
+#[cfg(not(feature = "overlay"))]
+#[path = "no_overlay.rs"]
 pub mod overlay;
 pub mod placement;
 pub mod policy;

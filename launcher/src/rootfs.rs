@@ -110,7 +110,7 @@ pub fn enter(spec: &Spec<'static>, root: &Root, below: Option<&OwnedFd>, proc: &
         .during(msg!("open old root"))?;
     match pivot_root(c".", c".") {
         Ok(()) => {}
-        Err(Errno::INVAL) if root_is_ramdisk() => leave_ramdisk(lowest, proc)?,
+        Err(Errno::INVAL) if root_is_ramdisk() => leave_ramdisk(lowest, proc, shared)?,
         Err(errno) => return Err(Error::new(msg!("pivot_root"), errno)),
     }
     if let Some(old) = old {
@@ -151,8 +151,13 @@ fn root_is_ramdisk() -> bool {
 /// So a copy of the bare root mount is put on top of `/`: that one has a parent. The container's root, with all that is
 /// mounted in it, is copied on top of that, and pivoted to as usual. Everything that was mounted below is detached in this
 /// mount namespace, so that under the container there is only the bare ramdisk, which no path leads to.
-fn leave_ramdisk(root: BorrowedFd<'_>, proc: &Proc) -> Result<()> {
+///
+/// Mounts that are `shared` must not take those of the host along, and nothing can be pivoted below them.
+fn leave_ramdisk(root: BorrowedFd<'_>, proc: &Proc, shared: bool) -> Result<()> {
     let moved = clone_tree(root, true).during(msg!("copy container root"))?;
+    if shared {
+        mount_call(None, c"/", None, MS_SLAVE | MS_REC, None).during(msg!("change propagation of the old root"))?;
+    }
     let slash = open(c"/", DIRECTORY).during(msg!("open /"))?;
     let bare = clone_tree(slash.as_fd(), false).during(msg!("copy ramdisk root"))?;
     detach_everything(proc)?;

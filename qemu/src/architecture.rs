@@ -13,6 +13,8 @@ pub struct Architecture {
     pub triple: &'static str,
     /// Debian's.
     pub debian: &'static str,
+    /// How the names of Debian's kernels for virtual machines end, or for boards where there are no others.
+    pub variant: &'static str,
     /// The kernel's.
     pub kernel: &'static str,
     /// The kernel's image in a build of the kernel, in the form that QEMU starts soonest.
@@ -30,11 +32,12 @@ pub struct Architecture {
 }
 
 /// All of them.
-pub const ALL: [Architecture; 2] = [
+pub const ALL: [Architecture; 3] = [
     Architecture {
         name: "aarch64",
         triple: "aarch64-unknown-linux-musl",
         debian: "arm64",
+        variant: "cloud-arm64",
         kernel: "arm64",
         image: "arch/arm64/boot/Image",
         cross: "aarch64-linux-gnu-",
@@ -44,9 +47,23 @@ pub const ALL: [Architecture; 2] = [
         counts_down: true,
     },
     Architecture {
+        name: "armv7",
+        triple: "armv7-unknown-linux-musleabihf",
+        debian: "armhf",
+        variant: "armmp",
+        kernel: "arm",
+        image: "arch/arm/boot/zImage",
+        cross: "arm-linux-gnueabihf-",
+        emulator: "qemu-system-arm",
+        package: "qemu-system-arm",
+        console: "ttyAMA0",
+        counts_down: true,
+    },
+    Architecture {
         name: "x86_64",
         triple: "x86_64-unknown-linux-musl",
         debian: "amd64",
+        variant: "cloud-amd64",
         kernel: "x86",
         image: "vmlinux",
         cross: "x86_64-linux-gnu-",
@@ -62,7 +79,7 @@ impl Architecture {
     pub fn named(name: &str) -> Result<Self> {
         match ALL.into_iter().find(|one| one.name == name || one.triple == name) {
             Some(one) => Ok(one),
-            None => bail!("no machine {name} is emulated, only aarch64 and x86_64"),
+            None => bail!("no machine {name} is emulated, only aarch64, armv7 and x86_64"),
         }
     }
 
@@ -70,6 +87,8 @@ impl Architecture {
     pub fn machine(self, flavour: Flavour) -> &'static [&'static str] {
         match (self.name, flavour) {
             ("aarch64", _) => &["-M", "virt", "-cpu", "cortex-a72"],
+            // Its registers of devices have to lie where 32 bits reach.
+            ("armv7", _) => &["-M", "virt,highmem=off", "-cpu", "cortex-a15"],
             // The small kernel has neither PCI nor ACPI.
             (_, Flavour::Small) => &["-M", "microvm,acpi=off", "-cpu", "max"],
             _ => &["-M", "q35", "-cpu", "max"],

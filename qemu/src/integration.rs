@@ -8,7 +8,7 @@ use flate2::Compression;
 use tests::products;
 
 use crate::architecture::Architecture;
-use crate::debian::{Packages, run};
+use crate::debian::{Missing, Packages, run};
 use crate::image;
 use crate::kernel::Kernel;
 use crate::tree::Tree;
@@ -97,28 +97,21 @@ fn add_libraries(tree: &mut Tree, from: &Path, directory: &Path) -> Result<()> {
 
 /// Builds the tests so that they need no library, with the C library and the linker that come with Rust.
 fn tests_executable(architecture: Architecture) -> Result<PathBuf> {
-    let triple = architecture.triple;
-    let mut cargo = products::cargo(&[
-        "test",
-        "--quiet",
-        "-p",
-        "tests",
-        "--test",
-        "runtime",
-        "--target",
-        triple,
-        "--no-run",
-        "--message-format=json",
-    ]);
-    // In a directory of its own: these are not the settings of the products.
-    let linker = format!("CARGO_TARGET_{}_LINKER", triple.replace('-', "_").to_uppercase());
-    cargo
-        .env(linker, "rust-lld")
-        .env("CARGO_TARGET_DIR", products::target_directory().join("qemu/tests"))
-        .env(
-            "RUSTFLAGS",
-            "-Clinker-flavor=ld.lld -Clink-self-contained=yes -Ctarget-feature=+crt-static -Cstrip=symbols",
-        );
+    let mut cargo = products::cargo_with_std(
+        architecture.triple,
+        &[
+            "test",
+            "--quiet",
+            "-p",
+            "tests",
+            "--test",
+            "runtime",
+            "--no-run",
+            "--message-format=json",
+        ],
+    )
+    .map_err(anyhow::Error::msg)
+    .context(Missing)?;
     let messages = run(&mut cargo)?;
     let mut executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;

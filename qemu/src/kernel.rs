@@ -67,7 +67,11 @@ impl Kernel {
     }
 
     fn add_module(&self, name: &str, seen: &mut BTreeSet<String>, order: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
-        let name = name.replace('-', "_");
+        let mut name = name.replace('-', "_");
+        if !self.modules.contains_key(&name) {
+            // An algorithm is asked for by its name, which its portable implementation has as another one.
+            name.push_str("_generic");
+        }
         let Some(path) = self.modules.get(&name).filter(|_| seen.insert(name.clone())) else {
             return Ok(());
         };
@@ -111,7 +115,7 @@ fn debian_kernel(architecture: Architecture, release: &str) -> Result<Kernel> {
         "trixie" => "6\\.12",
         _ => "[0-9]",
     };
-    let matches = format!("^linux-image-{line}.*-cloud-{}$", architecture.debian);
+    let matches = format!("^linux-image-{line}[-+.0-9deb]*-{}$", architecture.variant);
     let tree = Packages::of(architecture.debian, release).unpacked("kernel", &matches)?;
     let mut modules = BTreeMap::new();
     find_modules(&tree, &mut modules)?;
@@ -143,6 +147,13 @@ fn find_modules(directory: &Path, found: &mut BTreeMap<String, PathBuf>) -> Resu
 
 /// Builds the small kernel, or brings an older build up to date: an option that was changed costs what depends on it.
 fn small_kernel(architecture: Architecture) -> Result<Kernel> {
+    let configurations =
+        ["common", architecture.name].map(|name| workspace().join(format!("qemu/kernel/{name}.config")));
+    ensure!(
+        configurations.iter().all(|path| path.exists()),
+        "nobody has written a small kernel for {}",
+        architecture.name
+    );
     let foreign = architecture.name != std::env::consts::ARCH;
     let compiler = format!("{}gcc", if foreign { architecture.cross } else { "" });
     debian::install(&[
@@ -158,8 +169,7 @@ fn small_kernel(architecture: Architecture) -> Result<Kernel> {
     let build = cache().join(format!("small-{}", architecture.name));
     std::fs::create_dir_all(&build)?;
     let mut fragment = String::new();
-    for name in ["common", architecture.name] {
-        let path = workspace().join(format!("qemu/kernel/{name}.config"));
+    for path in configurations {
         fragment.push_str(&std::fs::read_to_string(&path).with_context(|| path.display().to_string())?);
     }
     let image = build.join(architecture.image);

@@ -16,7 +16,7 @@ fn bpf<const N: usize>(command: usize, attributes: &[u32; N]) -> Result<usize> {
 }
 
 /// The two halves of a pointer, as `union bpf_attr` has them: 64 bits in the byte order of the machine.
-fn halves(address: usize) -> [u32; 2] {
+pub(crate) const fn halves(address: usize) -> [u32; 2] {
     let address = address as u64;
     let (low, high) = (address as u32, (address >> 32) as u32);
     if cfg!(target_endian = "little") {

@@ -11,11 +11,7 @@ use crate::call::call;
 
 const BYTES: usize = 2048;
 /// Bytes of `struct linux_dirent64` before the name: two numbers of 64 bits, the record's length, and the type.
-const HEAD: usize = 19;
-
-static_assertions::const_assert_eq!(HEAD, core::mem::offset_of!(k::linux_dirent64, d_name));
-// The record's length is in the two bytes before the type.
-static_assertions::const_assert_eq!(HEAD - 3, core::mem::offset_of!(k::linux_dirent64, d_reclen));
+pub(crate) const HEAD: usize = 19;
 
 /// Makes the directory `path` below `directory`, where there is not one already.
 #[inline(never)]

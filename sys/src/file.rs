@@ -3,7 +3,6 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as k;
-use linux_raw_sys::net;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::{Errno, Result};
 
@@ -64,8 +63,6 @@ pub fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
     // `struct ifreq`: a name of 16 bytes, then a union of which the flags are the first two; 40 bytes on 64-bit hosts and
     // 32 on 32-bit ones, so 40 always suffices.
     let mut request = [0_u8; 40];
-    // The largest member of the union is a `struct ifmap`.
-    const { assert!(core::mem::offset_of!(net::ifreq, ifr_ifru) == 16 && 16 + size_of::<net::ifmap>() <= 40) };
     [request[0], request[1]] = *b"lo";
     [request[16], request[17]] = (IFF_UP | IFF_RUNNING).to_ne_bytes();
     // SAFETY: SIOCSIFFLAGS reads a `struct ifreq` from `request`, which is at least that long.

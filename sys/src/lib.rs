@@ -13,6 +13,7 @@
 // Its inline assembly is not stable, which is one reason why MIPS is an experiment.
 #![cfg_attr(target_arch = "mips", feature(asm_experimental_arch))]
 
+mod abi;
 #[doc(hidden)]
 pub mod arch;
 pub mod bpf;
@@ -21,7 +22,6 @@ pub mod directory;
 pub mod exec;
 pub mod fd;
 pub mod file;
-mod layout;
 pub mod loop_device;
 #[doc(hidden)]
 pub mod mem;

@@ -15,11 +15,11 @@ const LO_FLAGS_AUTOCLEAR: u32 = 4;
 
 /// `struct loop_config` in words of 32 bits: the file, the size of a block, `struct loop_info64`, and eight reserved ones of
 /// 64 bits.
-const WORDS: usize = 76;
+pub(crate) const WORDS: usize = 76;
 /// Where `struct loop_info64` begins in it.
-const INFO: usize = 2;
+pub(crate) const INFO: usize = 2;
 /// The flags in that.
-const FLAGS: usize = INFO + 13;
+pub(crate) const FLAGS: usize = INFO + 13;
 
 /// The number of a device that nobody uses at this moment.
 pub fn find_free(control: BorrowedFd<'_>) -> Result<u32> {

@@ -8,7 +8,6 @@ use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Result;
 
 use crate::call::call;
-use crate::layout::same_layout;
 
 /// `struct mount_attr` of `linux/mount.h`.
 #[repr(C)]
@@ -23,15 +22,6 @@ pub struct MountAttributes {
     /// The descriptor of a user namespace for `MOUNT_ATTR_IDMAP`.
     pub user_namespace: u64,
 }
-
-same_layout!(
-    MountAttributes,
-    k::mount_attr,
-    set = attr_set,
-    clear = attr_clr,
-    propagation = propagation,
-    user_namespace = userns_fd
-);
 
 /// Changes the mount that `fd` stands for, and with `recursive` all mounts below it (Linux 5.12).
 pub fn set_attributes(fd: BorrowedFd<'_>, recursive: bool, attributes: &MountAttributes) -> Result<()> {

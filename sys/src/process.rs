@@ -7,7 +7,6 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
 use crate::OwnedFd;
 use crate::call::call;
-use crate::layout::same_places;
 
 /// Ends the process with `status`.
 pub fn exit(status: u8) -> ! {
@@ -69,18 +68,13 @@ pub struct SpawnOptions<'a> {
     pub cgroup: Option<BorrowedFd<'a>>,
 }
 
+/// `struct clone_args`, which is made of numbers of 64 bits.
+pub(crate) type CloneArguments = [u64; 11];
+
 const CLONE_PIDFD: u64 = 0x1000;
 const CLONE_PARENT: u64 = 0x8000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 const SIGCHLD: u64 = crate::signal::SIGCHLD as u64;
-
-// `struct clone_args`, all of whose members have 64 bits.
-same_places!(u64, k::clone_args, 0 = flags, 1 = pidfd, 4 = exit_signal, 10 = cgroup);
-static_assertions::assert_eq_size!(k::clone_args, [u64; 11]);
-static_assertions::const_assert_eq!(k::CLONE_ARGS_SIZE_VER0, 64);
-static_assertions::const_assert_eq!(k::CLONE_ARGS_SIZE_VER2, 88);
-same_places!(u64, k::rlimit64, 0 = rlim_cur, 1 = rlim_max);
-static_assertions::assert_eq_size!(k::rlimit64, [u64; 2]);
 
 /// Forks, with new namespaces. `clone3`, and where the kernel (before 5.3) or a filter has none, `clone`.
 ///
@@ -93,7 +87,7 @@ static_assertions::assert_eq_size!(k::rlimit64, [u64; 2]);
 pub fn spawn(options: &SpawnOptions<'_>) -> Result<Spawned> {
     let mut pidfd: i32 = -1;
     let mut flags = u64::from(options.namespaces) | CLONE_PIDFD;
-    let mut arguments = [0_u64; 11];
+    let mut arguments = CloneArguments::default();
     if options.sibling {
         flags |= CLONE_PARENT;
     } else {
@@ -218,10 +212,7 @@ pub struct SchedulerAttributes {
     pub period: u64,
 }
 
-// `SCHED_ATTR_SIZE_VER0`. The places follow from that: each member is aligned as it is large, without a gap.
 static_assertions::const_assert_eq!(size_of::<SchedulerAttributes>(), 48);
-static_assertions::const_assert_eq!(core::mem::offset_of!(SchedulerAttributes, nice), 16);
-static_assertions::const_assert_eq!(core::mem::offset_of!(SchedulerAttributes, period), 40);
 
 /// Sets how this process is scheduled (`sched_setattr`, Linux 3.14).
 pub fn set_scheduler(mut attributes: SchedulerAttributes) -> Result<()> {

@@ -11,13 +11,10 @@ use crate::call::call;
 
 /// `struct sock_fprog`: a 16-bit length, padding, a pointer.
 #[repr(C)]
-struct Program<T> {
-    length: u16,
-    instructions: *const T,
+pub(crate) struct Program<T> {
+    pub(crate) length: u16,
+    pub(crate) instructions: *const T,
 }
-
-static_assertions::const_assert_eq!(core::mem::offset_of!(Program<u64>, instructions), size_of::<usize>());
-static_assertions::const_assert_eq!(size_of::<Program<u64>>(), 2 * size_of::<usize>());
 
 impl<T: Copy> Program<T> {
     fn of(instructions: &[T]) -> Result<Self> {

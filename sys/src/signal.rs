@@ -37,12 +37,10 @@ impl SignalSet {
 }
 
 /// Bytes of the kernel's `sigset_t`: 64 signals, and 128 on MIPS.
-const SET_BYTES: usize = if cfg!(target_arch = "mips") { 16 } else { 8 };
-
-static_assertions::const_assert_eq!(SET_BYTES, size_of::<k::kernel_sigset_t>());
+pub(crate) const SET_BYTES: usize = if cfg!(target_arch = "mips") { 16 } else { 8 };
 
 /// A `sigset_t` in memory: words, the one with the lowest signals first.
-type Words = [usize; SET_BYTES / size_of::<usize>()];
+pub(crate) type Words = [usize; SET_BYTES / size_of::<usize>()];
 
 fn words(set: SignalSet) -> Words {
     core::array::from_fn(|index| {
@@ -164,19 +162,9 @@ pub enum Disposition {
 }
 
 /// `struct kernel_sigaction`: handler, flags, (restorer,) mask; MIPS has the flags first. Eight words cover it everywhere.
-type Action = [usize; 8];
+pub(crate) type Action = [usize; 8];
 /// The word that is the handler.
-const HANDLER: usize = if cfg!(target_arch = "mips") { 1 } else { 0 };
-
-static_assertions::const_assert!(size_of::<k::kernel_sigaction>() <= size_of::<Action>());
-#[cfg(not(target_arch = "mips"))]
-static_assertions::const_assert_eq!(HANDLER, core::mem::offset_of!(k::kernel_sigaction, sa_handler_kernel));
-// linux-raw-sys has the order of the other machines in its `kernel_sigaction` of MIPS, too.
-#[cfg(target_arch = "mips")]
-static_assertions::const_assert_eq!(
-    HANDLER * size_of::<usize>(),
-    core::mem::offset_of!(k::sigaction, sa_handler)
-);
+pub(crate) const HANDLER: usize = if cfg!(target_arch = "mips") { 1 } else { 0 };
 
 /// Sets what `signal` does; SIGKILL and SIGSTOP stay as they are.
 pub fn set_disposition(signal: u8, disposition: Disposition) {

@@ -6,60 +6,40 @@ use core::ffi::CStr;
 use core::mem::{MaybeUninit, offset_of};
 
 use linux_raw_sys::general as k;
-use linux_raw_sys::net::{self, AF_UNIX, MSG_CMSG_CLOEXEC, MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET};
+use linux_raw_sys::net::{AF_UNIX, MSG_CMSG_CLOEXEC, MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd};
 use rustix::io::{Errno, Result};
 
 use crate::OwnedFd;
 use crate::call::call;
-use crate::layout::same_layout;
 
 /// `struct iovec`.
 #[repr(C)]
-struct Part {
-    start: usize,
-    len: usize,
+pub(crate) struct Part {
+    pub(crate) start: usize,
+    pub(crate) len: usize,
 }
-
-same_layout!(Part, k::iovec, start = iov_base, len = iov_len);
 
 /// `struct msghdr` of the kernel.
 #[repr(C)]
-struct Header {
-    name: usize,
-    name_len: i32,
-    parts: usize,
-    parts_len: usize,
-    control: usize,
-    control_len: usize,
-    flags: u32,
+pub(crate) struct Header {
+    pub(crate) name: usize,
+    pub(crate) name_len: i32,
+    pub(crate) parts: usize,
+    pub(crate) parts_len: usize,
+    pub(crate) control: usize,
+    pub(crate) control_len: usize,
+    pub(crate) flags: u32,
 }
-
-same_layout!(
-    Header,
-    net::msghdr,
-    name = msg_name,
-    name_len = msg_namelen,
-    parts = msg_iov,
-    parts_len = msg_iovlen,
-    control = msg_control,
-    control_len = msg_controllen,
-    flags = msg_flags
-);
 
 /// `struct cmsghdr` and one descriptor behind it.
 #[repr(C)]
-struct Rights {
-    len: usize,
-    level: i32,
-    kind: i32,
-    fd: i32,
+pub(crate) struct Rights {
+    pub(crate) len: usize,
+    pub(crate) level: i32,
+    pub(crate) kind: i32,
+    pub(crate) fd: i32,
 }
-
-same_layout!(fields Rights, net::cmsghdr, len = cmsg_len, level = cmsg_level, kind = cmsg_type);
-// `CMSG_DATA`: behind the header, which is as long as words are aligned.
-static_assertions::const_assert_eq!(offset_of!(Rights, fd), size_of::<net::cmsghdr>());
-static_assertions::const_assert_eq!(size_of::<net::cmsghdr>() % size_of::<usize>(), 0);
 
 /// `CMSG_LEN` of one descriptor: there is no room for a second one, which the kernel then does not open.
 const RIGHTS_LEN: usize = offset_of!(Rights, fd) + size_of::<i32>();
@@ -146,12 +126,10 @@ pub fn receive(socket: BorrowedFd<'_>, memory: &mut [u8]) -> Result<(usize, Opti
 
 /// `struct sockaddr_un`.
 #[repr(C)]
-struct Address {
-    family: u16,
-    path: [u8; 108],
+pub(crate) struct Address {
+    pub(crate) family: u16,
+    pub(crate) path: [u8; 108],
 }
-
-same_layout!(Address, net::sockaddr_un, family = sun_family, path = sun_path);
 
 /// Connects `socket` to the one that listens at `path`.
 ///

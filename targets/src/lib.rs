@@ -7,6 +7,8 @@ use object::{Object, ObjectKind, ObjectSymbol};
 
 /// What `roci` may weigh where nothing else is said. With the linker of the host it is a little larger.
 pub const ROCI_BYTES_MAX: u64 = 228 * 1024;
+/// What it may weigh, made with the linker of the host, without all that can be left out.
+pub const ROCI_SMALLEST_BYTES_MAX: u64 = 180 * 1024;
 /// What `roci-init` may weigh.
 pub const INIT_BYTES_MAX: u64 = 8 * 1024;
 /// What `roci-boot` may weigh.
@@ -21,6 +23,8 @@ pub struct Target {
     pub triple: &'static str,
     /// The program that runs its executables on another machine, and the Debian package that has it.
     pub emulator: &'static str,
+    /// What seccomp calls its own system calls.
+    pub seccomp: &'static str,
     /// Whether it may fail to build, and nobody is surprised.
     pub is_experimental: bool,
     /// What each executable may weigh there, in bytes.
@@ -29,32 +33,37 @@ pub struct Target {
 
 /// All of them.
 pub const TARGETS: [Target; 7] = [
-    Target::new("x86_64-unknown-linux-musl", "qemu-x86_64-static"),
-    Target::new("aarch64-unknown-linux-musl", "qemu-aarch64-static"),
-    Target::new("armv7-unknown-linux-musleabihf", "qemu-arm-static"),
+    Target::new("x86_64-unknown-linux-musl", "qemu-x86_64-static", "SCMP_ARCH_X86_64"),
+    Target::new("aarch64-unknown-linux-musl", "qemu-aarch64-static", "SCMP_ARCH_AARCH64"),
+    Target::new("armv7-unknown-linux-musleabihf", "qemu-arm-static", "SCMP_ARCH_ARM"),
     Target {
         // Every instruction has 32 bits there.
         limits: [272 * 1024, 10 * 1024, 20 * 1024],
-        ..Target::new("arm-unknown-linux-musleabi", "qemu-arm-static")
+        ..Target::new("arm-unknown-linux-musleabi", "qemu-arm-static", "SCMP_ARCH_ARM")
     },
-    Target::new("riscv64gc-unknown-linux-musl", "qemu-riscv64-static"),
+    Target::new(
+        "riscv64gc-unknown-linux-musl",
+        "qemu-riscv64-static",
+        "SCMP_ARCH_RISCV64",
+    ),
     Target {
         // It has so few registers that much is kept on the stack.
         limits: [252 * 1024, 16 * 1024, 20 * 1024],
-        ..Target::new("i686-unknown-linux-musl", "qemu-i386-static")
+        ..Target::new("i686-unknown-linux-musl", "qemu-i386-static", "SCMP_ARCH_X86")
     },
     Target {
         is_experimental: true,
         limits: [352 * 1024, 14 * 1024, 28 * 1024],
-        ..Target::new("mipsel-unknown-linux-musl", "qemu-mipsel-static")
+        ..Target::new("mipsel-unknown-linux-musl", "qemu-mipsel-static", "SCMP_ARCH_MIPSEL")
     },
 ];
 
 impl Target {
-    const fn new(triple: &'static str, emulator: &'static str) -> Self {
+    const fn new(triple: &'static str, emulator: &'static str, seccomp: &'static str) -> Self {
         Self {
             triple,
             emulator,
+            seccomp,
             is_experimental: false,
             limits: [ROCI_BYTES_MAX, INIT_BYTES_MAX, BOOT_BYTES_MAX],
         }
@@ -156,17 +165,32 @@ fn has_core(triple: &str) -> Result<bool, String> {
     ))
 }
 
-/// Whether the toolchain has all that is precompiled for a machine, which programs with std need.
+/// A call of cargo that builds programs with std for a machine so that they need no library, with the C library and the linker
+/// that come with Rust. It is in a directory of its own: these are not the settings of the products.
 ///
 /// # Errors
-/// One line that says how to get it.
-pub fn have_target(triple: &str) -> Result<(), String> {
-    match has_core(triple)? {
-        true => Ok(()),
-        false => Err(format!(
+/// One line that says how to get what is missing.
+pub fn cargo_with_std(triple: &str, args: &[&str]) -> Result<Command, String> {
+    if !has_core(triple)? {
+        return Err(format!(
             "the toolchain has no std for {triple}: `rustup target add {triple}` brings it"
-        )),
+        ));
     }
+    let mut command = cargo(args);
+    command
+        .args(["--target", triple])
+        .env(variable_of(triple, "LINKER"), "rust-lld")
+        .env("CARGO_TARGET_DIR", target_directory().join("with-std"))
+        .env(
+            "RUSTFLAGS",
+            "-Clinker-flavor=ld.lld -Clink-self-contained=yes -Ctarget-feature=+crt-static -Cstrip=symbols",
+        );
+    Ok(command)
+}
+
+/// The environment variable of cargo with something that is said of one target.
+pub fn variable_of(triple: &str, what: &str) -> String {
+    format!("CARGO_TARGET_{}_{what}", triple.replace('-', "_").to_uppercase())
 }
 
 /// Builds the products, by a command of their own: cargo unifies the features of everything that one command builds.

@@ -127,12 +127,11 @@ impl Iterator for Commands {
     #[inline(never)]
     fn next(&mut self) -> Option<CommandRow> {
         let command = *self.shown.next()?;
-        let mut row = cut(&mut self.rest, b'\n');
         Some(CommandRow {
             command,
-            letter: cut(&mut row, b';'),
-            name: cut(&mut row, b';'),
-            synopsis: row,
+            letter: cut(&mut self.rest, b';'),
+            name: cut(&mut self.rest, b';'),
+            synopsis: cut(&mut self.rest, b'\n'),
         })
     }
 }
@@ -376,15 +375,14 @@ impl Iterator for Options {
         if self.rest.is_empty() {
             return None;
         }
-        let mut row = cut(&mut self.rest, b'\n');
         let place = self.place;
         self.place += 1;
         Some(OptionRow {
             place,
-            commands: cut(&mut row, b';'),
-            short: cut(&mut row, b';'),
-            long: cut(&mut row, b';'),
-            value: row,
+            commands: cut(&mut self.rest, b';'),
+            short: cut(&mut self.rest, b';'),
+            long: cut(&mut self.rest, b';'),
+            value: cut(&mut self.rest, b'\n'),
         })
     }
 }

@@ -31,6 +31,7 @@ use crate::path::Path;
 use crate::policy::{self, Feature};
 use crate::proc::Proc;
 use crate::report;
+use crate::root::Root;
 use crate::text::{split_once, utf8};
 use address::{Address, Subnet, default_subnets, hardware_address, hash};
 use lease::{Carrier, Description, HOSTS_BYTES_MAX, Status, Table, set_locked};
@@ -330,6 +331,11 @@ impl Network {
             link::let_localhost_through(&self.host, self.device).or_refused(msg!("set route_localnet of #"), name)?;
         }
         Ok(())
+    }
+
+    /// Mounts the files that tell a container of its network.
+    pub fn mount_files(&self, root: &Root) -> Result<()> {
+        names::mount_files(root, &self.files)
     }
 
     /// Connects the process `pid`, in whose network namespace `inside` was made.

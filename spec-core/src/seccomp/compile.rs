@@ -63,7 +63,8 @@ impl core::error::Error for Error {}
 
 /// What [`compile`] works with. All zero bytes; what it holds afterwards means nothing.
 pub struct Scratch {
-    /// By place, which is a slot of an architecture: the number of the rule from 1, [`DEFAULT`] or [`CONDITIONAL`].
+    /// By place, which is a slot of an architecture: [`DEFAULT`], [`CONDITIONAL`] or the number from 1 of the first rule that
+    /// returns the same, so that places with the same answer have the same verdict.
     verdicts: [u16; ARCHITECTURES_MAX * SLOTS],
     /// The first places of the ranges of one architecture.
     starts: Vec<u16, SLOTS>,
@@ -191,25 +192,33 @@ impl Compiler<'_, '_> {
     fn judge(&mut self, machine: &Machine, is_listed: impl Fn(usize, &Architecture) -> bool) -> Option<()> {
         self.scratch.verdicts.fill(DEFAULT);
         self.scratch.conditions.clear();
+        let mut next = 0;
         for (number, rule) in self.rules.iter().enumerate() {
             // It could only take the place of a rule that says something else.
-            if returned(rule.action, rule.errno) == self.default {
+            let value = returned(rule.action, rule.errno);
+            if value == self.default {
                 continue;
             }
+            let same = |rule: &Rule<'_>| returned(rule.action, rule.errno) == value;
+            let verdict = self.rules.iter().position(same).unwrap_or(number) as u16 + 1;
             for name in self.spec.list(rule.names) {
-                let Some(numbers) = machine.find(name.as_str()) else {
+                let Some(numbers) = machine.find(name.as_str(), &mut next) else {
                     continue;
                 };
                 for (column, architecture) in machine.architectures.iter().enumerate() {
                     if !is_listed(column, architecture) {
                         continue;
                     }
-                    let plain = numbers.slot(column).map(|slot| (slot, 0));
-                    let multiplexed = numbers.multiplexed().filter(|_| architecture.multiplexes);
-                    for (slot, multiplexed) in [plain, multiplexed].into_iter().flatten() {
-                        // The types have room for every place and every rule.
-                        let place = (column * SLOTS) as u16 + slot;
-                        self.add(place, number as u16, multiplexed, architecture.wide)?;
+                    // The types have room for every place and every rule.
+                    let place = |slot: u16| (column * SLOTS) as u16 + slot;
+                    let rule = (number as u16, verdict);
+                    if let Some(slot) = numbers.slot(column) {
+                        self.add(place(slot), rule, 0, architecture.wide)?;
+                    }
+                    if architecture.multiplexes
+                        && let Some((slot, call)) = numbers.multiplexed()
+                    {
+                        self.add(place(slot), rule, call, architecture.wide)?;
                     }
                 }
             }
@@ -217,8 +226,9 @@ impl Compiler<'_, '_> {
         Some(())
     }
 
-    /// Applies rule `rule` to a system call.
-    fn add(&mut self, place: u16, rule: u16, multiplexed: u8, wide: bool) -> Option<()> {
+    /// Applies rule `rule`, whose verdict is `decided`, to a system call.
+    #[inline(never)]
+    fn add(&mut self, place: u16, (rule, decided): (u16, u16), multiplexed: u8, wide: bool) -> Option<()> {
         let Some(verdict) = self.scratch.verdicts.get_mut(usize::from(place)) else {
             return Some(());
         };
@@ -234,7 +244,7 @@ impl Compiler<'_, '_> {
         };
         let arguments = arguments_of(self.spec, self.rules, condition);
         if condition.is_empty(arguments, wide) {
-            *verdict = rule + 1;
+            *verdict = decided;
             return Some(());
         }
         *verdict = CONDITIONAL;
@@ -249,7 +259,7 @@ impl Compiler<'_, '_> {
             condition.only = only as u16;
             if condition.is_empty(arguments, wide) {
                 if let Some(verdict) = self.scratch.verdicts.get_mut(usize::from(place)) {
-                    *verdict = rule + 1;
+                    *verdict = decided;
                 }
                 return Some(());
             }
@@ -298,18 +308,21 @@ impl Compiler<'_, '_> {
     /// Whether two places can be in one range.
     fn is_same(&self, one: u16, other: u16) -> bool {
         let (one, other) = (self.verdict(one), self.verdict(other));
-        one != CONDITIONAL && other != CONDITIONAL && self.value(one) == self.value(other)
+        one == other && one != CONDITIONAL
     }
 
     /// Writes what answers the calls of an architecture, for which their number has been loaded.
     fn body(&mut self, column: usize, architecture: &Architecture, big_endian: bool) -> Address {
         self.scratch.starts.clear();
-        let first = (column * SLOTS) as u16;
-        for place in first..first + SLOTS as u16 {
-            if place == first || !self.is_same(place - 1, place) {
+        let first = column * SLOTS;
+        let verdicts = self.scratch.verdicts.get(first..first + SLOTS).unwrap_or_default();
+        let mut before = CONDITIONAL;
+        for (place, verdict) in (first as u16..).zip(verdicts) {
+            if *verdict != before || *verdict == CONDITIONAL {
                 // There is room for each.
                 let _ = self.scratch.starts.push(place);
             }
+            before = *verdict;
         }
         let wide = architecture.wide;
         self.search(architecture, Layout { wide, big_endian }, 0, self.scratch.starts.len())

@@ -3,6 +3,10 @@
 //! Jumps go forward only, so whoever writes the last instruction first knows every target when the jump is written, and
 //! how far away it is: nothing has to be patched.
 
+use core::mem::offset_of;
+
+use static_assertions::const_assert;
+
 use crate::limits::SECCOMP_INSTRUCTIONS_MAX;
 
 /// `struct sock_filter`.
@@ -19,9 +23,10 @@ pub struct Instruction {
     pub constant: u32,
 }
 
-static_assertions::const_assert_eq!(size_of::<Instruction>(), 8);
-static_assertions::const_assert_eq!(core::mem::offset_of!(Instruction, jump_true), 2);
-static_assertions::const_assert_eq!(core::mem::offset_of!(Instruction, constant), 4);
+// What the kernel reads.
+const_assert!(size_of::<Instruction>() == 8 && align_of::<Instruction>() == 4);
+const_assert!(offset_of!(Instruction, jump_true) == 2 && offset_of!(Instruction, jump_false) == 3);
+const_assert!(offset_of!(Instruction, code) == 0 && offset_of!(Instruction, constant) == 4);
 
 /// A filter as `seccomp(2)` takes it. The value of all zero bytes is one without instructions.
 pub struct Filter {

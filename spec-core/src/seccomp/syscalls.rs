@@ -233,33 +233,40 @@ impl Numbers {
 const IPC_FROM: u8 = 32;
 
 impl Machine {
-    /// The numbers of a system call.
-    pub(super) fn find(&self, name: &str) -> Option<Numbers> {
-        let number_at = |bytes: &[u8], at: usize| bytes.get(at).is_none_or(|byte| *byte >= 0x80);
-        let mut rows = self.table;
-        while !rows.is_empty() {
-            // The row that has the middle byte: its name follows a number.
-            let mut start = rows.len() / 2;
-            while start > 0 && (number_at(rows, start) || !number_at(rows, start - 1)) {
-                start -= 1;
+    /// The numbers of a system call. `next` is where the row stands that follows the one found last, from 0: profiles have
+    /// their names in order and most names there are, so the search begins there with a few steps.
+    pub(super) fn find(&self, name: &str, next: &mut usize) -> Option<Numbers> {
+        const STEPS: usize = 3;
+        let number_at = |at: usize| self.table.get(at).is_none_or(|byte| *byte >= 0x80);
+        let (mut from, mut to, mut steps) = (*next, self.table.len(), STEPS);
+        while from < to {
+            let mut start = from;
+            if steps == 0 {
+                // The row that has the middle byte: its name follows a number.
+                start += (to - from) / 2;
+                while start > from && (number_at(start) || !number_at(start - 1)) {
+                    start -= 1;
+                }
             }
             let mut numbers = start;
-            while !number_at(rows, numbers) {
+            while !number_at(numbers) {
                 numbers += 1;
             }
             let mut end = numbers;
-            while end < rows.len() && number_at(rows, end) {
+            while end < to && number_at(end) {
                 end += 1;
             }
-            match self.compare(rows.get(start..numbers)?, name.as_bytes()) {
+            match self.compare(self.table.get(start..numbers)?, name.as_bytes()) {
                 Ordering::Equal => {
-                    return rows
-                        .get(numbers..end)
-                        .map(|numbers| Numbers(numbers, self.architectures.len()));
+                    *next = if end < self.table.len() { end } else { 0 };
+                    let numbers = self.table.get(numbers..end)?;
+                    return Some(Numbers(numbers, self.architectures.len()));
                 }
-                Ordering::Less => rows = rows.get(end..)?,
-                Ordering::Greater => rows = rows.get(..start)?,
+                Ordering::Less => from = end,
+                Ordering::Greater if steps == STEPS => (from, to, steps) = (0, start, 1),
+                Ordering::Greater => to = start,
             }
+            steps = steps.saturating_sub(1);
         }
         None
     }

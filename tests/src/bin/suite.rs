@@ -8,14 +8,55 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::thread::JoinHandle;
 use std::time::Instant;
-use tests::products::{self, BOOT_BYTES_MAX, EXECUTABLES, INIT_BYTES_MAX, ROCI_BYTES_MAX, TARGETS, Target, cargo, run};
+use tests::products::{
+    self, BOOT_BYTES_MAX, EXECUTABLES, INIT_BYTES_MAX, ROCI_BYTES_MAX, ROCI_SMALLEST_BYTES_MAX, TARGETS, Target, cargo,
+    run,
+};
 
 #[derive(Default)]
 struct Tally {
     passed: usize,
     failed: usize,
     skipped: usize,
+    /// What is printed later, since something else prints now.
+    kept: Option<String>,
+}
+
+/// How long each part took.
+struct Times {
+    start: Instant,
+    parts: Vec<(&'static str, u64)>,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            parts: Vec::new(),
+        }
+    }
+}
+
+impl Times {
+    /// A part has ended, and the next one begins.
+    fn note(&mut self, part: &'static str) {
+        let before: u64 = self.parts.iter().map(|(_, seconds)| seconds).sum();
+        self.parts.push((part, self.start.elapsed().as_secs() - before));
+    }
+}
+
+impl std::fmt::Display for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "after {} s", self.start.elapsed().as_secs())?;
+        let mut mark = " (";
+        for (part, seconds) in &self.parts {
+            write!(f, "{mark}{part} {seconds}")?;
+            mark = ", ";
+        }
+        f.write_str(if self.parts.is_empty() { "" } else { ")" })
+    }
 }
 
 impl Tally {
@@ -23,6 +64,40 @@ impl Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+    }
+
+    /// Prints a line, or keeps it.
+    fn say(&mut self, line: &str) {
+        match &mut self.kept {
+            Some(kept) => {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+            None => println!("{line}"),
+        }
+    }
+
+    /// Does something beside what goes on meanwhile.
+    fn aside(act: impl FnOnce(&mut Tally) + Send + 'static) -> JoinHandle<Tally> {
+        std::thread::spawn(|| {
+            let mut tally = Tally {
+                kept: Some(String::new()),
+                ..Tally::default()
+            };
+            act(&mut tally);
+            tally
+        })
+    }
+
+    /// Waits for what was done aside, and prints what it had to say.
+    fn join(&mut self, aside: JoinHandle<Tally>) {
+        match aside.join() {
+            Ok(other) => {
+                print!("{}", other.kept.as_deref().unwrap_or_default());
+                self.add(&other);
+            }
+            Err(_) => self.fail("what was done aside", "it panicked"),
+        }
     }
 
     /// The numbers of a line `N passed, N failed, N skipped`.
@@ -35,22 +110,24 @@ impl Tally {
             passed: numbers.next()??,
             failed: numbers.next()??,
             skipped: numbers.next()??,
+            kept: None,
         })
     }
 
     fn pass(&mut self, what: &str, detail: &str) {
         self.passed += 1;
-        println!("ok      {what}{}{detail}", if detail.is_empty() { "" } else { ": " });
+        let colon = if detail.is_empty() { "" } else { ": " };
+        self.say(&format!("ok      {what}{colon}{detail}"));
     }
 
     fn fail(&mut self, what: &str, why: &str) {
         self.failed += 1;
-        println!("FAILED  {what}:\n{}", why.trim_end());
+        self.say(&format!("FAILED  {what}:\n{}", why.trim_end()));
     }
 
     fn skip(&mut self, what: &str, why: &str) {
         self.skipped += 1;
-        println!("skipped {what}: {why}");
+        self.say(&format!("skipped {what}: {why}"));
     }
 
     fn step(&mut self, what: &str, result: Result<String, String>) -> bool {
@@ -82,7 +159,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    let start = Instant::now();
+    let mut times = Times::default();
     let mut tally = Tally::default();
     install_tools(&mut tally);
     let built = products::build(None);
@@ -96,21 +173,26 @@ fn main() -> ExitCode {
             "--soak" => soak(&mut tally, &roci, 10_000),
             _ => fuzz(&mut tally, 600),
         }
-        return finish(&tally, start);
+        return finish(&tally, &times);
     }
+    times.note("tools and products");
     if filters.is_empty() {
         check_sources(&mut tally);
+        times.note("sources");
         unit_tests(&mut tally);
+        times.note("unit tests");
         if works {
             check_products(&mut tally, &release);
-        }
-        if works {
+            smallest(&mut tally);
+            times.note("products");
             other_machines(&mut tally, &release);
+            times.note("other machines");
         }
     }
     let roci = release.join("roci");
     if works {
-        integration_tests(&mut tally, &roci, &filters);
+        integration_tests(&mut tally, "integration tests", &roci, &filters);
+        times.note("integration tests");
         if filters.is_empty() {
             let day = std::time::UNIX_EPOCH
                 .elapsed()
@@ -118,21 +200,29 @@ fn main() -> ExitCode {
                 .to_string();
             faults(&mut tally, &roci, &["--seconds", "60", "--seed", &day]);
             soak(&mut tally, &roci, 200);
-            fuzz(&mut tally, 3);
+            times.note("faults and soak");
         }
         if filters.is_empty() && !has("--fast") {
-            virtual_machines(&mut tally);
+            // An emulated machine has one processor, and so have most of the others' tests.
+            let machines = Tally::aside(|tally| {
+                unit_tests_elsewhere(tally);
+                virtual_machines(tally);
+            });
             conformance(&mut tally, &roci);
             clients(&mut tally, &roci);
+            fuzz(&mut tally, 3);
+            times.note("conformance, clients and fuzzers");
+            tally.join(machines);
+            times.note("virtual machines beyond that");
         }
     } else {
         tally.skip("integration tests", "there is nothing to test");
     }
-    finish(&tally, start)
+    finish(&tally, &times)
 }
 
-fn finish(tally: &Tally, start: Instant) -> ExitCode {
-    println!("\nafter {} s:", start.elapsed().as_secs());
+fn finish(tally: &Tally, times: &Times) -> ExitCode {
+    println!("\n{times}:");
     println!(
         "{} passed, {} failed, {} skipped",
         tally.passed, tally.failed, tally.skipped
@@ -155,7 +245,7 @@ fn install_tools(tally: &mut Tally) {
             continue;
         }
         match tests::apt_install(&[package]) {
-            Ok(()) => println!("        installed {package}"),
+            Ok(()) => tally.say(&format!("        installed {package}")),
             Err(why) => tally.skip(&format!("what needs {program}"), &why),
         }
     }
@@ -226,9 +316,42 @@ fn unit_tests(tally: &mut Tally) {
         "-p",
         "qemu",
     ];
-    let output = match cargo(&packages).output() {
+    count_unit_tests(tally, "unit tests", &mut cargo(&packages));
+}
+
+/// Machines whose programs with std can be built and run here, and which of the unit tests of spec-core are run on each: those
+/// that depend on the size of a word, or, where they are emulated, on the machine's own system calls.
+const ELSEWHERE: [(&str, &str); 2] = [
+    ("i686-unknown-linux-musl", ""),
+    ("aarch64-unknown-linux-musl", "seccomp"),
+];
+
+fn unit_tests_elsewhere(tally: &mut Tally) {
+    for target in &TARGETS {
+        let Some((triple, words)) = ELSEWHERE.iter().find(|(triple, _)| *triple == target.triple) else {
+            continue;
+        };
+        let what = format!("unit tests of spec-core on {triple}");
+        let mut command =
+            match products::cargo_with_std(triple, &["test", "--quiet", "-p", "spec-core", "--lib", words]) {
+                Ok(command) => command,
+                Err(why) => {
+                    tally.skip(&what, &why);
+                    continue;
+                }
+            };
+        if !target.is_native() {
+            command.env(products::variable_of(triple, "RUNNER"), target.emulator);
+        }
+        count_unit_tests(tally, &what, &mut command);
+    }
+}
+
+/// Runs what ends each part with the line of Rust's own test runner.
+fn count_unit_tests(tally: &mut Tally, what: &str, command: &mut Command) {
+    let output = match command.output() {
         Ok(output) => output,
-        Err(error) => return tally.fail("unit tests", &error.to_string()),
+        Err(error) => return tally.fail(what, &error.to_string()),
     };
     let stdout = String::from_utf8_lossy(&output.stdout);
     let mut counted = Tally::default();
@@ -244,20 +367,21 @@ fn unit_tests(tally: &mut Tally) {
             passed: number("passed"),
             failed: number("failed"),
             skipped: number("ignored"),
+            kept: None,
         });
     }
     tally.add(&counted);
-    println!(
-        "{}      unit tests: {} passed, {} failed, {} skipped",
+    tally.say(&format!(
+        "{}      {what}: {} passed, {} failed, {} skipped",
         if counted.failed == 0 { "ok" } else { "--" },
         counted.passed,
         counted.failed,
         counted.skipped
-    );
+    ));
     if counted.failed > 0 {
-        println!("{stdout}");
-    } else if !output.status.success() {
-        tally.fail("unit tests", &String::from_utf8_lossy(&output.stderr));
+        tally.say(&stdout);
+    } else if !output.status.success() || counted.passed == 0 {
+        tally.fail(what, &String::from_utf8_lossy(&output.stderr));
     }
 }
 
@@ -295,6 +419,69 @@ fn check_sizes(tally: &mut Tally, release: &Path, limits: [u64; 3], target: &str
     }
 }
 
+/// The executable without what can be left out: that it is small, does the rest, and says what it lacks.
+fn smallest(tally: &mut Tally) {
+    let target = products::target_directory().join("smallest");
+    let mut build = cargo(&[
+        "build",
+        "--release",
+        "--quiet",
+        "-p",
+        "launcher",
+        "--no-default-features",
+    ]);
+    let built = run(build.env("CARGO_TARGET_DIR", &target)).map(|_| target.join("release/roci"));
+    let size = built
+        .clone()
+        .and_then(|roci| products::check_executable(&roci, ROCI_SMALLEST_BYTES_MAX));
+    tally.step(
+        "roci without all that can be left out is smaller",
+        size.map(|size| format!("{size} bytes")),
+    );
+    let Ok(roci) = built else { return };
+    let bundle = target.join("bundle");
+    let calls: [&[&str]; 5] = [
+        &["run", "--overlay", "x"],
+        &["run", "--network", "bridge", "x"],
+        &["--systemd-cgroup", "run", "x"],
+        &["diff", "x"],
+        &["network", "ls"],
+    ];
+    for words in calls {
+        let said = bundle_for_refusals(&bundle).and_then(|()| {
+            let mut command = Command::new(&roci);
+            command.args(words).current_dir(&bundle).stdin(Stdio::null());
+            let output = command.output().map_err(|error| error.to_string())?;
+            let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+            match output.status.code() {
+                Some(1) if said.ends_with(": this roci was built without it") && said.lines().count() == 1 => Ok(said),
+                status => Err(format!("{status:?}: {said}")),
+            }
+        });
+        tally.step(&format!("{} is refused where it was left out", words.join(" ")), said);
+    }
+    integration_tests(
+        tally,
+        "integration tests of the smaller one",
+        &roci,
+        &["lifecycle::".to_owned()],
+    );
+}
+
+/// A bundle that can be refused for what else is asked for.
+fn bundle_for_refusals(bundle: &Path) -> Result<(), String> {
+    let write = || {
+        std::fs::create_dir_all(bundle.join("rootfs"))?;
+        let path = bundle.join("config.json");
+        std::fs::write(
+            path,
+            r#"{"ociVersion":"1.0.2","root":{"path":"rootfs"},"process":{"cwd":"/","args":["/x"],"user":{"uid":0,"gid":0}},
+                "linux":{"namespaces":[{"type":"mount"}]}}"#,
+        )
+    };
+    write().map_err(|error: std::io::Error| error.to_string())
+}
+
 /// Every machine: that its executables can be built, and run as far as they do without that machine.
 fn other_machines(tally: &mut Tally, native: &Path) {
     for target in &TARGETS {
@@ -313,6 +500,7 @@ fn other_machines(tally: &mut Tally, native: &Path) {
         tally.pass(&what, "");
         check_sizes(tally, &release, target.limits, &format!(" for {}", target.triple));
         emulated(tally, target, &release, native);
+        explained(tally, target, &release);
     }
 }
 
@@ -384,6 +572,48 @@ fn emulated(tally: &mut Tally, target: &Target, release: &Path, native: &Path) {
     }
 }
 
+/// What each machine says of itself: `features` names the architecture's own system calls, and `check` asks the kernel.
+fn explained(tally: &mut Tally, target: &Target, release: &Path) {
+    let what = format!("{} says what it is", target.triple);
+    let ask = |words: &[&str]| -> Result<serde_json::Value, String> {
+        let mut command = Command::new("timeout");
+        command.arg("60");
+        if !target.is_native() {
+            command.arg(target.emulator);
+        }
+        let output = command
+            .arg(release.join("roci"))
+            .args(words)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| error.to_string())?;
+        let words = words.join(" ");
+        if !matches!(output.status.code(), Some(0 | 1)) {
+            return Err(format!("{words} ends with {:?}", output.status.code()));
+        }
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("{words}: {error}"))
+    };
+    let look = || -> Result<String, String> {
+        let features = ask(&["features"])?;
+        let own = &features["linux"]["seccomp"]["archs"][0];
+        if own != target.seccomp {
+            return Err(format!("features says {own} and not {}", target.seccomp));
+        }
+        let check = ask(&["check", "--json"])?;
+        let rows = check.as_array().ok_or("check is no list")?;
+        if rows.len() < 20 || !rows.iter().all(|row| row["present"].is_boolean()) {
+            return Err(format!("check says {check}"));
+        }
+        Ok(format!("{}, {} features of the kernel", target.seccomp, rows.len()))
+    };
+    match look() {
+        Err(why) if target.is_experimental => tally.skip(&what, &why),
+        result => {
+            tally.step(&what, result);
+        }
+    }
+}
+
 /// Runs a program that ends with a line of numbers; lines for which `hidden` holds are not shown.
 ///
 /// Without them it may end only with the status `not_had`.
@@ -410,17 +640,17 @@ fn counted(
         match Tally::parse(&line) {
             Some(found) => numbers = Some(found),
             None if hidden(&line) => {}
-            None => println!("        {line}"),
+            None => tally.say(&format!("        {line}")),
         }
     }
     let code = child.wait().ok().and_then(|status| status.code());
     match numbers {
         Some(found) => {
             let verdict = if found.failed == 0 { "ok     " } else { "FAILED " };
-            println!(
+            tally.say(&format!(
                 "{verdict} {what}: {} passed, {} failed, {} skipped",
                 found.passed, found.failed, found.skipped
-            );
+            ));
             tally.add(&found);
         }
         None if code.is_some() && code == not_had => {}
@@ -429,16 +659,16 @@ fn counted(
     code
 }
 
-fn integration_tests(tally: &mut Tally, roci: &Path, filters: &[String]) {
+fn integration_tests(tally: &mut Tally, what: &str, roci: &Path, filters: &[String]) {
     if let Err(why) = tests::busybox() {
-        return tally.skip("integration tests", &why);
+        return tally.skip(what, &why);
     }
     if !rustix::process::geteuid().is_root() {
-        return tally.skip("integration tests", "they make containers as root does");
+        return tally.skip(what, "they make containers as root does");
     }
     let mut command = cargo(&["test", "--quiet", "-p", "tests", "--test", "runtime", "--"]);
     command.args(filters).env("ROCI", roci);
-    counted(tally, "integration tests", &mut command, None, |line| {
+    counted(tally, what, &mut command, None, |line| {
         line.contains(" ... ok (") || line.is_empty()
     });
 }
@@ -503,10 +733,15 @@ fn clients(tally: &mut Tally, roci: &Path) {
 /// What this machine cannot show: another architecture, control groups of version 2 alone, and a root that `pivot_root`
 /// cannot lead away from.
 fn virtual_machines(tally: &mut Tally) {
-    foreign_image(tally);
+    for (architecture, machine) in [("aarch64", "aarch64"), ("armv7", "armv7l")] {
+        foreign_image(tally, architecture, machine);
+    }
     let machines: [(&str, &[&str]); 2] = [
         ("tests with cgroup version 2", &["cgroups2"]),
-        ("tests on a ramdisk", &["--ramdisk", "lifecycle::", "run::"]),
+        (
+            "tests on a ramdisk",
+            &["--ramdisk", "lifecycle::", "run::", "propagation"],
+        ),
     ];
     for (name, words) in machines {
         let mut command = cargo(&["qemu", "--test", "--arch", "x86_64"]);
@@ -519,20 +754,23 @@ fn virtual_machines(tally: &mut Tally) {
 /// `cargo qemu` ends with this where a package cannot be had.
 const NOT_HAD: i32 = 77;
 
-/// Boots an image for aarch64. Its container ends with a status that no failure has.
-fn foreign_image(tally: &mut Tally) {
-    const NAME: &str = "an image for aarch64 boots and runs a container";
+/// Boots an image for another architecture, which calls itself `machine`. Its container ends with a status that no failure
+/// has.
+fn foreign_image(tally: &mut Tally, architecture: &str, machine: &str) {
     const STATUS: i32 = 42;
-    let output = match cargo(&["qemu", "--command", "uname -m; exit 42"]).output() {
+    let name = format!("an image for {architecture} boots and runs a container");
+    let words = ["qemu", "--arch", architecture, "--command", "uname -m; exit 42"];
+    let output = match cargo(&words).output() {
         Ok(output) => output,
-        Err(error) => return tally.fail(NAME, &error.to_string()),
+        Err(error) => return tally.fail(&name, &error.to_string()),
     };
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let last = said.lines().last().unwrap_or_default();
     match output.status.code() {
-        Some(STATUS) if String::from_utf8_lossy(&output.stdout).contains("aarch64\n") => tally.pass(NAME, last),
-        Some(NOT_HAD) => tally.skip(NAME, last),
-        _ => tally.fail(NAME, &format!("{}{said}", String::from_utf8_lossy(&output.stdout))),
+        Some(STATUS) if printed.lines().any(|line| line == machine) => tally.pass(&name, last),
+        Some(NOT_HAD) => tally.skip(&name, last),
+        _ => tally.fail(&name, &format!("{printed}{said}")),
     }
 }
 

@@ -3,9 +3,14 @@ use std::string::ToString;
 
 use super::*;
 
+/// As for a name that comes first.
+fn find(machine: Machine, name: &str) -> Option<Numbers> {
+    machine.find(name, &mut 0)
+}
+
 fn check<const N: usize>(machine: Machine, rows: &[Row<N>]) {
     for (name, numbers, multiplexed) in rows {
-        let found = machine.find(name).unwrap_or_else(|| panic!("{name}"));
+        let found = find(machine, name).unwrap_or_else(|| panic!("{name}"));
         for (column, number) in numbers.iter().enumerate() {
             assert_eq!(found.slot(column), (*number != NONE).then_some(*number), "{name}");
         }
@@ -13,7 +18,7 @@ fn check<const N: usize>(machine: Machine, rows: &[Row<N>]) {
         assert_eq!(found.multiplexed().is_some(), *multiplexed > 0, "{name}");
         for other in [&name[1..], &name[..name.len() - 1], &(name.to_string() + "_")] {
             let known = rows.iter().any(|row| row.0 == other);
-            assert_eq!(machine.find(other).is_some(), known, "{other}");
+            assert_eq!(find(machine, other).is_some(), known, "{other}");
         }
     }
     for column in 0..N {
@@ -29,7 +34,7 @@ fn check<const N: usize>(machine: Machine, rows: &[Row<N>]) {
 }
 
 fn check_alone(machine: Machine, name: &str, number: u16) {
-    let found = machine.find(name).and_then(|numbers| numbers.slot(0));
+    let found = find(machine, name).and_then(|numbers| numbers.slot(0));
     assert_eq!(found, (number != NONE).then_some(number), "{name}");
 }
 
@@ -47,15 +52,31 @@ fn every_name_is_found() {
         check_alone(Machine::ARM, name, numbers[1]);
     }
     for name in ["", "0", "\u{e9}", "zzz", "_", "open\u{80}", "accept4x"] {
-        assert!(Machine::X86_64.find(name).is_none(), "{name}");
-        assert!(Machine::UNKNOWN.find(name).is_none());
+        assert!(find(Machine::X86_64, name).is_none(), "{name}");
+        assert!(find(Machine::UNKNOWN, name).is_none());
+    }
+}
+
+#[test]
+fn every_name_is_found_behind_every_other() {
+    let machine = Machine::X86_64;
+    let slots = |numbers: Option<Numbers>| numbers.map(|numbers| [0, 1, 2].map(|column| numbers.slot(column)));
+    for (before, _, _) in x86::ROWS {
+        let mut next = 0;
+        assert!(machine.find(before, &mut next).is_some());
+        for (name, _, _) in x86::ROWS {
+            for name in [name, &name[1..]] {
+                let found = machine.find(name, &mut next.clone());
+                assert_eq!(slots(found), slots(find(machine, name)), "{name} behind {before}");
+            }
+        }
     }
 }
 
 #[test]
 fn numbers_are_the_kernels() {
     let slots = |name| {
-        let numbers = Machine::X86_64.find(name).unwrap();
+        let numbers = find(Machine::X86_64, name).unwrap();
         ([0, 1, 2].map(|column| numbers.slot(column)), numbers.multiplexed())
     };
     assert_eq!(slots("read"), ([Some(0), Some(3), Some(0)], None));
@@ -63,7 +84,7 @@ fn numbers_are_the_kernels() {
     assert_eq!(slots("socket"), ([Some(41), Some(359), Some(41)], Some((102, 1))));
     assert_eq!(slots("send"), ([None, None, None], Some((102, 9))));
     assert_eq!(slots("shmctl"), ([Some(31), Some(396), Some(31)], Some((117, 24))));
-    let set_tls = Machine::AARCH64.find("set_tls").unwrap();
+    let set_tls = find(Machine::AARCH64, "set_tls").unwrap();
     let arm = &Machine::AARCH64.architectures[1];
     assert_eq!(
         (set_tls.slot(0), set_tls.slot(1).map(|slot| arm.system_call(slot))),
