@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use tests::{Container, Test};
 
 tests::cases![
+    a_pid_file_does_not_outlive_a_create_that_fails,
     whatever_stands_on_the_command_line_is_obeyed_or_refused,
     a_missing_bundle_is_refused,
     a_missing_configuration_is_refused,
@@ -486,4 +487,27 @@ fn whatever_stands_on_the_command_line_is_obeyed_or_refused(t: &Test) {
             assert!(!outcome.stderr.is_empty(), "{line:?} failed without a word");
         }
     }
+}
+
+/// The last thing that can fail: who waits for the process's descriptor has gone.
+fn a_pid_file_does_not_outlive_a_create_that_fails(t: &Test) {
+    if !t.is_roci() {
+        t.skip("runc 1.1 and crun 1.8 know no --pidfd-socket, or leave the file");
+    }
+    let mut c = t.server();
+    c.config["hooks"] = serde_json::json!({"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "0.3"]}]});
+    let (socket, pid_file) = (t.path("socket"), t.path("pid"));
+    let listener = std::os::unix::net::UnixListener::bind(&socket).expect("bind");
+    let gone = std::thread::spawn(move || drop(listener.accept()));
+    let options = [
+        "--pidfd-socket",
+        socket.to_str().expect("path"),
+        "--pid-file",
+        pid_file.to_str().expect("path"),
+    ];
+    c.creation(&options).run().fails().says("send pidfd");
+    gone.join().expect("the client");
+    assert!(!pid_file.exists(), "the pid file names a process that is dead");
+    assert!(!t.path(".pid").exists());
+    assert!(!t.runtime.root.join(&c.id).exists());
 }
