@@ -501,9 +501,16 @@ pub fn comes_before_the_command(line: &str) -> bool {
 /// Whether a command that failed may leave its state directory, for `delete`: the program has run, or the directory is
 /// somebody else's as far as roci can see.
 pub fn may_stay(ended: &Ended) -> bool {
-    let has_run = ["wait for signals", "wait for the program"]
-        .iter()
-        .any(|words| ended.stderr.contains(words));
+    let has_run = [
+        "wait for signals",
+        "wait for the program",
+        "remove state directory",
+        "remove cgroup",
+        "lock container",
+        "look at state directory",
+    ]
+    .iter()
+    .any(|words| ended.stderr.contains(words));
     has_run || !ended.stdout.is_empty() || ended.stderr.contains("already exists")
 }
 

@@ -29,7 +29,7 @@ pub struct World {
 }
 
 /// All of them.
-pub const WORLDS: [World; 5] = [
+pub const WORLDS: [World; 6] = [
     World {
         name: "plain",
         options: &[],
@@ -66,6 +66,12 @@ pub const WORLDS: [World; 5] = [
         options: &["--overlay", "--init"],
         has_network: false,
         change: hooks,
+    },
+    World {
+        name: "terminal",
+        options: &["--console-socket", "DIR/socket", "--pidfd-socket", "DIR/socket"],
+        has_network: false,
+        change: |config| config["process"]["terminal"] = true.into(),
     },
 ];
 
@@ -140,6 +146,9 @@ impl World {
     /// Writes the bundles. The root file system is the same for all.
     pub fn prepare(&self, directory: &Path) {
         fs::create_dir_all(directory.join(self.name).join("upper")).expect("mkdir");
+        if self.options.contains(&"DIR/socket") {
+            receive_terminals(&directory.join(self.name).join("socket"));
+        }
         for (program, args) in [(Program::Look, &LOOK[..]), (Program::Sleep, &["/bin/sleep", "1000"])] {
             let mut config = default_config(args);
             config["root"]["path"] = directory.join("rootfs").to_string_lossy().into();
@@ -167,4 +176,35 @@ pub fn prepare_root(directory: &Path) {
             fs::set_permissions(path, mode).expect("chmod");
         }
     }
+}
+
+/// Takes what roci sends to the socket, and keeps it for as long as a container may live: it ends with its terminal.
+fn receive_terminals(socket: &Path) {
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+    const KEPT: usize = 8;
+    static TERMINALS: std::sync::Mutex<std::collections::VecDeque<std::os::fd::OwnedFd>> =
+        std::sync::Mutex::new(std::collections::VecDeque::new());
+    let listener = std::os::unix::net::UnixListener::bind(socket).expect("bind");
+    let receive = |client: std::os::unix::net::UnixStream| {
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut payload = [0; 4096];
+        let parts = &mut [std::io::IoSliceMut::new(&mut payload)];
+        let _ = recvmsg(&client, parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC);
+        let mut terminals = TERMINALS.lock().expect("lock");
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                terminals.extend(rights);
+            }
+        }
+        while terminals.len() > KEPT {
+            terminals.pop_front();
+        }
+    };
+    // A thread for each: one roci has two lines open at once, and may say nothing over one of them.
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::spawn(move || receive(client));
+        }
+    });
 }
