@@ -5,23 +5,17 @@
 //! kernel does not discard what is blocked. So every disposition can stay as it was received, and the program inherits it.
 
 use crate::text::{after, number};
-use sys::signal::{Disposition, SIGNAL_MAX, SignalSet, disposition, set_blocked, set_disposition};
+use sys::signal::{
+    Disposition, SIGKILL as KILL, SIGNAL_MAX, SIGSTOP as STOP, SignalSet, disposition, set_blocked, set_disposition,
+};
+pub use sys::signal::{SIGCHLD as CHLD, SIGCONT as CONT, SIGTSTP as TSTP, SIGTTIN as TTIN, SIGTTOU as TTOU};
 
-/// A child ended or stopped.
-pub const CHLD: u8 = 17;
-/// Go on after a stop.
-pub const CONT: u8 = 18;
-/// Stop, from the keyboard.
-pub const TSTP: u8 = 20;
-/// Stop: a read from the terminal in the background.
-pub const TTIN: u8 = 21;
-/// Stop: a write to the terminal in the background.
-pub const TTOU: u8 = 22;
-
-const KILL: u8 = 9;
-const STOP: u8 = 19;
-
-/// The names of signals 1 to 31, in order, on every architecture that we build for.
+/// The names of signals 1 to 31, in order.
+#[cfg(target_arch = "mips")]
+const NAMES: &str = "HUP INT QUIT ILL TRAP ABRT EMT FPE KILL BUS SEGV SYS PIPE ALRM TERM USR1 USR2 CHLD PWR WINCH URG IO \
+                     STOP TSTP CONT TTIN TTOU VTALRM PROF XCPU XFSZ";
+/// The same on all others.
+#[cfg(not(target_arch = "mips"))]
 const NAMES: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN \
                      TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
 /// The kernel's real-time signals begin with 32, of which C libraries keep two for themselves.

@@ -4,17 +4,17 @@ use core::ffi::CStr;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstatfs};
+use rustix::fs::{FileType, Gid, OFlags, Uid, fchown};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 use rustix::pty::unlockpt;
 use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 use spec_core::process::ConsoleSize;
-use sys::OwnedFd;
 use sys::fd::{is_device, open, open_terminal_of};
 use sys::file::replace_standard_stream;
 use sys::process::inherited_fd;
 use sys::terminal::Modes;
+use sys::{FileSystem, OwnedFd};
 
 use crate::error::{During, Error, Result};
 use crate::mounts::bind_fd;
@@ -25,7 +25,7 @@ use crate::sync::{Kind, Socket, send_fd};
 use crate::text::utf8;
 
 /// `DEVPTS_SUPER_MAGIC` of `linux/magic.h`.
-const DEVPTS_MAGIC: u64 = 0x1cd1;
+const DEVPTS_MAGIC: u32 = 0x1cd1;
 
 /// The two ends of a terminal.
 pub struct Console {
@@ -45,7 +45,7 @@ impl Console {
             .open(c"/dev/pts/ptmx", flags, Links::Refuse)
             .during(msg!("open /dev/pts/ptmx"))?;
         let is_ptmx = is_device(master.as_fd(), FileType::CharacterDevice, 5, 2).during(msg!("stat /dev/pts/ptmx"))?;
-        let magic = fstatfs(&master).during(msg!("stat /dev/pts"))?.f_type as u64;
+        let magic = FileSystem::of(master.as_fd()).during(msg!("stat /dev/pts"))?.magic;
         if !is_ptmx || magic != DEVPTS_MAGIC {
             return Err(Error::said(msg!("/dev/pts/ptmx is not a terminal multiplexer")));
         }

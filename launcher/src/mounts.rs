@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{CWD, FileType, OFlags, fstatfs};
+use rustix::fs::{CWD, FileType, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount};
 use rustix::process::fchdir;
@@ -14,10 +14,10 @@ use spec_core::mounts::{
     MS_REMOUNT, MS_STRICTATIME, Mount,
 };
 use spec_core::{Spec, Text};
-use sys::OwnedFd;
 use sys::fd::{kind, open};
 use sys::file::{is_missing, leave_open};
 use sys::mount::{MountAttributes, mount as mount_call, set_attributes};
+use sys::{FileSystem, OwnedFd};
 
 use crate::cgroup::mount::mount_cgroup;
 use crate::error::{During, Error, Result, within};
@@ -382,7 +382,7 @@ fn refuse_inside_proc(mount: &Mount<'static>, destination: BorrowedFd<'_>) -> Re
         "/proc/sys/crypto/fips_enabled",
     ];
     let path = utf8(without_slashes(mount.destination.as_str().as_bytes()));
-    if !HARMLESS.contains(&path) && fstatfs(destination).is_ok_and(|statfs| statfs.f_type as u64 == PROC_MAGIC) {
+    if !HARMLESS.contains(&path) && FileSystem::of(destination).is_ok_and(|found| found.magic == PROC_MAGIC) {
         return Err(Error::says(
             msg!("# cannot be mounted because it is inside /proc"),
             path,

@@ -8,11 +8,11 @@
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{OFlags, ResolveFlags, fstatfs};
+use rustix::fs::{OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
-use sys::OwnedFd;
 use sys::fd::{open, open_in, open_resolved, read};
+use sys::{FileSystem, OwnedFd};
 
 use crate::error::{During, Error, Result};
 use crate::msg;
@@ -20,7 +20,7 @@ use crate::path::Path;
 use crate::text::{cut, parse_number, utf8};
 
 /// `PROC_SUPER_MAGIC` of `linux/magic.h`.
-pub const PROC_MAGIC: u64 = 0x9fa0;
+pub const PROC_MAGIC: u32 = 0x9fa0;
 
 /// A verified procfs.
 pub struct Proc {
@@ -168,7 +168,7 @@ fn parse_stat(stat: &[u8]) -> Option<Process<'_>> {
 fn is_procfs(fd: BorrowedFd<'_>) -> bool {
     /// `PROC_ROOT_INO` of the kernel.
     const ROOT_INODE: u64 = 1;
-    fstatfs(fd).is_ok_and(|statfs| statfs.f_type as u64 == PROC_MAGIC)
+    FileSystem::of(fd).is_ok_and(|found| found.magic == PROC_MAGIC)
         && rustix::fs::fstat(fd).is_ok_and(|stat| stat.st_ino == ROOT_INODE)
 }
 

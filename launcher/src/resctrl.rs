@@ -3,12 +3,12 @@
 use core::ffi::CStr;
 
 use rustix::fd::AsFd;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstatfs, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
-use sys::OwnedFd;
 use sys::directory::make;
 use sys::fd::open_in;
+use sys::{FileSystem, OwnedFd};
 
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
@@ -18,13 +18,13 @@ use crate::policy::{Feature, is_off, is_preferred};
 use crate::text::Digits;
 
 /// `RDTGROUP_SUPER_MAGIC` of `linux/magic.h`.
-const RESCTRL_MAGIC: u64 = 0x0765_5821;
+const RESCTRL_MAGIC: u32 = 0x0765_5821;
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
 /// The file system, where it is mounted.
 fn top() -> core::result::Result<OwnedFd, Errno> {
     let top = open_in(CWD, c"/sys/fs/resctrl", DIRECTORY)?;
-    if fstatfs(&top)?.f_type as u64 == RESCTRL_MAGIC {
+    if FileSystem::of(top.as_fd())?.magic == RESCTRL_MAGIC {
         Ok(top)
     } else {
         Err(Errno::NODEV)

@@ -10,11 +10,11 @@ use rustix::process::{chdir, chroot, fchdir, pivot_root};
 use spec_core::Spec;
 use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
-use sys::OwnedFd;
 use sys::fd::{is_device, kind, open, open_in, read};
 use sys::file::{current_directory, is_missing, leave_open};
 use sys::mount::mount as mount_call;
 use sys::namespace::enter as enter_namespace;
+use sys::{FileSystem, OwnedFd};
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
 use crate::mounts::{self, attach, clone_tree, make_read_only};
@@ -139,9 +139,9 @@ pub fn enter_topmost(proc: &Proc) -> Result<()> {
 
 /// Whether `/` is the file system that the kernel unpacked its initramfs into, which cannot be pivoted away from.
 fn root_is_ramdisk() -> bool {
-    const RAMFS_MAGIC: u64 = 0x8584_58f6;
-    const TMPFS_MAGIC: u64 = 0x0102_1994;
-    rustix::fs::statfs(c"/").is_ok_and(|statfs| matches!(statfs.f_type as u64, RAMFS_MAGIC | TMPFS_MAGIC))
+    const RAMFS_MAGIC: u32 = 0x8584_58f6;
+    const TMPFS_MAGIC: u32 = 0x0102_1994;
+    FileSystem::at(c"/").is_ok_and(|found| matches!(found.magic, RAMFS_MAGIC | TMPFS_MAGIC))
 }
 
 /// The kernel's first root has no parent mount, so `pivot_root` gives EINVAL; moving the container's root over `/` and

@@ -9,15 +9,12 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{
-    CWD, MemfdFlags, OFlags, SealFlags, StatFs, fcntl_add_seals, fcntl_get_seals, fstatfs, readlinkat_raw, sendfile,
-    statfs,
-};
+use rustix::fs::{CWD, MemfdFlags, OFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, readlinkat_raw, sendfile};
 use spec_core::limits::PATH_BYTES_MAX;
-use sys::OwnedFd;
 use sys::exec::execve_fd_with_own_environment;
 use sys::fd::{memory_file, open_in};
 use sys::mount::set_attributes;
+use sys::{FileSystem, OwnedFd};
 
 use crate::error::{During, Error, Result};
 use crate::hooks::ARGUMENTS;
@@ -28,7 +25,7 @@ use crate::msg;
 use crate::proc::Proc;
 
 /// `TMPFS_MAGIC` of `linux/magic.h`: what memory files are in.
-const TMPFS_MAGIC: u64 = 0x0102_1994;
+const TMPFS_MAGIC: u32 = 0x0102_1994;
 
 /// Goes on only in a process whose executable cannot be written, by starting this program again from one where it must.
 ///
@@ -36,7 +33,7 @@ const TMPFS_MAGIC: u64 = 0x0102_1994;
 pub fn ensure(arguments: sys::Arguments) -> Result<()> {
     const OWN: &CStr = c"/proc/self/exe";
     // The usual case, and the whole of it in the protected copy.
-    if statfs(OWN).is_ok_and(|statfs| is_read_only(&statfs)) {
+    if FileSystem::at(OWN).is_ok_and(|found| found.is_read_only) {
         return Ok(());
     }
     let proc;
@@ -76,17 +73,11 @@ pub fn ensure(arguments: sys::Arguments) -> Result<()> {
     Err(Error::new(msg!("execute the read-only copy of roci"), errno))
 }
 
-fn is_read_only(statfs: &StatFs) -> bool {
-    const ST_RDONLY: u64 = 1;
-    statfs.f_flags as u64 & ST_RDONLY != 0
-}
-
 /// Whether the file lies on a read-only mount, as on a router's squashfs, or is a sealed memory file.
 fn is_protected(file: BorrowedFd<'_>) -> bool {
-    fstatfs(file).is_ok_and(|statfs| {
-        is_read_only(&statfs)
-            || statfs.f_type as u64 == TMPFS_MAGIC
-                && fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SealFlags::WRITE))
+    FileSystem::of(file).is_ok_and(|found| {
+        found.is_read_only
+            || found.magic == TMPFS_MAGIC && fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SealFlags::WRITE))
     })
 }
 

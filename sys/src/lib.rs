@@ -22,6 +22,7 @@ pub mod directory;
 pub mod exec;
 pub mod fd;
 pub mod file;
+mod file_system;
 pub mod loop_device;
 #[doc(hidden)]
 pub mod mem;
@@ -40,6 +41,7 @@ mod take_once;
 pub mod terminal;
 
 pub use fd::OwnedFd;
+pub use file_system::FileSystem;
 pub use scratch::ScratchString;
 pub use start::Arguments;
 pub use take_once::{Notes, Once, Register, TakeOnce, Truncating};

@@ -12,8 +12,18 @@ pub const SIGNAL_MAX: u8 = 64;
 
 /// `SIGKILL`, which cannot be caught.
 pub const SIGKILL: u8 = k::SIGKILL as u8;
-/// `SIGCHLD`, which has another number on MIPS, as the next one has.
+/// `SIGCHLD`, which has another number on MIPS, as those below have.
 pub const SIGCHLD: u8 = k::SIGCHLD as u8;
+/// `SIGCONT`
+pub const SIGCONT: u8 = k::SIGCONT as u8;
+/// `SIGSTOP`, which cannot be caught.
+pub const SIGSTOP: u8 = k::SIGSTOP as u8;
+/// `SIGTSTP`
+pub const SIGTSTP: u8 = k::SIGTSTP as u8;
+/// `SIGTTIN`
+pub const SIGTTIN: u8 = k::SIGTTIN as u8;
+/// `SIGTTOU`
+pub const SIGTTOU: u8 = k::SIGTTOU as u8;
 /// `SIGWINCH`
 pub const SIGWINCH: u8 = k::SIGWINCH as u8;
 

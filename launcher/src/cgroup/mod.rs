@@ -8,13 +8,13 @@ use core::ffi::CStr;
 
 use heapless::Vec;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, Uid, chownat, mkdirat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
 use sys::directory::Names;
 use sys::fd::{open, open_in, read};
 use sys::signal::SIGKILL;
-use sys::{OwnedFd, TakeOnce};
+use sys::{FileSystem, OwnedFd, TakeOnce};
 
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
@@ -44,7 +44,7 @@ mod unit;
 /// Hierarchies that one host may have: 13 controllers and a few names.
 pub const HIERARCHIES_MAX: usize = 20;
 /// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
-const CGROUP2_MAGIC: u64 = 0x6367_7270;
+const CGROUP2_MAGIC: u32 = 0x6367_7270;
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
 /// What the host has.
@@ -63,7 +63,7 @@ impl Host {
     /// Looks at the host; `None` where there are no cgroups to use, which is no error.
     fn detect(proc: &Proc) -> Option<Self> {
         let top = found(open(c"/sys/fs/cgroup", DIRECTORY))?;
-        let is_v2 = found(fstatfs(&top))?.f_type as u64 == CGROUP2_MAGIC;
+        let is_v2 = found(FileSystem::of(top.as_fd()))?.magic == CGROUP2_MAGIC;
         let file = found(proc.open_file(c"self/cgroup", OFlags::RDONLY))?;
         let memory = TEXT.take();
         let text = utf8(found(read(file.as_fd(), memory))?);

@@ -7,7 +7,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Output, Stdio};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tests::products::{
@@ -572,21 +572,21 @@ fn emulated(tally: &mut Tally, target: &Target, release: &Path, native: &Path) {
     }
 }
 
-/// What each machine says of itself: `features` names the architecture's own system calls, and `check` asks the kernel.
+/// What each machine says of itself: `features` names the architecture's own system calls, `check` asks the kernel, and
+/// `roci-init` passes on how a program ended.
 fn explained(tally: &mut Tally, target: &Target, release: &Path) {
     let what = format!("{} says what it is", target.triple);
-    let ask = |words: &[&str]| -> Result<serde_json::Value, String> {
+    let call = |name: &str, words: &[&str]| -> Result<Output, String> {
         let mut command = Command::new("timeout");
-        command.arg("60");
+        command.args(["-s", "KILL", "60"]);
         if !target.is_native() {
             command.arg(target.emulator);
         }
-        let output = command
-            .arg(release.join("roci"))
-            .args(words)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| error.to_string())?;
+        command.arg(release.join(name)).args(words).stdin(Stdio::null());
+        command.output().map_err(|error| error.to_string())
+    };
+    let ask = |words: &[&str]| -> Result<serde_json::Value, String> {
+        let output = call("roci", words)?;
         let words = words.join(" ");
         if !matches!(output.status.code(), Some(0 | 1)) {
             return Err(format!("{words} ends with {:?}", output.status.code()));
@@ -603,6 +603,12 @@ fn explained(tally: &mut Tally, target: &Target, release: &Path) {
         let rows = check.as_array().ok_or("check is no list")?;
         if rows.len() < 20 || !rows.iter().all(|row| row["present"].is_boolean()) {
             return Err(format!("check says {check}"));
+        }
+        for (program, expected) in [("exit 7", 7), ("kill -TERM $$", 128 + 15)] {
+            let status = call("roci-init", &["/bin/sh", "-c", program])?.status.code();
+            if status != Some(expected) {
+                return Err(format!("roci-init ends with {status:?} after {program}"));
+            }
         }
         Ok(format!("{}, {} features of the kernel", target.seccomp, rows.len()))
     };
