@@ -32,7 +32,7 @@ pub struct Architecture {
 }
 
 /// All of them.
-pub const ALL: [Architecture; 3] = [
+pub const ALL: [Architecture; 4] = [
     Architecture {
         name: "aarch64",
         triple: "aarch64-unknown-linux-musl",
@@ -60,6 +60,19 @@ pub const ALL: [Architecture; 3] = [
         counts_down: true,
     },
     Architecture {
+        name: "mipsel",
+        triple: "mipsel-unknown-linux-musl",
+        debian: "mipsel",
+        variant: "4kc-malta",
+        kernel: "mips",
+        image: "vmlinux",
+        cross: "mipsel-linux-gnu-",
+        emulator: "qemu-system-mipsel",
+        package: "qemu-system-mips",
+        console: "ttyS0",
+        counts_down: false,
+    },
+    Architecture {
         name: "x86_64",
         triple: "x86_64-unknown-linux-musl",
         debian: "amd64",
@@ -79,7 +92,7 @@ impl Architecture {
     pub fn named(name: &str) -> Result<Self> {
         match ALL.into_iter().find(|one| one.name == name || one.triple == name) {
             Some(one) => Ok(one),
-            None => bail!("no machine {name} is emulated, only aarch64, armv7 and x86_64"),
+            None => bail!("no machine {name} is emulated, only aarch64, armv7, mipsel and x86_64"),
         }
     }
 
@@ -89,6 +102,7 @@ impl Architecture {
             ("aarch64", _) => &["-M", "virt", "-cpu", "cortex-a72"],
             // Its registers of devices have to lie where 32 bits reach.
             ("armv7", _) => &["-M", "virt,highmem=off", "-cpu", "cortex-a15"],
+            ("mipsel", _) => &["-M", "malta", "-cpu", "24Kf"],
             // The small kernel has neither PCI nor ACPI.
             (_, Flavour::Small) => &["-M", "microvm,acpi=off", "-cpu", "max"],
             _ => &["-M", "q35", "-cpu", "max"],
@@ -98,7 +112,7 @@ impl Architecture {
     /// The device that is a disk.
     pub fn disk(self, flavour: Flavour) -> &'static str {
         match (self.name, flavour) {
-            ("x86_64", Flavour::Debian) => "virtio-blk-pci",
+            ("mipsel", _) | ("x86_64", Flavour::Debian) => "virtio-blk-pci",
             _ => "virtio-blk-device",
         }
     }
@@ -106,7 +120,7 @@ impl Architecture {
     /// The kernel's module for the bus that device is on.
     pub fn bus_module(self) -> &'static str {
         match self.name {
-            "x86_64" => "virtio_pci",
+            "mipsel" | "x86_64" => "virtio_pci",
             _ => "virtio_mmio",
         }
     }
@@ -116,7 +130,8 @@ impl Architecture {
         match (self.name, flavour) {
             // Time in an emulated processor is not what the kernel expects of a real one, so it is not to check.
             ("x86_64", Flavour::Debian) => "reboot=t tsc=reliable no_timer_check",
-            // Nothing can power this machine off; the emulator ends when it would restart.
+            // Nothing can power this machine off, nor the next one; the emulator ends when it would restart.
+            ("mipsel", _) => "ROCI_END=restart",
             ("x86_64", Flavour::Small) => "reboot=t tsc=reliable ROCI_END=restart",
             _ => "",
         }

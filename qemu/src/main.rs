@@ -29,7 +29,7 @@ cargo qemu --test [OPTION]... WORD... run the integration tests there whose name
 cargo qemu --smallest [OPTION]...     find the least memory with which the example runs
 cargo qemu --rootfs TARGET            make target/dist/TARGET/rootfs.tar and rootfs.squashfs
 
-  --arch aarch64|armv7|x86_64         the machine [aarch64]; armv7 has Debian's kernel alone, and no tests
+  --arch aarch64|armv7|mipsel|x86_64  the machine [aarch64]; armv7 and mipsel have Debian's kernel alone, and no tests
   --kernel debian|small               Debian's, or a small one that is built once [debian]
   --release NAME                      the Debian release of that kernel [bookworm]
   --memory MIB                        [256; for tests 1024]

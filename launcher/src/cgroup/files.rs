@@ -71,7 +71,7 @@ pub enum File {
 }
 
 /// The controller of each file, its name in version 1, and its name in version 2. Where one is missing that version does
-/// not have it.
+/// not have it, and nobody finds it under the other's name.
 const FILES: &str = "\
 memory memory.limit_in_bytes memory.max
 memory memory.memsw.limit_in_bytes memory.swap.max
@@ -107,7 +107,7 @@ freezer freezer.state cgroup.freeze
 ";
 
 impl File {
-    /// Its controller, and its name on this host.
+    /// Its controller, and its name on this host; where the version has none, the one that people know it by.
     #[inline(never)]
     pub fn names(self, host: &Host) -> (&'static str, &'static str) {
         let mut rest = FILES;
@@ -117,7 +117,8 @@ impl File {
         let mut row = cut(&mut rest, b'\n');
         let controller = cut(&mut row, b' ');
         let one = cut(&mut row, b' ');
-        (controller, if host.is_v2 { row } else { one })
+        let (name, other) = if host.is_v2 { (row, one) } else { (one, row) };
+        (controller, if name.is_empty() { other } else { name })
     }
 }
 

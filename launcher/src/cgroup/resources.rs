@@ -210,12 +210,9 @@ impl Cgroup<'_> {
     /// Opens `file`.
     ///
     /// # Errors
-    /// `ENODEV` where the host lacks the controller, or its version has no such file; and the kernel's.
+    /// `ENODEV` where the host lacks the controller; and the kernel's.
     #[inline(never)]
     pub fn open(&self, controller: &str, file: &str, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
-        if file.is_empty() {
-            return Err(Errno::NODEV);
-        }
         let (place, name) = self.host.hierarchy_of(controller).ok_or(Errno::NODEV)?;
         let directory = self.host.directory(name, self.path);
         let path = Path::of(&[directory.as_bytes(), b"/", file.as_bytes()]);

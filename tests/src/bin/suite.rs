@@ -739,11 +739,11 @@ fn clients(tally: &mut Tally, roci: &Path) {
 /// What this machine cannot show: another architecture, control groups of version 2 alone, and a root that `pivot_root`
 /// cannot lead away from.
 fn virtual_machines(tally: &mut Tally) {
-    for (architecture, machine) in [("aarch64", "aarch64"), ("armv7", "armv7l")] {
+    for (architecture, machine) in [("aarch64", "aarch64"), ("armv7", "armv7l"), ("mipsel", "mips")] {
         foreign_image(tally, architecture, machine);
     }
     let machines: [(&str, &[&str]); 2] = [
-        ("tests with cgroup version 2", &["cgroups2"]),
+        ("tests with cgroup version 2", &["cgroups2", "policy::"]),
         (
             "tests on a ramdisk",
             &["--ramdisk", "lifecycle::", "run::", "propagation"],

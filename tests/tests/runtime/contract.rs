@@ -293,6 +293,7 @@ fn programs_that_cannot_be_run_are_told_in_the_words_that_clients_match(t: &Test
 /// As soon as create has ended: the file of the pid, the process in its cgroups, its parent, and none of the shim's own
 /// descriptors.
 fn a_shim_finds_the_container_as_it_expects_it(t: &Test) {
+    let top = t.needs_v1_controller("pids");
     let mut c = t.server();
     c.config["linux"]["cgroupsPath"] = json!(format!("/{}shim/box", t.runtime.token));
     let pid_file = t.path("init.pid");
@@ -341,7 +342,7 @@ fn a_shim_finds_the_container_as_it_expects_it(t: &Test) {
     assert_eq!(c.reap(pid), 137);
     logged(t, &["delete", &c.id]).run().ok();
     logged(t, &["delete", "--force", &c.id]).run().ok();
-    let directory = t.needs_v1_controller("pids").join(format!("{}shim", t.runtime.token));
+    let directory = top.join(format!("{}shim", t.runtime.token));
     // The one above was made on the way, and is whose it is: a client's.
     let _ = fs::remove_dir(&directory);
     for mount in tests::cgroup_mounts() {
