@@ -248,7 +248,7 @@ impl Bench {
             _ => output.try_clone().expect("dup"),
         };
         let words = self.command_line(case, &id);
-        let fault = point.map(|point| (&point.call.place, point.fault));
+        let fault = point.map(|point| (&point.call, point.fault));
         let ended = trace(self.watchdog, &self.roci, &words, &own, fault);
         Ok((ended, output))
     }

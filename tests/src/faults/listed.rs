@@ -63,6 +63,12 @@ const IS_A_CONTAINER: &str = "what is not there was deleted before: there is not
 const NO_RIGHT: &str = "who has no right to a cgroup, and asks for no limit, has none";
 
 const OPTIONAL: &[Optional] = &[
+    other(
+        "mount",
+        "\"devpts\"",
+        &["EINVAL"],
+        "the group of terminals may have no number in a user namespace",
+    ),
     same(
         "close",
         "",
@@ -452,7 +458,8 @@ pub fn warns(point: &Point, stderr: &str) -> bool {
 }
 
 /// What says in other words than the error's name what failed: where roci knows what it means.
-const WORDED: [&str; 20] = [
+const WORDED: [&str; 21] = [
+    "make devices at ",
     "open the host's device: ",
     "(EOVERFLOW)",
     "the kernel refuses the filter",

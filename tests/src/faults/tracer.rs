@@ -58,6 +58,18 @@ pub struct Call {
     pub text: String,
 }
 
+impl Call {
+    /// Whether the text is this call's but for numbers: what is tried again makes all calls that follow others.
+    fn is_like(&self, text: &str) -> bool {
+        let letters = |text: &str| {
+            text.chars()
+                .filter(|letter| !letter.is_ascii_digit())
+                .collect::<String>()
+        };
+        letters(&self.text) == letters(text)
+    }
+}
+
 /// How a command ended.
 #[derive(Debug, Default)]
 pub struct Ended {
@@ -210,7 +222,7 @@ pub fn trace<S: AsRef<OsStr>>(
     program: &Path,
     words: &[S],
     stdout: &File,
-    fault: Option<(&Place, Fault)>,
+    fault: Option<(&Call, Fault)>,
 ) -> Ended {
     let stderr = memory_file();
     let mut command = Command::new("/proc/self/exe");
@@ -249,7 +261,7 @@ pub fn trace<S: AsRef<OsStr>>(
 
 struct Trace<'a> {
     root: Pid,
-    fault: Option<(&'a Place, Fault)>,
+    fault: Option<(&'a Call, Fault)>,
     tracees: HashMap<Pid, Tracee>,
     /// Children that stopped for the first time before their parent told of them.
     early: Vec<Pid>,
@@ -372,6 +384,7 @@ impl Trace<'_> {
         let count = tracee.counts.entry(number).or_default();
         let occurrence = *count;
         *count += 1;
+        let arguments = [registers.rdi, registers.rsi, registers.rdx, registers.r10];
         match self.fault {
             None => {
                 let place = Place {
@@ -379,12 +392,14 @@ impl Trace<'_> {
                     number,
                     occurrence,
                 };
-                let arguments = [registers.rdi, registers.rsi, registers.rdx, registers.r10];
                 let text = calls::describe(pid.as_raw(), number, arguments);
                 self.ended.calls.push(Call { place, text });
             }
-            Some((place, fault))
-                if place.number == number && place.occurrence == occurrence && place.process == tracee.name =>
+            Some((call, fault))
+                if call.place.number == number
+                    && call.place.occurrence == occurrence
+                    && call.place.process == tracee.name
+                    && call.is_like(&calls::describe(pid.as_raw(), number, arguments)) =>
             {
                 self.ended.is_hit = true;
                 match fault {
