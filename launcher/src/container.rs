@@ -6,12 +6,12 @@
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use spec_core::limits::{PATH_BYTES_MAX, STATE_BYTES_MAX};
 use spec_core::state::{State, Status};
 use sys::OwnedFd;
-use sys::fd::{create_in, exists_in, open, open_in, read};
+use sys::fd::{create_in, open, open_in, read};
 use sys::file::leave_open;
 
 use crate::cli::{Invocation, Opt, as_text};
@@ -19,7 +19,7 @@ use crate::error::{During, Error, Result, keep_shown};
 use crate::msg;
 use crate::path::{Path, components, split_last};
 use crate::proc::Proc;
-use crate::text::{Digits, Sink};
+use crate::text::{Digits, Sink, utf8};
 use crate::{net, overlay, undo};
 
 /// The names in a state directory.
@@ -165,12 +165,12 @@ impl Container {
     /// Waits for other commands on this container to end; `false` where one of them has deleted it.
     pub fn lock(&self) -> Result<bool> {
         flock(&self.directory, FlockOperation::LockExclusive).during(msg!("lock container"))?;
-        Ok(is_there(self.directory.as_fd()))
+        is_there(self.directory.as_fd())
     }
 
     /// Whether it has the copy of config.json: from when create has it locked, until it is deleted.
     pub fn has_config(&self) -> bool {
-        exists_in(self.directory.as_fd(), CONFIG_FILE)
+        has(self.directory.as_fd(), CONFIG_FILE)
     }
 
     /// Whether another command holds the lock. Not to be asked by who holds it, and would lose it.
@@ -204,7 +204,7 @@ impl Container {
 
     /// Whether start has not yet let the program run.
     pub fn has_fifo(&self) -> bool {
-        exists_in(self.directory.as_fd(), FIFO_FILE)
+        has(self.directory.as_fd(), FIFO_FILE)
     }
 
     /// What the container is doing, from facts and not from what was last written.
@@ -352,10 +352,21 @@ impl Default for StateMemory {
     }
 }
 
+/// Whether `name` is in `directory`. What only cannot be looked at must not pass for missing.
+#[inline(never)]
+pub fn has(directory: BorrowedFd<'_>, name: &CStr) -> bool {
+    match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => true,
+        Err(Errno::NOENT) => false,
+        Err(errno) => Error::new_with(msg!("look at #"), utf8(name.to_bytes()), errno).never(),
+    }
+}
+
 /// Whether nobody has removed the directory.
 #[inline(never)]
-fn is_there(directory: BorrowedFd<'_>) -> bool {
-    fstat(directory).is_ok_and(|stat| stat.st_nlink > 0)
+fn is_there(directory: BorrowedFd<'_>) -> Result<bool> {
+    let stat = fstat(directory).during(msg!("look at state directory"))?;
+    Ok(stat.st_nlink > 0)
 }
 
 /// Reads all of `file` into `memory`; `None` where it does not fit.
@@ -452,8 +463,19 @@ pub fn write_beside(path: &CStr, text: &[u8]) -> core::result::Result<(), Errno>
     let new = Path::of(&[directory, b".", name]);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
     let file = create_in(CWD, new.as_c_str(), flags, Mode::from_raw_mode(0o644))?;
-    write_all(file.as_fd(), text)?;
-    renameat(CWD, new.as_c_str(), CWD, path)
+    let written = write_all(file.as_fd(), text).and_then(|()| renameat(CWD, new.as_c_str(), CWD, path));
+    if written.is_err() {
+        let _ = unlinkat(CWD, new.as_c_str(), AtFlags::empty());
+    }
+    written
+}
+
+/// Decimal, without a newline, complete when it appears: conmon and containerd read it as soon as create has ended.
+pub fn write_pid_file(path: &'static CStr, pid: i32) -> Result<()> {
+    write_beside(path, Digits::signed(pid.into()).as_bytes())
+        .during_with(msg!("write pid file #"), utf8(path.to_bytes()))?;
+    undo::note_pid_file(path);
+    Ok(())
 }
 
 static_assertions::const_assert!(STATE_BYTES_MAX > 4 * PATH_BYTES_MAX);

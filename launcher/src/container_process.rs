@@ -5,6 +5,7 @@ use core::ffi::CStr;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{chdir, fchdir, setsid, umask};
 use spec_core::Spec;
@@ -219,7 +220,7 @@ pub fn run(
     if !inherited.namespaces.new_user {
         credentials::set_rlimits(process, 0)?;
     }
-    credentials::take(spec, process)?;
+    credentials::take(spec, process, proc)?;
     // Looked for as the user that will run it.
     let path = find(spec, process)?;
 
@@ -262,7 +263,7 @@ fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> 
         socket.wait_for_go();
     }
     if namespaces.new_user {
-        credentials::become_namespace_root()?;
+        credentials::become_namespace_root(proc)?;
     } else {
         if let Some(process) = &spec.process {
             credentials::set_oom_score(proc, process, None)?;
@@ -279,7 +280,7 @@ fn enter_namespaces(inherited: &Inheritance<'_>, socket: &Socket) -> Result<()> 
         sys::namespace::unshare(NamespaceKind::Cgroup as u32).during(msg!("unshare cgroup (needs CONFIG_CGROUPS)"))?;
     }
     if namespaces.in_user_namespace && !namespaces.new_user {
-        credentials::become_namespace_root()?;
+        credentials::become_namespace_root(proc)?;
     }
     Ok(())
 }
@@ -295,12 +296,16 @@ fn set_names(spec: &Spec<'static>) -> Result<()> {
 }
 
 fn bring_loopback_up() -> Result<()> {
-    // A kernel without IPv4 has no loopback to bring up.
-    if let Ok(socket) = sys::fd::socket(AddressFamily::INET, SocketType::DGRAM) {
-        sys::file::bring_loopback_up(socket.as_fd()).during(msg!("bring lo up"))?;
-        leave_open(socket);
+    match sys::fd::socket(AddressFamily::INET, SocketType::DGRAM) {
+        // A kernel without IPv4 has no loopback to bring up.
+        Err(Errno::AFNOSUPPORT) => Ok(()),
+        socket => {
+            let socket = socket.during(msg!("open a socket for lo"))?;
+            sys::file::bring_loopback_up(socket.as_fd()).during(msg!("bring lo up"))?;
+            leave_open(socket);
+            Ok(())
+        }
     }
-    Ok(())
 }
 
 fn write_sysctls(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
@@ -320,7 +325,6 @@ fn write_sysctls(spec: &Spec<'static>, proc: &Proc) -> Result<()> {
 }
 
 fn join_keyring(id: &CStr) -> Result<()> {
-    use rustix::io::Errno;
     let name = Path::of(&[b"_ses.", id.to_bytes()]);
     match sys::process::join_new_session_keyring(name.as_c_str()) {
         // No CONFIG_KEYS, a filter around roci, or the quota of keys: there is then nothing to share either, or nothing to
@@ -351,10 +355,9 @@ fn hook_state<'m>(
 ) -> Result<&'m [u8]> {
     // The host's procfs knows what the host calls this process.
     let mut link = [core::mem::MaybeUninit::uninit(); 16];
-    let pid = rustix::fs::readlinkat_raw(inherited.proc.as_fd(), c"self", &mut link)
-        .ok()
-        .and_then(|(name, _)| parse_number(utf8(name)))
-        .unwrap_or(0) as i32;
+    let (name, _) =
+        rustix::fs::readlinkat_raw(inherited.proc.as_fd(), c"self", &mut link).during(msg!("read /proc/self"))?;
+    let pid = parse_number(utf8(name)).unwrap_or(0) as i32;
     let mut document = Document::new(memory);
     state::write_for_hook(
         &mut document,

@@ -15,13 +15,13 @@ use spec_core::state::{StateView, Status, write_state};
 use sys::OwnedFd;
 use sys::fd::{open, open_in, open_process};
 use sys::process::{SpawnOptions, Spawned, spawn, wait};
-use sys::signal::SignalSet;
+use sys::signal::{SIGKILL, SignalSet};
 
 use crate::cgroup::resources::{self, apply};
 use crate::cgroup::systemd::{self, Systemd, Unit};
 use crate::cgroup::{Hierarchies, Host, NewCgroup};
 use crate::cli::{Invocation, Opt};
-use crate::container::{Container, Document, FIFO_FILE, StateRoot, write_beside};
+use crate::container::{Container, Document, FIFO_FILE, StateRoot, write_pid_file};
 use crate::container_process::Inheritance;
 use crate::error::{During, Error, Result, keep};
 use crate::mounts::{Trees, open_trees};
@@ -157,6 +157,9 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
     }
     let old_umask = umask(Mode::empty());
     let host = crate::cgroup_host(invocation, &proc)?;
+    if host.is_none() && !crate::disables_cgroups(invocation)? {
+        resources::refuse_to_lack(spec)?;
+    }
     let unit = Unit::wanted(invocation, spec, id)?;
     let mut systemd = None;
     let cgroup = match &unit {
@@ -441,7 +444,9 @@ fn make_cgroup(
             Ok(Some(cgroup))
         }
         // Who is not the host's root may have no cgroup to give, and asked for none.
-        Err(errno) if spec.linux.cgroups_path.is_none() && !resources::asks_for_limits(&spec.linux.resources) => {
+        Err(errno) if spec.linux.cgroups_path.is_none() && !resources::asks_for_limits(spec) => {
+            // Some hierarchies may have let it be made.
+            let _ = host.try_remove(path, Hierarchies::ALL);
             undo::note_cgroup(None);
             report::step(msg!("no cgroup: #"), errno::words(errno));
             Ok(None)
@@ -503,7 +508,7 @@ fn spawn_container_process(
         spawn_staged(
             socket,
             other_end,
-            &mut || namespaces.enter_stage(inheritance.spec, inheritance.proc),
+            &mut |_| namespaces.enter_stage(inheritance.spec, inheritance.proc),
             &mut make,
             &mut |socket| container_process::run(inheritance, socket, trees, memory),
         )?
@@ -569,6 +574,8 @@ fn prepare_user_namespace(spec: &Spec<'static>, proc: &Proc, pid: i32, cgroup: O
 
 /// The process closed the socket without a word.
 fn died(pid: i32) -> Error {
+    // It has, or else it is as good as dead; what it died of stays.
+    let _ = sys::signal::send(pid, SIGKILL);
     let status = wait(pid).ok();
     undo::note_process(0, false);
     match status.and_then(|status| status.terminating_signal()) {
@@ -590,10 +597,4 @@ fn owner() -> &'static str {
     } else {
         keep("#", &[Digits::of(uid.as_raw().into()).as_str()])
     }
-}
-
-/// Decimal, without a newline, complete when it appears: conmon and containerd read it as soon as create has ended.
-pub fn write_pid_file(path: &CStr, pid: i32) -> Result<()> {
-    write_beside(path, Digits::signed(pid.into()).as_bytes())
-        .during_with(msg!("write pid file #"), utf8(path.to_bytes()))
 }

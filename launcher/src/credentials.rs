@@ -1,16 +1,18 @@
 //! Who the program is: groups, ids, capabilities. There is one safe order, and it is here.
 
+use rustix::fd::AsFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
-    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs, set_thread_groups,
-    set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, capability_is_in_bounding_set, clear_ambient_capability_set,
+    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities,
+    set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 use spec_core::Spec;
 use spec_core::limits::IDS_MAX;
 use spec_core::process::{CAPABILITY_NAMES, Capabilities, Process};
+use sys::fd::read;
 use sys::process::SchedulerAttributes;
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
@@ -19,13 +21,9 @@ use crate::proc::Proc;
 use crate::text::Digits;
 
 /// Becomes root of the user namespace, so that files made from here on have an owner there.
-pub fn become_namespace_root() -> Result<()> {
+pub fn become_namespace_root(proc: &Proc) -> Result<()> {
     let root = (Uid::ROOT, Gid::ROOT);
-    match set_thread_groups(&[]) {
-        // Forbidden where the maps were written without privileges; there are no groups to lose then.
-        Ok(()) | Err(Errno::PERM) => {}
-        Err(errno) => return Err(Error::new(msg!("setgroups"), errno)),
-    }
+    set_groups(&[], proc)?;
     // Where id 0 is not mapped the process stays nobody, with all capabilities in its namespace.
     match set_thread_res_gid(root.1, root.1, root.1) {
         Ok(()) | Err(Errno::INVAL) => {}
@@ -37,8 +35,23 @@ pub fn become_namespace_root() -> Result<()> {
     }
 }
 
+fn set_groups(groups: &[Gid], proc: &Proc) -> Result<()> {
+    match set_thread_groups(groups) {
+        Err(Errno::PERM) if groups.is_empty() && keeps_groups(proc) => Ok(()),
+        result => result.during(msg!("setgroups")),
+    }
+}
+
+/// Whether the user namespace keeps everybody's groups, since its maps were written without privileges.
+fn keeps_groups(proc: &Proc) -> bool {
+    let mut memory = [0; 8];
+    proc.open_file(c"self/setgroups", OFlags::RDONLY)
+        .and_then(|file| read(file.as_fd(), &mut memory))
+        .is_ok_and(|text| text.starts_with(b"deny"))
+}
+
 /// Gives up everything that `process` does not grant. After this the process is the user's program in all but its code.
-pub fn take(spec: &Spec<'static>, process: &Process<'static>) -> Result<()> {
+pub fn take(spec: &Spec<'static>, process: &Process<'static>, proc: &Proc) -> Result<()> {
     let wanted = &process.capabilities;
     // The bounding set first: dropping from it needs CAP_SETPCAP, which the next steps may take away.
     drop_bounding(wanted.bounding)?;
@@ -53,11 +66,7 @@ pub fn take(spec: &Spec<'static>, process: &Process<'static>) -> Result<()> {
         // The configuration has no more.
         let _ = groups.push(Gid::from_raw(*gid));
     }
-    match set_thread_groups(&groups) {
-        Ok(()) => {}
-        Err(Errno::PERM) if gids.is_empty() => {}
-        Err(errno) => return Err(Error::new(msg!("setgroups"), errno)),
-    }
+    set_groups(&groups, proc)?;
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     set_thread_res_gid(gid, gid, gid).during(msg!("setgid"))?;
     set_thread_res_uid(uid, uid, uid).during(msg!("setuid"))?;
@@ -73,10 +82,11 @@ fn drop_bounding(keep: u64) -> Result<()> {
         if keep & (1 << number) != 0 {
             continue;
         }
-        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        match remove_capability_from_bounding_set(capability) {
             Ok(()) => {}
-            // The kernel knows no capability from this number on.
-            Err(Errno::INVAL) => break,
+            // The kernel knows no capability from this number on, and says so of its presence as well.
+            Err(Errno::INVAL) if capability_is_in_bounding_set(capability) == Err(Errno::INVAL) => break,
             Err(errno) => return Err(Error::new(msg!("drop bounding capability"), errno)),
         }
     }
@@ -110,11 +120,7 @@ fn set_sets(wanted: &Capabilities) -> Result<()> {
     let ambient = wanted.ambient & wanted.permitted & wanted.inheritable & limit;
     if wanted.ambient == 0 {
         // A fresh exec has none unless the caller of roci gave some; one call makes sure.
-        return match clear_ambient_capability_set() {
-            // Before 4.3 there is no such set.
-            Ok(()) | Err(Errno::INVAL) => Ok(()),
-            Err(errno) => Err(Error::new(msg!("clear ambient capabilities"), errno)),
-        };
+        return clear_ambient_capability_set().during(msg!("clear ambient capabilities"));
     }
     for number in 0..CAPABILITY_NAMES.len() {
         if ambient & (1 << number) != 0 {

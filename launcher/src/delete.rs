@@ -137,15 +137,14 @@ fn destroy(
     state: &State<'_>,
     proc: &Proc,
 ) -> Result<()> {
-    if let Some(cgroup) = state.cgroup
-        && let Some(host) = crate::cgroup_host(invocation, proc)?
-        && let Some(unit) = systemd::remove(host, &container, cgroup.as_c_str(), Hierarchies::ALL)?
+    if let Some((host, cgroup)) = crate::cgroup_of_container(invocation, proc, state)?
+        && let Some(unit) = systemd::remove(host, &container, cgroup, Hierarchies::ALL)?
     {
         match Systemd::try_connect(invocation.arguments()) {
             // So that its name is free.
             Ok(mut systemd) => systemd.stop(&unit),
             // Without systemd there is nobody else to remove it.
-            Err(_) => host.remove(cgroup.as_c_str(), Hierarchies::ALL)?,
+            Err(_) => host.remove(cgroup, Hierarchies::ALL)?,
         }
     }
     container.remove(root)

@@ -203,16 +203,19 @@ fn bind_device(directory: BorrowedFd<'_>, name: &CStr, wanted: &Wanted<'_>) -> R
 /// (runc and crun replace it as well). What lies at the path is looked at before it is used; where it is not the null
 /// device, the streams stay as they are.
 pub fn reopen_null_streams() -> Result<()> {
-    let is_null = |fd: BorrowedFd<'_>| is_device(fd, FileType::CharacterDevice, 1, 3) == Ok(true);
+    let is_null = |fd: BorrowedFd<'_>| {
+        is_device(fd, FileType::CharacterDevice, 1, 3).during(msg!("look at the standard streams"))
+    };
     let mut null = None;
     for stream in 0..3 {
-        if !is_null(inherited_fd(stream)) {
+        if !is_null(inherited_fd(stream))? {
             continue;
         }
         let own = match null.take() {
             Some(own) => own,
             None => match open(c"/dev/null", OFlags::RDWR | OFlags::NOFOLLOW) {
-                Ok(own) if is_null(own.as_fd()) => own,
+                Ok(own) if is_null(own.as_fd())? => own,
+                // The image has none, or something else in its place, which gets nothing of ours.
                 _ => return Ok(()),
             },
         };

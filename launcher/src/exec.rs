@@ -22,8 +22,8 @@ use sys::signal::SignalSet;
 
 use crate::cli::{Invocation, Opt, as_text, number};
 use crate::console::{self, Console};
-use crate::container::Document;
-use crate::create::{Request, send_pidfd, wait_until_ready, write_pid_file};
+use crate::container::{Document, write_pid_file};
+use crate::create::{Request, send_pidfd, wait_until_ready};
 use crate::error::{During, Error, Result, keep};
 use crate::msg;
 use crate::path::Path;
@@ -34,7 +34,7 @@ use crate::stage::spawn_staged;
 use crate::state::{self, Access, Found};
 use crate::sync::{Kind, Socket, pair, tell_over};
 use crate::text::{Digits, parse_number, split_once, utf8};
-use crate::{config, credentials, labels, placement, policy, report, run, sealed, undo};
+use crate::{config, credentials, labels, namespaces, placement, policy, report, run, sealed, undo};
 
 /// `exec`; the exit status is the program's.
 pub fn exec(invocation: &Invocation) -> Result<u8> {
@@ -116,7 +116,7 @@ pub fn exec(invocation: &Invocation) -> Result<u8> {
     let (child, socket) = spawn_staged(
         socket,
         other_end,
-        &mut || enter_namespaces(&inheritance),
+        &mut |socket| enter_namespaces(&inheritance, socket),
         &mut || {
             let options = SpawnOptions {
                 sibling: true,
@@ -157,10 +157,8 @@ fn prepare(
         let initial = process.exec_cpu_affinity_initial;
         placement::set_affinity(child, "process.execCPUAffinity.initial", initial)?;
     }
-    if let Some(cgroup) = state.cgroup
-        && let Some(host) = crate::cgroup_host(invocation, proc)?
-    {
-        host.join(cgroup.as_c_str(), child)?;
+    if let Some((host, cgroup)) = crate::cgroup_of_container(invocation, proc, state)? {
+        host.join(cgroup, child)?;
     }
     if let Some(process) = &spec.process {
         credentials::set_oom_score(proc, process, Some(child))?;
@@ -217,8 +215,8 @@ fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
         match (identity("self"), identity(Digits::signed(pid.into()).as_str())) {
             (Ok(own), Ok(other)) if own == other => {}
             (Ok(_), Ok(_)) => kinds |= kind as u32,
-            // The kernel has no such namespaces.
-            (Err(Errno::NOENT), _) => {}
+            // The kernel has no such namespaces. One that only this process seems to lack would be one not joined.
+            (Err(Errno::NOENT), Err(Errno::NOENT)) => {}
             (_, Err(errno)) | (Err(errno), _) => {
                 return Err(Error::new_with(
                     msg!("look at the container's # namespace"),
@@ -231,7 +229,7 @@ fn kinds_to_join(proc: &Proc, pid: i32) -> Result<u32> {
     Ok(kinds)
 }
 
-fn enter_namespaces(inheritance: &Inheritance<'_>) -> Result<()> {
+fn enter_namespaces(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<()> {
     let Target { pid, pidfd, kinds } = &inheritance.target;
     // Processes of the container must not look into this one while it still holds descriptors of the host
     // (CVE-2016-9962).
@@ -256,23 +254,23 @@ fn enter_namespaces(inheritance: &Inheritance<'_>) -> Result<()> {
         rustix::process::fchdir(&root).during(msg!("enter root"))?;
         rustix::process::chroot(c".").during(msg!("chroot"))?;
     }
-    Ok(())
+    // The container sees the process that comes next from its first moment on, and may have the capability to look into it.
+    let console = inheritance.console_socket.as_ref().map(AsFd::as_fd);
+    let kept = [Some(socket.as_fd()), Some(inheritance.proc.as_fd()), console];
+    close_all_but(&kept, 3 + inheritance.handover.preserve_fds, inheritance.proc)
 }
 
 fn enter_one_by_one(inheritance: &Inheritance<'_>) -> Result<()> {
     let Target { pid, kinds, .. } = &inheritance.target;
     let mut fds = heapless::Vec::<(NamespaceKind, OwnedFd), 8>::new();
-    // All are opened before the first is entered, and the user namespace comes first, which gives the rights to the rest.
+    // All are opened before the first is entered.
     for kind in NamespaceKind::ALL.into_iter().filter(|kind| kinds & *kind as u32 != 0) {
         let name = utf8(kind.proc_name().to_bytes());
         let path = Path::of(&[Digits::signed((*pid).into()).as_bytes(), b"/ns/", name.as_bytes()]);
         let fd = open_in(inheritance.proc.as_fd(), path.as_c_str(), OFlags::RDONLY);
         let _ = fds.push((kind, fd.during(msg!("open namespace"))?));
     }
-    for (kind, fd) in &fds {
-        sys::namespace::enter(fd.as_fd(), *kind as u32).during_with(msg!("join # namespace"), kind.name())?;
-    }
-    Ok(())
+    namespaces::join(&fds)
 }
 
 fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infallible> {
@@ -285,7 +283,7 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
     setsid().during(msg!("setsid"))?;
     let in_user_namespace = target.kinds & NamespaceKind::User as u32 != 0;
     if in_user_namespace {
-        credentials::become_namespace_root()?;
+        credentials::become_namespace_root(proc)?;
     }
     if process.terminal {
         let console = Console::make_here(process.console_size)?;
@@ -303,7 +301,7 @@ fn become_process(inheritance: &Inheritance<'_>, socket: &Socket) -> Result<Infa
     if let Some(profile) = inheritance.seccomp.as_ref().filter(|profile| !is_late(profile)) {
         profile.load(socket)?;
     }
-    credentials::take(spec, process)?;
+    credentials::take(spec, process, proc)?;
     let path = find(spec, process)?;
     close_all_but(
         &[Some(socket.as_fd()), Some(proc.as_fd())],

@@ -153,9 +153,13 @@ fn execute(
     environment: DefaultEnvironment,
 ) -> ! {
     let _ = set_blocked(SignalSet::default());
-    let _ = replace_standard_stream(stdin.as_fd(), 0);
-    let _ = replace_standard_stream(output.as_fd(), 1);
-    let _ = replace_standard_stream(output.as_fd(), 2);
+    for (stream, fd) in [(0, stdin), (1, output), (2, output)] {
+        if let Err(errno) = replace_standard_stream(fd.as_fd(), stream) {
+            // Not to the stream that may still be roci's.
+            let _ = write_all(output.as_fd(), crate::errno::text(errno).as_bytes());
+            exit(127);
+        }
+    }
     // Non-blocking was for the reader; the flag is the pipe end's, so the hook would inherit it.
     let _ = rustix::fs::fcntl_setfl(output, rustix::fs::OFlags::empty());
     // Nothing but the standard streams reaches a hook; what is ours is close-on-exec, this is about what was leaked to us.

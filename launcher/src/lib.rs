@@ -112,6 +112,8 @@ pub fn main(arguments: sys::Arguments) -> u8 {
 
 fn run_command(arguments: sys::Arguments) -> Result<u8> {
     open_standard_streams()?;
+    // Where the caller ignores it, as it was handed on, the end of a child would be told to nobody.
+    sys::signal::set_disposition(sys::signal::SIGCHLD, sys::signal::Disposition::Default);
     let invocation = cli::parse(arguments)?;
     let id = match invocation.command {
         Command::Help => "",
@@ -241,14 +243,34 @@ fn cgroup_host(invocation: &Invocation, proc: &proc::Proc) -> Result<Option<&'st
     }
 }
 
-/// The same, and the path of the container's cgroup in them, for what cannot be done without.
+/// Whether the caller does not want cgroups to be used.
+fn disables_cgroups(invocation: &Invocation) -> Result<bool> {
+    Ok(invocation.text(Opt::CgroupManager)? == Some("disabled"))
+}
+
+/// The host's cgroups and the path of the container's in them, where it has one and the caller wants it to be used.
+fn cgroup_of_container<'a>(
+    invocation: &Invocation,
+    proc: &proc::Proc,
+    state: &State<'a>,
+) -> Result<Option<(&'static cgroup::Host, &'a CStr)>> {
+    let host = cgroup_host(invocation, proc)?;
+    if host.is_none() && state.cgroup.is_some() && !disables_cgroups(invocation)? {
+        return Err(Error::said(msg!(
+            "the host's cgroups are gone, of which the container has one (--cgroup-manager disabled does without)"
+        )));
+    }
+    Ok(host.zip(state.cgroup).map(|(host, path)| (host, path.as_c_str())))
+}
+
+/// The same, for what cannot be done without.
 fn cgroup_of<'a>(
     invocation: &Invocation,
     proc: &proc::Proc,
     state: &State<'a>,
 ) -> Result<(&'static cgroup::Host, &'a CStr)> {
-    match cgroup_host(invocation, proc)?.zip(state.cgroup) {
-        Some((host, path)) => Ok((host, path.as_c_str())),
+    match cgroup_of_container(invocation, proc, state)? {
+        Some(found) => Ok(found),
         None => Err(Error::said(msg!("the container has no cgroup"))),
     }
 }

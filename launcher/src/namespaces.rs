@@ -88,36 +88,41 @@ impl Plan {
         Ok(())
     }
 
-    /// Joins everything. A namespace may belong to the runtime's user namespace or to the one that is joined too: what is
-    /// refused before the user namespace is entered is tried again after.
+    /// Joins everything.
     pub fn join(&self) -> Result<()> {
-        let mut later = 0_u32;
-        let has_user = self.joins.iter().any(|(kind, _)| *kind == NamespaceKind::User);
-        for (kind, fd) in &self.joins {
-            if *kind == NamespaceKind::User {
-                continue;
-            }
-            match enter(fd.as_fd(), *kind as u32) {
-                Ok(()) => {}
-                Err(Errno::PERM) if has_user => later |= *kind as u32,
-                Err(errno) => return Err(join_error(*kind, errno)),
-            }
-        }
-        if let Some((kind, fd)) = self.joins.iter().find(|(kind, _)| *kind == NamespaceKind::User) {
-            match enter(fd.as_fd(), *kind as u32) {
-                Ok(()) => {}
-                // Joining the namespace that one is in is refused, and needless.
-                Err(Errno::INVAL) if is_own_user_namespace(fd) => {}
-                Err(errno) => return Err(join_error(*kind, errno)),
-            }
-        }
-        for (kind, fd) in &self.joins {
-            if later & *kind as u32 != 0 {
-                enter(fd.as_fd(), *kind as u32).map_err(|errno| join_error(*kind, errno))?;
-            }
-        }
-        Ok(())
+        join(&self.joins)
     }
+}
+
+/// Joins namespaces. One may belong to the runtime's user namespace or to the one that is joined too: what is refused before
+/// the user namespace is entered is tried again after.
+pub fn join(joins: &[(NamespaceKind, OwnedFd)]) -> Result<()> {
+    let mut later = 0_u32;
+    let user = joins.iter().find(|(kind, _)| *kind == NamespaceKind::User);
+    for (kind, fd) in joins {
+        if *kind == NamespaceKind::User {
+            continue;
+        }
+        match enter(fd.as_fd(), *kind as u32) {
+            Ok(()) => {}
+            Err(Errno::PERM) if user.is_some() => later |= *kind as u32,
+            Err(errno) => return Err(join_error(*kind, errno)),
+        }
+    }
+    if let Some((kind, fd)) = user {
+        match enter(fd.as_fd(), *kind as u32) {
+            Ok(()) => {}
+            // Joining the namespace that one is in is refused, and needless.
+            Err(Errno::INVAL) if is_own_user_namespace(fd) => {}
+            Err(errno) => return Err(join_error(*kind, errno)),
+        }
+    }
+    for (kind, fd) in joins {
+        if later & *kind as u32 != 0 {
+            enter(fd.as_fd(), *kind as u32).map_err(|errno| join_error(*kind, errno))?;
+        }
+    }
+    Ok(())
 }
 
 fn join_error(kind: NamespaceKind, errno: Errno) -> Error {

@@ -89,20 +89,25 @@ impl Proc {
             .is_some_and(|start| start.is_alive() && start.ticks == ticks)
     }
 
-    /// Reads `/proc/PID/stat`; `None` where there is no such process.
+    /// Reads `/proc/PID/stat`; `None` where there is no such process. One that only cannot be looked at must not pass for dead:
+    /// its container would count as stopped, and could be deleted.
     #[inline(never)]
     pub fn process<'m>(&self, pid: i32, memory: &'m mut [u8; 1024]) -> Option<Process<'m>> {
         if pid <= 0 {
             return None;
         }
-        parse_stat(self.read_of(pid, "stat", memory)?)
+        match self.read_of(pid, "stat", memory) {
+            Ok(stat) => parse_stat(stat),
+            Err(Errno::NOENT | Errno::SRCH) => None,
+            Err(errno) => Error::new(msg!("look at process"), errno).never(),
+        }
     }
 
     /// Reads what fits into `memory` of a file of the process.
-    pub fn read_of<'m>(&self, pid: i32, name: &str, memory: &'m mut [u8]) -> Option<&'m mut [u8]> {
+    pub fn read_of<'m>(&self, pid: i32, name: &str, memory: &'m mut [u8]) -> core::result::Result<&'m mut [u8], Errno> {
         let path = Path::of_process(pid, name);
-        let file = self.open_file(path.as_c_str(), OFlags::RDONLY).ok()?;
-        let part = read(file.as_fd(), memory).ok();
+        let file = self.open_file(path.as_c_str(), OFlags::RDONLY)?;
+        let part = read(file.as_fd(), memory);
         file.close();
         part
     }

@@ -1,6 +1,7 @@
 //! `run`: create, start, wait, delete in one process, with no gate in between.
 
 use rustix::fd::AsFd;
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 use sys::OwnedFd;
 use sys::signal::{SIGCHLD, SIGWINCH, SignalSet, read_signal_fd, wait_for};
@@ -75,7 +76,7 @@ pub fn let_go(socket: Socket, master: &Option<OwnedFd>) -> Result<()> {
 pub fn forward_signals(pid: i32) -> Result<WaitStatus> {
     loop {
         let signal = wait_for(SignalSet::ALL).during(msg!("wait for signals"))?;
-        if let Some(status) = take_signal(pid, signal) {
+        if let Some(status) = take_signal(pid, signal).during(msg!("wait for the program"))? {
             return Ok(status);
         }
     }
@@ -83,14 +84,11 @@ pub fn forward_signals(pid: i32) -> Result<WaitStatus> {
 
 /// Forwards a signal, or, for SIGCHLD, looks whether the program has ended. Signals come together, so that is looked at
 /// whichever arrives.
-fn take_signal(pid: i32, signal: u8) -> Option<WaitStatus> {
+fn take_signal(pid: i32, signal: u8) -> core::result::Result<Option<WaitStatus>, Errno> {
     if signal != SIGCHLD {
         let _ = sys::signal::send(pid, signal);
     }
-    match waitpid(Pid::from_raw(pid), WaitOptions::NOHANG) {
-        Ok(Some((_, status))) => Some(status),
-        _ => None,
-    }
+    Ok(waitpid(Pid::from_raw(pid), WaitOptions::NOHANG)?.map(|(_, status)| status))
 }
 
 /// The same with the caller's terminal joined to the container's.
@@ -99,19 +97,19 @@ pub fn relay(pid: i32, master: &OwnedFd) -> Result<WaitStatus> {
     let signals = sys::signal::open_signal_fd(SignalSet::ALL).during(msg!("open signalfd"))?;
     // Nothing can fail from here on to where the caller's terminal is as it was: an error ends roci at once.
     let raw = console::RawMode::enter();
-    let mut status = None;
+    let mut status = Ok(None);
     console::relay(master.as_fd(), signals.as_fd(), || {
         while let Some(signal) = read_signal_fd(signals.as_fd()) {
             if signal == SIGWINCH {
                 console::copy_size(master.as_fd());
-            } else if status.is_none() {
+            } else if matches!(status, Ok(None)) {
                 status = take_signal(pid, signal);
             }
         }
-        status.is_some()
+        !matches!(status, Ok(None))
     });
     drop(raw);
-    match status {
+    match status.during(msg!("wait for the program"))? {
         Some(status) => Ok(status),
         // Every process let go of the terminal, and the first one still runs.
         None => forward_signals(pid),

@@ -31,7 +31,7 @@
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
-use rustix::net::{SendFlags, SocketType, send};
+use rustix::net::{SendFlags, Shutdown, SocketType, send, shutdown};
 use spec_core::limits::MESSAGE_BYTES_MAX;
 use sys::OwnedFd;
 use sys::Register;
@@ -39,6 +39,7 @@ use sys::process::{exit, inherited_fd};
 
 use crate::container::write_all;
 use crate::error::{Error, Failure, set_ending};
+use crate::msg;
 use crate::text::utf8;
 use crate::undo;
 
@@ -156,7 +157,18 @@ impl Socket {
         if self.is_plain {
             return rustix::io::write(&self.fd, bytes).map(drop);
         }
-        send(&self.fd, bytes, SendFlags::NOSIGNAL).map(drop)
+        match send(&self.fd, bytes, SendFlags::NOSIGNAL) {
+            Err(Errno::PIPE) => {
+                // It has ended, and may have said why. Nothing more is waited for.
+                let _ = shutdown(&self.fd, Shutdown::Both);
+                let mut memory = [0; MESSAGE_BYTES];
+                match self.receive(&mut memory) {
+                    Ok(Some(message)) if message.kind == Kind::Failed => message.error().never(),
+                    _ => Err(Errno::PIPE),
+                }
+            }
+            sent => sent.map(drop),
+        }
     }
 
     /// Sends `kind` and a descriptor.
@@ -169,8 +181,8 @@ impl Socket {
         let (n, fd) = loop {
             match sys::socket::receive(self.fd.as_fd(), memory) {
                 Ok(received) => break received,
-                Err(Errno::INTR) => {}
-                Err(Errno::CONNRESET) => return Ok(None),
+                // What it sent last is still there where it ended without reading all of ours (once, instead of the end).
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(errno) => return Err(errno),
             }
         };
@@ -198,18 +210,13 @@ impl Socket {
     /// Waits for `Go`. Where roci has died instead, so does this process: nobody would ever start, wait for or delete what it
     /// is to become.
     pub fn wait_for_go(&self) {
-        if !self.hears_go() {
-            exit(1);
-        }
-    }
-
-    fn hears_go(&self) -> bool {
         let mut byte = [0; 1];
         loop {
             match rustix::io::read(&self.fd, &mut byte) {
                 Err(Errno::INTR) => {}
-                Ok(1) => return byte[0] == Kind::Go as u8,
-                _ => return false,
+                Ok(1) if byte[0] == Kind::Go as u8 => return,
+                Ok(_) | Err(Errno::CONNRESET) => exit(1),
+                Err(errno) => Error::new(msg!("wait for roci"), errno).never(),
             }
         }
     }

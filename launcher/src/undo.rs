@@ -6,7 +6,7 @@
 use core::ffi::CStr;
 
 use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::fs::{AtFlags, unlinkat};
+use rustix::fs::{AtFlags, CWD, unlinkat};
 use spec_core::Spec;
 use sys::Register;
 use sys::process::inherited_fd;
@@ -25,6 +25,8 @@ static GATE: Register<i32> = Register::new(0);
 static CGROUP: Register<Option<Cgroup>> = Register::new(None);
 /// A state directory, by the descriptor of its root and its id.
 static CONTAINER: Register<Option<(i32, &'static CStr)>> = Register::new(None);
+/// A pid file.
+static PID_FILE: Register<Option<&'static CStr>> = Register::new(None);
 /// Poststop hooks that are due once the rest is undone.
 static HOOKS: Register<Option<Hooks>> = Register::new(None);
 
@@ -85,6 +87,11 @@ pub fn note_container(root: BorrowedFd<'_>, id: &'static CStr) {
     CONTAINER.set(Some((root.as_raw_fd(), id)));
 }
 
+/// The pid file is to be removed: it names a process that is to be killed.
+pub fn note_pid_file(path: &'static CStr) {
+    PID_FILE.set(Some(path));
+}
+
 /// The poststop hooks are due, if it is another hook that fails or the program that cannot be started.
 pub fn note_hooks(hooks: Hooks) {
     HOOKS.set(Some(hooks));
@@ -97,12 +104,16 @@ pub fn forget_all() {
     GATE.set(0);
     CGROUP.set(None);
     CONTAINER.set(None);
+    PID_FILE.set(None);
     HOOKS.set(None);
 }
 
 /// Undoes everything that is noted, after a failure with the line `text`. What cannot be undone must not hide that.
 pub fn undo_all(text: &str) {
     end_process();
+    if let Some(path) = PID_FILE.get() {
+        let _ = unlinkat(CWD, path, AtFlags::empty());
+    }
     if GATE.get() != 0 {
         let _ = unlinkat(inherited_fd(GATE.get()), FIFO_FILE, AtFlags::empty());
     }

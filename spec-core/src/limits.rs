@@ -79,6 +79,8 @@ const_assert!(RLIMITS_MAX == crate::process::RLIMIT_NAMES.len());
 const_assert!(STATE_ANNOTATIONS_MAX >= PAIRS_MAX);
 // An id is a file name, and an error line can hold it.
 const_assert!(ID_BYTES_MAX < PATH_BYTES_MAX && ID_BYTES_MAX < MESSAGE_BYTES_MAX);
+// A state has room for four of the longest paths, and for a name and a value of 30 letters for every annotation.
+const_assert!(STATE_BYTES_MAX >= 4 * PATH_BYTES_MAX + STATE_ANNOTATIONS_MAX * 66);
 
 #[cfg(test)]
 mod tests;

@@ -363,8 +363,8 @@ members! {
         "minor": Integer(Range::Minor) => device.minor = given.number as u32,
         // Clients write the whole `st_mode`, with the type of the file.
         "fileMode": Integer(Range::Unsigned32) => device.file_mode = Some(given.number as u32 & 0o7777),
-        "uid": Integer(Range::Unsigned32) => device.uid = Some(given.number as u32),
-        "gid": Integer(Range::Unsigned32) => device.gid = Some(given.number as u32),
+        "uid": Integer(Range::Id) => device.uid = Some(given.number as u32),
+        "gid": Integer(Range::Id) => device.gid = Some(given.number as u32),
     }
 }
 

@@ -261,8 +261,8 @@ members! {
 
 members! {
     const USER, fn store_user(user: User, given) {
-        "uid": Integer(Range::Unsigned32) => user.uid = given.number as u32,
-        "gid": Integer(Range::Unsigned32) => user.gid = given.number as u32,
+        "uid": Integer(Range::Id) => user.uid = given.number as u32,
+        "gid": Integer(Range::Id) => user.gid = given.number as u32,
         "umask": Integer(Range::Umask) => user.umask = Some(given.number as u32),
         "additionalGids": Ids => user.additional_gids = given.list(),
     }

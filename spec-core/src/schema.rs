@@ -479,6 +479,8 @@ macro_rules! ranges {
 
 ranges! {
     Unsigned32: false, 0, u32::MAX;
+    // A user or a group. The largest number is "leave it as it is" to the kernel, which would be root.
+    Id: false, 0, u32::MAX - 1;
     Unsigned16: false, 0, u16::MAX as u32;
     // `hooks[].timeout`
     Seconds: false, 1, u32::MAX;

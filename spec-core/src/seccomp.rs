@@ -151,7 +151,7 @@ pub const FLAGS: Words = Words::new(concat!(
 
 /// The kernel's bits for a set of them: the first three are its lowest, and two that are not for profiles come next.
 fn filter_flags(set: u32) -> u32 {
-    set & 0b111 | (set & 0b1000) << 2
+    (set & 0b111) + ((set & 0b1000) << 2)
 }
 
 /// The number that goes with an action has 16 bits (`SECCOMP_RET_DATA`).

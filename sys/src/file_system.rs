@@ -72,7 +72,8 @@ unsafe fn ask(number: u32, which: usize) -> Result<FileSystem> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
+    use rustix::fd::AsFd;
+    use rustix::fs::OFlags;
 
     use super::*;
 
@@ -80,7 +81,7 @@ mod tests {
     fn a_file_system_is_known_by_its_number() {
         const PROC_MAGIC: u32 = 0x9fa0;
         assert_eq!(FileSystem::at(c"/proc").map(|found| found.magic), Ok(PROC_MAGIC));
-        let status = std::fs::File::open("/proc/self/status").unwrap();
+        let status = crate::fd::open(c"/proc/self/status", OFlags::RDONLY).unwrap();
         let found = FileSystem::of(status.as_fd()).unwrap();
         assert_eq!(found.magic, PROC_MAGIC);
         assert_eq!(FileSystem::at(c"/proc/self/status"), Ok(found));

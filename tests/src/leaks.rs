@@ -200,7 +200,7 @@ pub fn entries(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Directories below `directory` with the token in their name, parents before children.
-fn find_directories(directory: &Path, token: &str, found: &mut Vec<PathBuf>, depth: u32) {
+pub(crate) fn find_directories(directory: &Path, token: &str, found: &mut Vec<PathBuf>, depth: u32) {
     // What the tests make is near the top; a cgroup of the machine's own with a deep tree is not ours to walk.
     if depth > 6 {
         return;

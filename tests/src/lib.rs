@@ -11,6 +11,8 @@
 mod bundle;
 mod console;
 mod container;
+#[cfg(target_arch = "x86_64")]
+pub mod faults;
 pub mod leaks;
 mod machine;
 mod runner;

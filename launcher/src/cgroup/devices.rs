@@ -48,16 +48,19 @@ const fn always(kind: DeviceKind, major: Option<u32>, minor: Option<u32>, used: 
     }
 }
 
+/// Whether the container could make nodes.
+pub fn makes_nodes(spec: &Spec<'static>) -> bool {
+    spec.process
+        .as_ref()
+        .is_some_and(|process| process.capabilities.bounding & CAP_MKNOD != 0)
+}
+
 /// Version 1 has a file for each direction; version 2 needs a program.
 pub fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resources<'static>) -> Result<()> {
     let rules = spec.list(resources.devices);
     // A list that forbids nothing need not be enforced, nor can one be in a container that cannot make a node: what nodes
     // there are, are those that the configuration asks for.
-    let forbids = rules.iter().any(|rule| !rule.allow);
-    let makes_nodes = spec
-        .process
-        .as_ref()
-        .is_some_and(|process| process.capabilities.bounding & CAP_MKNOD != 0);
+    let (forbids, makes_nodes) = (rules.iter().any(|rule| !rule.allow), makes_nodes(spec));
     if cgroup.host.is_v2 {
         let directory = cgroup.host.directory("", cgroup.path);
         let attach = || {

@@ -23,7 +23,9 @@ use crate::path::{Path, components, split_last};
 use crate::proc::Proc;
 use crate::text::{Digits, cut, utf8};
 use crate::time::pause;
+use cpuset::fill_cpuset;
 
+mod cpuset;
 #[cfg(feature = "systemd")]
 pub mod dbus;
 mod device_filter;
@@ -60,11 +62,11 @@ static TEXT: TakeOnce<[u8; 4096]> = TakeOnce::new([0; 4096]);
 impl Host {
     /// Looks at the host; `None` where there are no cgroups to use, which is no error.
     fn detect(proc: &Proc) -> Option<Self> {
-        let top = open(c"/sys/fs/cgroup", DIRECTORY).ok()?;
-        let is_v2 = FileSystem::of(top.as_fd()).ok()?.magic == CGROUP2_MAGIC;
-        let file = proc.open_file(c"self/cgroup", OFlags::RDONLY).ok()?;
+        let top = found(open(c"/sys/fs/cgroup", DIRECTORY))?;
+        let is_v2 = found(FileSystem::of(top.as_fd()))?.magic == CGROUP2_MAGIC;
+        let file = found(proc.open_file(c"self/cgroup", OFlags::RDONLY))?;
         let memory = TEXT.take();
-        let text = utf8(read(file.as_fd(), memory).ok()?);
+        let text = utf8(found(read(file.as_fd(), memory))?);
         let host = Self { top, is_v2, text };
         host.lines().next().is_some().then_some(host)
     }
@@ -246,6 +248,16 @@ impl Host {
     /// Opens the file through which a process joins the cgroup.
     fn procs(&self, directory: &Path) -> core::result::Result<OwnedFd, Errno> {
         Path::of(&[directory.as_bytes(), b"/cgroup.procs"]).open(self.top.as_fd(), OFlags::WRONLY)
+    }
+}
+
+/// What is there. Cgroups that only cannot be looked at must not pass for none: a container would have no limits, and keep
+/// its cgroup after its end.
+fn found<T>(looked: core::result::Result<T, Errno>) -> Option<T> {
+    match looked {
+        Ok(value) => Some(value),
+        Err(Errno::NOENT) => None,
+        Err(errno) => Error::new(msg!("look at the host's cgroups"), errno).never(),
     }
 }
 
@@ -571,30 +583,4 @@ fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
         }
         control.close();
     }
-}
-
-/// A new version 1 cpuset is empty, and nothing can join it: give it what the one above has.
-fn fill_cpuset(directory: OwnedFd) -> core::result::Result<(), Errno> {
-    for name in [c"cpuset.cpus", c"cpuset.mems"] {
-        let mut memory = [0; 1024];
-        let own = open_in(directory.as_fd(), name, OFlags::RDWR)?;
-        if read(own.as_fd(), &mut memory)?.len() > 1 {
-            own.close();
-            continue;
-        }
-        let above = open_in(directory.as_fd(), c"..", DIRECTORY)?;
-        let file = open_in(above.as_fd(), name, OFlags::RDONLY)?;
-        let mut n = read(file.as_fd(), &mut memory)?.len();
-        if n <= 1 {
-            // Another roci has made that one and not filled it yet. The root, which ends this, is never empty.
-            fill_cpuset(above)?;
-            rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
-            n = read(file.as_fd(), &mut memory)?.len();
-        }
-        rustix::io::write(&own, memory.get(..n).unwrap_or_default())?;
-        own.close();
-        file.close();
-    }
-    directory.close();
-    Ok(())
 }

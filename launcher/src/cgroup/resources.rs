@@ -10,13 +10,14 @@ use rustix::fd::AsFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use spec_core::Spec;
+use spec_core::linux::NamespaceKind;
 use spec_core::resources::Resources;
 use sys::OwnedFd;
 
-use super::devices::apply_devices;
+use super::devices::{apply_devices, makes_nodes};
 use super::files::File;
 use super::{Hierarchies, Host};
-use crate::container::write_all;
+use crate::container::{in_user_namespace, write_all};
 use crate::error::{Error, Result, keep};
 use crate::msg;
 use crate::path::Path;
@@ -105,9 +106,20 @@ pub fn apply(
     Ok(())
 }
 
-/// Whether a limit is asked for that a container without a cgroup would lack. Device rules are not counted: who cannot make
-/// a cgroup cannot make a device node either.
-pub fn asks_for_limits(resources: &Resources<'_>) -> bool {
+/// The host has no cgroups: an error where a limit is asked for, unless it may be missing.
+pub fn refuse_to_lack(spec: &Spec<'static>) -> Result<()> {
+    if !asks_for_limits(spec) || is_preferred(Feature::Limits) {
+        return Ok(());
+    }
+    Err(Error::said(msg!(
+        "linux.resources: the host has no cgroups at /sys/fs/cgroup (CONFIG_CGROUPS)"
+    )))
+}
+
+/// Whether a limit is asked for that a container without a cgroup would lack. Device rules count where the container could make
+/// the nodes that they are about, which is not so in a user namespace.
+pub fn asks_for_limits(spec: &Spec<'static>) -> bool {
+    let resources = &spec.linux.resources;
     let Resources {
         memory,
         cpu,
@@ -135,6 +147,14 @@ pub fn asks_for_limits(resources: &Resources<'_>) -> bool {
         || lists.iter().any(|list| !list.is_empty())
         || !resources.hugepage_limits.is_empty()
         || !resources.unified.is_empty()
+        || forbids_nodes(spec) && !is_preferred(Feature::Devices)
+}
+
+fn forbids_nodes(spec: &Spec<'static>) -> bool {
+    makes_nodes(spec)
+        && spec.list(spec.linux.resources.devices).iter().any(|rule| !rule.allow)
+        && spec.linux.namespace(NamespaceKind::User).is_none()
+        && !in_user_namespace()
 }
 
 /// Freezes or thaws the cgroup.

@@ -22,9 +22,9 @@ use rustix::fs::{AtFlags, Mode, OFlags, fstat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
 use sys::TakeOnce;
-use sys::fd::{create_in, exists_in, open_in, read};
+use sys::fd::{create_in, open_in, read};
 
-use crate::container::{Container, write_all};
+use crate::container::{self, Container, write_all};
 use crate::error::{During, Error, Result, keep, keep_shown};
 use crate::msg;
 use crate::path::Path;
@@ -311,6 +311,9 @@ impl Network {
                         name,
                     ));
                 }
+                Err(errno) if !nat::is_lack(errno) => {
+                    return Err(netlink::refused(msg!("make table roci#"), "", errno));
+                }
                 Err(errno) => report::warn(
                     msg!("no addresses are translated, so that containers do not reach other machines: nf_tables: #"),
                     crate::errno::words(errno),
@@ -400,9 +403,16 @@ fn has_ipv6(proc: &Proc) -> bool {
 }
 
 fn read_sysctl(proc: &Proc, path: &CStr) -> Option<u8> {
-    let file = proc.open_file(path, OFlags::RDONLY).ok()?;
     let mut memory = [0; 8];
-    read(file.as_fd(), &mut memory).ok()?.first().copied()
+    let value = proc
+        .open_file(path, OFlags::RDONLY)
+        .and_then(|file| read(file.as_fd(), &mut memory).map(|value| value.first().copied()));
+    match value {
+        Ok(value) => value,
+        // The kernel has none of it.
+        Err(Errno::NOENT) => None,
+        Err(errno) => Error::new(msg!("read net sysctls"), errno).never(),
+    }
 }
 
 /// Without forwarding, containers reach this host and each other only. It is turned on where that is asked for, and stays.
@@ -426,7 +436,7 @@ fn forward(name: &str, asked: bool, proc: &Proc) -> Result<()> {
 
 /// Whether the container has a state directory.
 fn lives(root: BorrowedFd<'_>, id: &str) -> bool {
-    exists_in(root, Path::new(id.as_bytes()).as_c_str())
+    container::has(root, Path::new(id.as_bytes()).as_c_str())
 }
 
 /// Takes back what `owner` had in the network.
@@ -503,8 +513,10 @@ fn remove_network(
         && description.carrier == Carrier::Bridge
     {
         link::remove(host, name)?;
+        let removed = nat::remove_network(&description.subnets);
+        // What could not be made may be there all the same, where only the answer was lost.
         if description.status != Status::Raw {
-            nat::remove_network(&description.subnets)?;
+            removed?;
         }
     }
     names::remove_files(root, name)

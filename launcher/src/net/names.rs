@@ -133,9 +133,10 @@ pub fn write_resolv(
 ) -> core::result::Result<(), Errno> {
     let mut memory = [0; RESOLV_BYTES_MAX];
     let file = RESOLVERS.iter().find_map(|path| open(path, OFlags::RDONLY).ok());
-    let host = file
-        .and_then(|file| read(file.as_fd(), &mut memory).ok())
-        .unwrap_or_default();
+    let host = match &file {
+        Some(file) => read(file.as_fd(), &mut memory)?,
+        None => &mut [],
+    };
     let mut text = [0; RESOLV_BYTES_MAX + 64];
     let mut out = Document::new(&mut text);
     let mut has_server = false;

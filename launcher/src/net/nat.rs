@@ -95,10 +95,26 @@ pub fn add_network(subnets: &[Option<Subnet>; 2]) -> Result<()> {
     commit(&socket, &mut request)
 }
 
+/// Whether the error is that of a kernel that has no filters of this kind, or of somebody who may not make any.
+pub fn is_lack(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::PROTONOSUPPORT
+            | Errno::AFNOSUPPORT
+            | Errno::OPNOTSUPP
+            | Errno::NOENT
+            | Errno::INVAL
+            | Errno::PERM
+            | Errno::NOSYS
+    )
+}
+
 /// Takes the network out of the table, and the table away where that was the last one.
 pub fn remove_network(subnets: &[Option<Subnet>; 2]) -> Result<()> {
-    let Ok(socket) = Socket::open(NETFILTER) else {
-        return Ok(());
+    let socket = match Socket::open(NETFILTER) {
+        // What there is none of has nothing to be taken out of it.
+        Err(Errno::PROTONOSUPPORT) => return Ok(()),
+        socket => socket?,
     };
     let mut request = begin();
     // Added once more, so that it is there to be removed wherever making it was broken off.
@@ -157,8 +173,10 @@ pub fn withdraw(ports: &[Port], addresses: &[Option<Address>; 2]) -> Result<()> 
     if ports.is_empty() {
         return Ok(());
     }
-    let Ok(socket) = Socket::open(NETFILTER) else {
-        return Ok(());
+    let socket = match Socket::open(NETFILTER) {
+        // What there is none of has nothing to be taken out of it.
+        Err(Errno::PROTONOSUPPORT) => return Ok(()),
+        socket => socket?,
     };
     // One by one, since those that are somebody else's fail, and only they.
     for port in ports {

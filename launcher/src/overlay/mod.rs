@@ -18,10 +18,10 @@ use spec_core::linux::{IdMapping, NamespaceKind};
 use spec_core::spec::{List, OVERLAY_ANNOTATIONS};
 use sys::TakeOnce;
 use sys::directory::Names;
-use sys::fd::{create_in, exists_in, open_in, read};
+use sys::fd::{create_in, open_in, read};
 
 use crate::cli::{Invocation, Opt, as_text};
-use crate::container::{Container, Document, OVERLAY_FILE, in_user_namespace, write_all};
+use crate::container::{self, Container, Document, OVERLAY_FILE, in_user_namespace, write_all};
 use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::path::{Path, without_slashes};
@@ -229,7 +229,7 @@ fn open_image(bundle: &CStr, layer: &Layer) -> Result<()> {
 pub fn prepare(overlay: &Overlay, container: &Container, spec: &Spec<'static>, memory: &mut [u8]) -> Result<()> {
     let work = overlay.work_path();
     let is_made =
-        overlay.upper_kind() == Upper::Directory && overlay.work.is_empty() && !exists_in(CWD, work.as_c_str());
+        overlay.upper_kind() == Upper::Directory && overlay.work.is_empty() && !container::has(CWD, work.as_c_str());
     let mut note = Document::new(memory);
     let attributes = if overlay.user_attributes { "u" } else { "t" };
     note.put(if overlay.upper.is_empty() { "t" } else { "d" });

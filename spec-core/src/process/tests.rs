@@ -7,7 +7,7 @@ use crate::harness::{accept, check, check_with, config, process, read};
 fn what_is_given_is_read() {
     let json = process(
         r#""terminal": true, "consoleSize": {"height": 24, "width": 80}, "env": ["A=b", "", "B"],
-        "user": {"uid": 1, "gid": 4294967295, "umask": 18, "additionalGids": [5, 6]},
+        "user": {"uid": 1, "gid": 4294967294, "umask": 18, "additionalGids": [5, 6]},
         "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 5, "hard": 18446744073709551615},
                     {"type": "RLIMIT_CPU", "soft": 0, "hard": 0}],
         "noNewPrivileges": true, "oomScoreAdj": -1000, "apparmorProfile": "p", "selinuxLabel": "l",
@@ -36,7 +36,7 @@ fn what_is_given_is_read() {
         );
         assert_eq!(
             (process.user.uid, process.user.gid, process.user.umask),
-            (1, u32::MAX, Some(0o22))
+            (1, u32::MAX - 1, Some(0o22))
         );
         assert_eq!(spec.list(process.user.additional_gids), [5, 6]);
         assert_eq!(
@@ -214,4 +214,18 @@ fn the_document_of_exec() {
             assert_eq!(spec.list(process.args)[1].as_c_str(), c"-l");
         },
     );
+}
+
+#[test]
+fn the_largest_id_is_none() {
+    for member in ["uid", "gid"] {
+        let user = |id: &str| process(&format!("\"user\": {{\"{member}\": {id}}}"));
+        check(&user("4294967294"), "");
+        for id in ["4294967295", "4294967296"] {
+            check(
+                &user(&format!("@{id}")),
+                &format!("process.user.{member}: out of range: {id}"),
+            );
+        }
+    }
 }

@@ -157,16 +157,16 @@ pub fn compile<'a>(
     compiler.writer.finish().ok_or(too_long)
 }
 
-/// What the filter returns for an action.
+/// What the filter returns for an action. The number has 16 bits.
 fn returned(action: Action, number: Option<u32>) -> u32 {
     const EPERM: u32 = 1;
     match action {
         Action::KillProcess => 0x8000_0000,
         Action::KillThread => 0,
         Action::Trap => 0x0003_0000,
-        Action::Errno => 0x0005_0000 | number.unwrap_or(EPERM),
+        Action::Errno => 0x0005_0000 + number.unwrap_or(EPERM),
         Action::Notify => 0x7fc0_0000,
-        Action::Trace => 0x7ff0_0000 | number.unwrap_or(EPERM),
+        Action::Trace => 0x7ff0_0000 + number.unwrap_or(EPERM),
         Action::Log => 0x7ffc_0000,
         Action::Allow => 0x7fff_0000,
     }

@@ -87,6 +87,7 @@ fn strings_are_escaped() {
         ("plain é 😀", r#""plain é 😀""#),
         ("\"\\/", r#""\"\\/""#),
         ("\n\r\t\u{8}\u{1f}\u{7f}", r#""\n\r\t\u0008\u001f\u007f""#),
+        ("\u{1}\u{9}\u{a}\u{1a}\u{1b}", r#""\u0001\t\n\u001a\u001b""#),
         ("a\nb\n", r#""a\nb\n""#),
     ] {
         let mut out = String::new();
@@ -112,6 +113,13 @@ fn parse(json: &str) -> String {
 fn what_is_written_can_be_read() {
     let json = r#"{"ociVersion":"1.3.0","id":"web","pid":42,"startTime":18446744073709551615,"bundle":"/b","rootfs":"/b/r","created":"c","owner":"o","cgroup":"a/b","annotations":{"k":"v\u0001","":"é"}}"#;
     assert_eq!(parse(json), json);
+}
+
+#[test]
+fn the_last_of_two_lists_counts() {
+    let json = r#"{"ociVersion":"1.3.0","id":"web","bundle":"/b","annotations":{"k":"1"},"annotations":{"l":"2"}}"#;
+    let written = parse(json);
+    assert!(written.ends_with(r#""annotations":{"l":"2"}}"#), "{written}");
 }
 
 #[test]

@@ -276,6 +276,12 @@ fn sysctls_cannot_leave_their_directory() {
         let message = format!("linux.sysctl[\"{key}\"]: has an empty, \".\" or \"..\" component");
         check(&linux(&format!("\"sysctl\": {{\"{key}\": @\"1\"}}")), &message);
     }
+    // Three dots are a name like any other, which only is not there.
+    let namespaces = r#""namespaces": [{"type": "network"}]"#;
+    check(
+        &linux(&format!("{namespaces}, \"sysctl\": {{\"net/.../x\": \"1\"}}")),
+        "",
+    );
 }
 
 #[test]
@@ -294,6 +300,18 @@ fn scheduler_numbers_fit_the_policy() {
         ),
         (
             r#""policy": @"SCHED_FIFO", "runtime": 1"#,
+            "policy: only SCHED_DEADLINE has a runtime, a deadline and a period",
+        ),
+        (
+            r#""policy": @"SCHED_FIFO", "deadline": 1"#,
+            "policy: only SCHED_DEADLINE has a runtime, a deadline and a period",
+        ),
+        (
+            r#""policy": @"SCHED_OTHER", "runtime": 6, "deadline": 6"#,
+            "policy: only SCHED_DEADLINE has a runtime, a deadline and a period",
+        ),
+        (
+            r#""policy": @"SCHED_RR", "deadline": 3, "period": 3"#,
             "policy: only SCHED_DEADLINE has a runtime, a deadline and a period",
         ),
     ] {

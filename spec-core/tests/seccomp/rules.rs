@@ -401,3 +401,29 @@ fn sizes() {
     assert!(size_of::<Scratch>() <= 64 * 1024);
     assert_eq!(size_of::<Instruction>(), 8);
 }
+
+/// The ranges are bisected: a profile of hundreds of names is short, and so is the way through it, whatever is called.
+#[test]
+fn the_way_to_every_answer_is_short() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/configs");
+    let mut compiled = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let json = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        if !json.contains("\"seccomp\"") {
+            continue;
+        }
+        let program = compile_config(&json, Machine::X86_64).unwrap();
+        compiled += 1;
+        let longest = (0..600)
+            .map(|number| run(&program, &call(X86_64, number, [0; 6])).1)
+            .max()
+            .unwrap();
+        // The longest looks at an argument of clone with a mask, after others.
+        assert!(
+            longest <= 32 && program.len() <= 330,
+            "{longest} of {} instructions",
+            program.len()
+        );
+    }
+    assert!(compiled > 0);
+}

@@ -2,6 +2,8 @@
 //!
 //! `cargo suite NAME...` runs the integration tests whose names contain one of the words, and nothing else;
 //! `cargo suite --fast` leaves virtual machines, conformance and clients out; `cargo suite --bless` writes the README's tables anew.
+//! `cargo suite --faults` makes every system call of every command fail once; `cargo suite --soak` makes ten thousand
+//! containers; `cargo suite --fuzz` runs each fuzzer for ten minutes. Of each of these the suite has a part.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -143,9 +145,9 @@ fn main() -> ExitCode {
     let has = |name: &str| options.iter().any(|option| option == name);
     if let Some(unknown) = options
         .iter()
-        .find(|option| !["--fast", "--bless"].contains(&option.as_str()))
+        .find(|option| !["--fast", "--bless", "--faults", "--soak", "--fuzz"].contains(&option.as_str()))
     {
-        eprintln!("unknown option {unknown}; usage: cargo suite [--fast] [--bless] [NAME...]");
+        eprintln!("unknown option {unknown}; usage: cargo suite [--fast|--bless|--faults|--soak|--fuzz] [NAME...]");
         return ExitCode::from(2);
     }
     if has("--bless") {
@@ -163,6 +165,16 @@ fn main() -> ExitCode {
     let built = products::build(None);
     let release = built.clone().unwrap_or_default();
     let works = tally.step("build of the products", built.map(|_| String::new()));
+    let alone = ["--faults", "--soak", "--fuzz"].into_iter().find(|name| has(name));
+    if let (Some(name), true) = (alone, works) {
+        let roci = release.join("roci");
+        match name {
+            "--faults" => faults(&mut tally, &roci, &[]),
+            "--soak" => soak(&mut tally, &roci, 10_000),
+            _ => fuzz(&mut tally, 600),
+        }
+        return finish(&tally, &times);
+    }
     times.note("tools and products");
     if filters.is_empty() {
         check_sources(&mut tally);
@@ -181,6 +193,15 @@ fn main() -> ExitCode {
     if works {
         integration_tests(&mut tally, "integration tests", &roci, &filters);
         times.note("integration tests");
+        if filters.is_empty() {
+            let day = std::time::UNIX_EPOCH
+                .elapsed()
+                .map_or(0, |time| time.as_secs() / 86400)
+                .to_string();
+            faults(&mut tally, &roci, &["--seconds", "60", "--seed", &day]);
+            soak(&mut tally, &roci, 200);
+            times.note("faults and soak");
+        }
         if filters.is_empty() && !has("--fast") {
             // An emulated machine has one processor, and so have most of the others' tests.
             let machines = Tally::aside(|tally| {
@@ -189,13 +210,18 @@ fn main() -> ExitCode {
             });
             conformance(&mut tally, &roci);
             clients(&mut tally, &roci);
-            times.note("conformance and clients");
+            fuzz(&mut tally, 3);
+            times.note("conformance, clients and fuzzers");
             tally.join(machines);
             times.note("virtual machines beyond that");
         }
     } else {
         tally.skip("integration tests", "there is nothing to test");
     }
+    finish(&tally, &times)
+}
+
+fn finish(tally: &Tally, times: &Times) -> ExitCode {
     println!("\n{times}:");
     println!(
         "{} passed, {} failed, {} skipped",
@@ -650,6 +676,40 @@ fn integration_tests(tally: &mut Tally, what: &str, roci: &Path, filters: &[Stri
     command.args(filters).env("ROCI", roci);
     counted(tally, what, &mut command, None, |line| {
         line.contains(" ... ok (") || line.is_empty()
+    });
+}
+
+/// Makes system calls of roci fail, see `tests/src/faults`: all of them, or as many as the arguments say.
+fn faults(tally: &mut Tally, roci: &Path, args: &[&str]) {
+    const NAME: &str = "fault sweep";
+    if !rustix::process::geteuid().is_root() || !cfg!(target_arch = "x86_64") {
+        return tally.skip(NAME, "it needs root on x86_64");
+    }
+    let mut command = cargo(&["run", "--quiet", "-p", "tests", "--bin", "faults", "--"]);
+    counted(tally, NAME, command.args(args).env("ROCI", roci), None, str::is_empty);
+}
+
+/// Makes `cycles` containers, four at a time, and looks whether anything grows.
+fn soak(tally: &mut Tally, roci: &Path, cycles: u32) {
+    const NAME: &str = "soak";
+    if !rustix::process::geteuid().is_root() {
+        return tally.skip(NAME, "it makes containers as root does");
+    }
+    let mut command = cargo(&["run", "--quiet", "-p", "tests", "--bin", "soak", "--"]);
+    counted(
+        tally,
+        NAME,
+        command.arg(cycles.to_string()).env("ROCI", roci),
+        None,
+        str::is_empty,
+    );
+}
+
+/// Runs each fuzzer for so many seconds, from its seeds.
+fn fuzz(tally: &mut Tally, seconds: u64) {
+    let mut command = Command::new(products::workspace().join("tests/fuzz/run"));
+    script(tally, "fuzzers", command.arg(seconds.to_string()), 2, |line| {
+        line.starts_with("ok ")
     });
 }
 

@@ -14,6 +14,10 @@ tests::cases![
     a_delete_before_create_has_the_lock_does_not_harm_it,
     delete_and_kill_at_once_do_no_harm,
     containers_with_parents_in_common_come_and_go,
+    two_hundred_containers_at_once,
+    whatever_is_called_at_once_on_one_id_leaves_nothing,
+    a_storm_of_exec_is_counted_to_the_last,
+    a_container_that_forks_without_end_is_killed,
 ];
 
 fn of_two_creates_of_one_id_exactly_one_wins(t: &Test) {
@@ -181,4 +185,139 @@ fn containers_with_parents_in_common_come_and_go(t: &Test) {
     for mount in tests::cgroup_mounts() {
         let _ = std::fs::remove_dir(mount.join(format!("{}parent", t.runtime.token)));
     }
+}
+
+/// All of them are there together: they are created before the first is started.
+fn two_hundred_containers_at_once(t: &Test) {
+    t.skip_on(
+        "runc",
+        "two hundred waiting processes of runc do not fit into every machine",
+    );
+    let containers: Vec<_> = (0..200).map(|_| t.container(&["/bin/sleep", "1000"])).collect();
+    // One root file system for all: it is not changed.
+    let rootfs = containers[0].rootfs();
+    let create = |container: &tests::Container<'_>| {
+        let mut config = container.config.clone();
+        config["root"]["path"] = json!(rootfs);
+        std::fs::write(container.bundle.join("config.json"), config.to_string()).expect("write");
+        t.call(&[
+            "create",
+            "--bundle",
+            container.bundle.to_str().expect("path"),
+            &container.id,
+        ])
+        .limit(tests::patience(60))
+        .spawn()
+    };
+    for some in containers.chunks(50) {
+        let running: Vec<_> = some.iter().map(create).collect();
+        for running in running {
+            running.wait().ok();
+        }
+    }
+    let list = t.call(&["list", "--quiet"]).run().ok();
+    assert_eq!(list.stdout.lines().count(), 200);
+    for command in [&["start"][..], &["kill"], &["delete", "--force"]] {
+        for some in containers.chunks(50) {
+            let call = |container: &tests::Container<'_>| {
+                let mut words = command.to_vec();
+                words.push(&container.id);
+                if command == ["kill"] {
+                    words.push("KILL");
+                }
+                t.call(&words).limit(tests::patience(60)).spawn()
+            };
+            let running: Vec<_> = some.iter().map(call).collect();
+            for running in running {
+                running.wait().ok();
+            }
+        }
+    }
+    let left = tests::leaks::Leftovers::settle(&t.runtime.token, &t.runtime.root);
+    assert!(left.is_empty(), "left behind:\n{left}");
+}
+
+fn whatever_is_called_at_once_on_one_id_leaves_nothing(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers have no lock");
+    }
+    let containers: Vec<_> = (0..3).map(|_| t.container(&["/bin/sleep", "1000"])).collect();
+    containers.iter().for_each(tests::Container::write_config);
+    // A simple generator, so that a failure can be seen again.
+    let mut seed = 20_261_128_u32;
+    let mut below = |end: u32| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 16) % end
+    };
+    for _ in 0..40 {
+        let mut running = Vec::new();
+        for _ in 0..12 {
+            let c = &containers[below(3) as usize];
+            let bundle = c.bundle.to_str().expect("path");
+            let call = match below(8) {
+                0 | 1 => t.call(&["create", "--bundle", bundle, &c.id]),
+                2 => t.call(&["start", &c.id]),
+                3 => t.call(&["kill", &c.id, "KILL"]),
+                4 => t.call(&["delete", &c.id]),
+                5 => t.call(&["delete", "--force", &c.id]),
+                6 => t.call(&["exec", &c.id, "/bin/true"]),
+                _ => t.call(&["state", &c.id]),
+            };
+            running.push(call.spawn());
+        }
+        for running in running {
+            let outcome = running.wait();
+            assert_ne!(outcome.status.code(), Some(101), "{outcome}");
+            assert!(outcome.status.code().is_some(), "{outcome}");
+        }
+    }
+    for c in &containers {
+        c.delete_force().ok();
+    }
+    let left = tests::leaks::Leftovers::settle(&t.runtime.token, &t.runtime.root);
+    assert!(left.is_empty(), "left behind:\n{left}");
+}
+
+fn a_storm_of_exec_is_counted_to_the_last(t: &Test) {
+    let c = t.server();
+    c.up_and_ready();
+    for round in 0..8 {
+        let script = format!("echo {round} >> /count; exit {round}");
+        let call = || {
+            c.executing(&[], &["/bin/sh", "-c", &script])
+                .limit(tests::patience(60))
+                .spawn()
+        };
+        let running: Vec<_> = (0..25).map(|_| call()).collect();
+        for running in running {
+            running.wait().code(round);
+        }
+    }
+    let count = std::fs::read_to_string(c.rootfs().join("count")).expect("the file");
+    assert_eq!(count.lines().count(), 200);
+    c.delete_force().ok();
+}
+
+fn a_container_that_forks_without_end_is_killed(t: &Test) {
+    t.needs_v1_controller("pids");
+    let mut c = t.sh("echo ready; fork() { fork & fork; }; while :; do fork; done 2>/dev/null");
+    c.config["linux"]["resources"]["pids"] = json!({"limit": 60});
+    let created = c.up();
+    eventually("it forks", || created.stdout_now().contains("ready"));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    // No room is left for one more, which is said, and harms nobody.
+    let _ = c.exec(&["/bin/true"]);
+    c.delete_force().ok();
+    let left = tests::leaks::Leftovers::settle(&t.runtime.token, &t.runtime.root);
+    assert!(left.is_empty(), "left behind:\n{left}");
+    // Without a pid namespace there is nobody whose death ends them all.
+    let mut c = t.sh("echo ready; fork() { fork & fork; }; while :; do fork; done 2>/dev/null");
+    c.config["linux"]["resources"]["pids"] = json!({"limit": 60});
+    c.no_namespace("pid");
+    let created = c.up();
+    eventually("it forks", || created.stdout_now().contains("ready"));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    c.delete_force().ok();
+    let left = tests::leaks::Leftovers::settle(&t.runtime.token, &t.runtime.root);
+    assert!(left.is_empty(), "left behind:\n{left}");
 }

@@ -1,10 +1,15 @@
 //! The vulnerabilities that other runtimes had, each as a test: a hostile image or caller, and the host unharmed.
+//!
+//! Those of unpacking images (CVE-2021-41190, CVE-2023-25153) are not roci's: it unpacks none.
 
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use tests::{ConsoleSocket, Container, Test, eventually};
+
+pub mod paths;
+pub mod processes;
 
 tests::cases![
     cve_2019_5736_the_runtime_cannot_be_overwritten_through_proc,
@@ -28,7 +33,7 @@ tests::cases![
 ];
 
 /// A directory of the host that must not change, with a link in the image that leads to it, should it be followed.
-struct Host(PathBuf);
+pub struct Host(PathBuf);
 
 impl Host {
     fn new(t: &Test) -> Self {
@@ -65,7 +70,7 @@ impl Host {
 }
 
 /// All capabilities that matter to an attacker, so that it is not the kernel that refuses.
-fn privileged(c: &mut Container) {
+pub fn privileged(c: &mut Container) {
     let all = [
         "CAP_DAC_OVERRIDE",
         "CAP_FOWNER",

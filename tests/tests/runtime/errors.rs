@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use tests::{Container, Test};
 
 tests::cases![
+    a_pid_file_does_not_outlive_a_create_that_fails,
+    whatever_stands_on_the_command_line_is_obeyed_or_refused,
     a_missing_bundle_is_refused,
     a_missing_configuration_is_refused,
     malformed_json_is_refused,
@@ -392,4 +394,120 @@ fn an_unknown_annotation_of_rocis_own_is_refused(t: &Test) {
     let mut c = t.server();
     c.config["annotations"] = json!({"io.roci.tea-pot": "1"});
     refused(t, &c, "io.roci.tea-pot");
+}
+
+/// Words that mean something, in any order, as a user who can do no harm.
+fn whatever_stands_on_the_command_line_is_obeyed_or_refused(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers have other words");
+    }
+    let help = t.call(&["--help"]).run().ok().stdout;
+    let commands: Vec<&str> =
+        "create start run exec state list ps kill pause resume update events delete spec features check diff network"
+            .split(' ')
+            .collect();
+    let mut words: Vec<String> = help
+        .split_whitespace()
+        .map(|word| word.trim_matches([',', '[', ']', '=']).to_owned())
+        .collect();
+    for command in &commands {
+        let text = t.call(&[command, "--help"]).run().ok().stdout;
+        words.extend(
+            text.split_whitespace()
+                .map(|word| word.trim_matches([',', '[', ']', '=']).to_owned()),
+        );
+    }
+    let odd = [
+        "",
+        "-",
+        "--",
+        "---",
+        "--=",
+        "=",
+        "--root",
+        "--root=",
+        "../x",
+        "web",
+        "\u{fc}",
+        "-1",
+        "4294967296",
+        "18446744073709551616",
+        "a=b",
+        "--user=",
+        "1:2",
+        "--env",
+        "A",
+        "/",
+        ".",
+        "%",
+        "--policy=seccomp=maybe",
+        "--cap=",
+        "0",
+        "KILL",
+        "--pid-file=/proc/self/mem",
+        "--console-socket=/",
+        "--format=json",
+        "--all",
+        "-it",
+        "-dp",
+        "--preserve-fds=9999999999",
+        "--log=/dev/full",
+        "--log-format=x",
+    ];
+    words.extend(odd.map(str::to_owned));
+    words.push("x".repeat(5000));
+    words.retain(|word| !word.contains('\0') && word != "--follow");
+    let state = t.path("nobodys");
+    std::fs::create_dir(&state).expect("mkdir");
+    crate::rootless::give_away(t);
+    let mut seed = 20_261_128_u32;
+    let mut below = |end: usize| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) as usize % end
+    };
+    let rounds = std::env::var("ROCI_TEST_LINES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(300);
+    for _ in 0..rounds {
+        let mut line = vec![commands[below(commands.len())]];
+        for _ in 0..below(7) {
+            line.insert(below(line.len() + 1), &words[below(words.len())]);
+        }
+        // `events` goes on for as long as the container lives, and there is none.
+        let call = t
+            .runtime
+            .bare(&line)
+            .cwd(&state)
+            .env("XDG_RUNTIME_DIR", state.to_str().expect("path"));
+        let outcome = crate::rootless::as_user(call).cwd(&state).run();
+        let code = outcome.status.code();
+        assert!(code.is_some_and(|code| code != 101), "{line:?}: {outcome}");
+        if code != Some(0) {
+            assert!(!outcome.stderr.is_empty(), "{line:?} failed without a word");
+        }
+    }
+}
+
+/// The last thing that can fail: who waits for the process's descriptor has gone.
+fn a_pid_file_does_not_outlive_a_create_that_fails(t: &Test) {
+    if !t.is_roci() {
+        t.skip("runc 1.1 and crun 1.8 know no --pidfd-socket, or leave the file");
+    }
+    let mut c = t.server();
+    c.config["hooks"] = serde_json::json!({"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "0.3"]}]});
+    let (socket, pid_file) = (t.path("socket"), t.path("pid"));
+    let listener = std::os::unix::net::UnixListener::bind(&socket).expect("bind");
+    let gone = std::thread::spawn(move || drop(listener.accept()));
+    let options = [
+        "--pidfd-socket",
+        socket.to_str().expect("path"),
+        "--pid-file",
+        pid_file.to_str().expect("path"),
+    ];
+    c.creation(&options).run().fails().says("send pidfd");
+    gone.join().expect("the client");
+    assert!(!pid_file.exists(), "the pid file names a process that is dead");
+    assert!(!t.path(".pid").exists());
+    assert!(!t.runtime.root.join(&c.id).exists());
 }

@@ -44,6 +44,8 @@ fn main() -> std::process::ExitCode {
     cases.extend(console::cases());
     cases.extend(contract::cases());
     cases.extend(cve::cases());
+    cases.extend(cve::paths::cases());
+    cases.extend(cve::processes::cases());
     cases.extend(delete::cases());
     cases.extend(errors::cases());
     cases.extend(exec::cases());

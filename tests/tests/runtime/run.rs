@@ -4,6 +4,7 @@ use serde_json::json;
 use tests::{Test, eventually};
 
 tests::cases![
+    a_caller_that_ignores_its_children_is_told_all_the_same,
     run_passes_the_exit_status_on,
     run_deletes_the_container,
     run_of_a_program_that_a_signal_ended_is_128_plus_its_number,
@@ -179,4 +180,16 @@ fn run_survives_a_program_that_ends_at_once(t: &Test) {
     for _ in 0..20 {
         c.run().code(1);
     }
+}
+
+/// `trap '' CHLD` in a shell, and some supervisors: the disposition is handed on, and then no child's end is told.
+fn a_caller_that_ignores_its_children_is_told_all_the_same(t: &Test) {
+    t.skip_on("crun", "crun 1.8 waits for ever");
+    let mut c = t.sh("exit 7");
+    if t.is_roci() {
+        c.config["hooks"] =
+            serde_json::json!({"createRuntime": [{"path": "/bin/true"}], "poststop": [{"path": "/bin/true"}]});
+    }
+    let ignoring = ["-c", "trap '' CHLD; exec \"$0\" \"$@\""];
+    c.running(&[]).under("/bin/sh", &ignoring).run().code(7);
 }
