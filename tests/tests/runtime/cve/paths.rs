@@ -343,7 +343,7 @@ fn cve_2021_30465_destinations_that_change_lead_nowhere(t: &Test) {
         let _ = fs::remove_dir_all(&c.bundle);
         host.is_unharmed();
     }
-    assert!(racer.rounds() > 1000);
+    assert!(racer.rounds() > 100);
 }
 
 fn cve_2024_45310_directories_that_change_are_not_made_on_the_host(t: &Test) {
@@ -363,7 +363,7 @@ fn cve_2024_45310_directories_that_change_are_not_made_on_the_host(t: &Test) {
         let _ = fs::remove_dir_all(&c.bundle);
         host.is_unharmed();
     }
-    assert!(racer.rounds() > 1000);
+    assert!(racer.rounds() > 100);
 }
 
 fn cve_2025_62161_masks_on_paths_that_change_hold(t: &Test) {
@@ -402,7 +402,7 @@ fn cve_2025_62161_masks_on_paths_that_change_hold(t: &Test) {
         }
         let _ = fs::remove_dir_all(&c.bundle);
     }
-    assert!(racer.rounds() > 1000);
+    assert!(racer.rounds() > 100);
     host.is_unharmed();
     let null = fs::metadata("/dev/null").expect("the host's");
     assert!(null.file_type().is_char_device() && null.rdev() == device);
@@ -437,7 +437,7 @@ fn cve_2025_52565_a_console_that_changes_leads_nowhere(t: &Test) {
         let _ = fs::remove_dir_all(&c.bundle);
         host.is_unharmed();
     }
-    assert!(racer.rounds() > 1000);
+    assert!(racer.rounds() > 100);
 }
 
 fn exec_on_paths_that_change_stays_inside(t: &Test) {
@@ -458,6 +458,6 @@ fn exec_on_paths_that_change_stays_inside(t: &Test) {
         assert!(!outcome.stdout.contains("secret of the host"), "{outcome}");
         let _ = c.executing(&[], &["/a/../a/sub/../secret"]).run();
     }
-    assert!(racer.rounds() > 1000);
+    assert!(racer.rounds() > 100);
     host.is_unharmed();
 }
