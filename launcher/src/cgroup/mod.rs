@@ -133,7 +133,7 @@ impl Host {
     /// Makes the cgroup `path` in the hierarchy `name`.
     fn make(&self, name: &str, path: &CStr) -> core::result::Result<(), Errno> {
         let directory = self.directory(name, path);
-        make_directory(self.top.as_fd(), directory.as_c_str())?;
+        make_directory(self.top.as_fd(), directory.as_c_str(), name.len())?;
         if lists(name, "cpuset") {
             return fill_cpuset(directory.open(self.top.as_fd(), DIRECTORY)?);
         }
@@ -434,6 +434,8 @@ impl NewCgroup {
             }
             match host.make(name, path) {
                 Ok(()) => new.made.set(new.made.get().with(place)),
+                // The kernel has it, and it is mounted elsewhere, or nowhere.
+                Err(Errno::NOENT | Errno::ROFS) if place != main => {}
                 Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => return Ok(Err(errno)),
                 Err(errno) => return Err(make_error(path, errno)),
             }
@@ -452,10 +454,18 @@ impl NewCgroup {
 
     /// Opens the files through which the container process joins, once all hierarchies are made.
     pub fn open_procs(&mut self) -> Result<()> {
+        let (main, _) = self.host.main_hierarchy();
         for (place, (name, _)) in self.host.lines().enumerate() {
             if self.made.get().contains(place) {
                 let directory = self.host.directory(name, self.path);
-                let procs = self.host.procs(&directory).during(msg!("open cgroup.procs"))?;
+                let procs = match self.host.procs(&directory) {
+                    // What was made is a directory of what the hierarchy would be mounted on.
+                    Err(Errno::NOENT) if place != main => {
+                        let _ = unlinkat(&self.host.top, directory.as_c_str(), AtFlags::REMOVEDIR);
+                        continue;
+                    }
+                    procs => procs.during(msg!("open cgroup.procs"))?,
+                };
                 if self.procs.push(procs).is_err() {
                     return Err(Error::said(msg!(
                         "more cgroup hierarchies than roci knows (HIERARCHIES_MAX)"
@@ -532,8 +542,8 @@ pub fn make_error(path: &CStr, errno: Errno) -> Error {
     Error::new_with(msg!("make cgroup #"), utf8(path.to_bytes()), errno)
 }
 
-/// Makes a directory below `top`, with those above it.
-fn make_directory(top: BorrowedFd<'_>, path: &CStr) -> core::result::Result<(), Errno> {
+/// Makes a directory below `top`, with those above it but for the one that a hierarchy is mounted on, whose name has so many bytes.
+fn make_directory(top: BorrowedFd<'_>, path: &CStr, hierarchy: usize) -> core::result::Result<(), Errno> {
     let make = |path: &CStr| match mkdirat(top, path, Mode::from_raw_mode(0o755)) {
         Err(Errno::EXIST) => Ok(false),
         result => result.map(|()| true),
@@ -544,7 +554,12 @@ fn make_directory(top: BorrowedFd<'_>, path: &CStr) -> core::result::Result<(), 
         Err(errno) => return Err(errno),
     }
     let bytes = path.to_bytes();
-    for (end, _) in bytes.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/') {
+    for (end, _) in bytes
+        .iter()
+        .enumerate()
+        .skip(hierarchy + 1)
+        .filter(|(_, byte)| **byte == b'/')
+    {
         let prefix = Path::new(bytes.get(..end).unwrap_or_default());
         if make(prefix.as_c_str())? {
             // Only a cpuset directory has the files; anywhere else there is nothing to fill.

@@ -7,6 +7,7 @@ use tests::{Container, Running, Test, eventually};
 
 tests::cases![
     every_controller_has_a_cgroup_that_is_named,
+    a_hierarchy_that_is_not_mounted_is_left_alone,
     a_limit_brings_its_controller,
     the_limits_of_the_configuration_are_set,
     the_container_is_limited_before_its_program_runs,
@@ -49,6 +50,27 @@ fn value(t: &Test, c: &Container, controller: &str, file: &str) -> String {
 
 pub fn limits(c: &mut Container, name: &str, limits: Value) {
     c.config["linux"]["resources"][name] = limits;
+}
+
+/// The kernel still lists it.
+fn a_hierarchy_that_is_not_mounted_is_left_alone(t: &Test) {
+    t.needs_v1_controller("pids");
+    t.needs("unshare", "util-linux");
+    let needed = ["pids", "freezer", "devices", "memory", "cpu", "unified"];
+    let is_needed = |mount: &PathBuf| needed.iter().any(|name| mount.to_string_lossy().contains(name));
+    let Some(gone) = tests::cgroup_mounts().into_iter().find(|mount| !is_needed(mount)) else {
+        t.skip("this machine has no other hierarchy")
+    };
+    let mut c = t.sh("echo ran");
+    c.config["linux"]["cgroupsPath"] = json!(format!("/{}", c.id));
+    c.write_config();
+    let script = format!("umount -l {gone} && \"$@\" && ls -A {gone}", gone = gone.display());
+    let outcome = t
+        .call(&["run", "--bundle", &c.bundle.to_string_lossy(), &c.id])
+        .under("unshare", &["-m", "sh", "-c", &script, "sh"])
+        .run()
+        .ok();
+    assert_eq!(outcome.stdout, "ran\n");
 }
 
 fn every_controller_has_a_cgroup_that_is_named(t: &Test) {
