@@ -9,7 +9,14 @@ use crate::call::call;
 
 /// `bpf(2)` with a structure of this many bytes; what is not set is 0.
 fn bpf<const N: usize>(command: usize, attributes: &[u32; N]) -> Result<usize> {
-    let arguments = [command, attributes.as_ptr().addr(), size_of_val(attributes), 0, 0, 0];
+    let arguments = [
+        command,
+        attributes.as_ptr().expose_provenance(),
+        size_of_val(attributes),
+        0,
+        0,
+        0,
+    ];
     // SAFETY: the kernel reads the `union bpf_attr` of the given size. The pointers in it are the callers', who say what lies
     // there.
     unsafe { call(k::__NR_bpf, arguments) }
@@ -30,8 +37,8 @@ pub(crate) const fn halves(address: usize) -> [u32; 2] {
 pub fn load_device_program(instructions: &[u64]) -> Result<OwnedFd> {
     const BPF_PROG_LOAD: usize = 5;
     const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
-    let [low, high] = halves(instructions.as_ptr().addr());
-    let [licence_low, licence_high] = halves(c"MIT".as_ptr().addr());
+    let [low, high] = halves(instructions.as_ptr().expose_provenance());
+    let [licence_low, licence_high] = halves(c"MIT".as_ptr().expose_provenance());
     let attributes = [
         BPF_PROG_TYPE_CGROUP_DEVICE,
         instructions.len() as u32,

@@ -6,6 +6,9 @@ use crate::arch;
 
 /// Issues `number` and turns the kernel's -4095..=-1 into an error.
 ///
+/// Callers expose the pointers that are among the arguments: of a bare address the compiler may think that nobody reads or
+/// writes what is there.
+///
 /// # Safety
 /// As for [`arch::syscall`].
 pub unsafe fn call(number: u32, arguments: [usize; 6]) -> Result<usize> {

@@ -27,14 +27,14 @@ unsafe fn control(fd: BorrowedFd<'_>, operation: u32, address: usize) -> Result<
 pub fn feed_watchdog(fd: BorrowedFd<'_>) -> Result<()> {
     let mut unused = 0_i32;
     // SAFETY: this operation reads and writes no more than an int.
-    unsafe { control(fd, ioctl::WDIOC_KEEPALIVE, (&raw mut unused).addr()) }.map(drop)
+    unsafe { control(fd, ioctl::WDIOC_KEEPALIVE, (&raw mut unused).expose_provenance()) }.map(drop)
 }
 
 /// Asks the watchdog to wait for so many seconds; the value is what it has taken.
 pub fn set_watchdog(fd: BorrowedFd<'_>, seconds: u32) -> Result<u32> {
     let mut seconds = seconds as i32;
     // SAFETY: this operation reads and writes an int.
-    unsafe { control(fd, ioctl::WDIOC_SETTIMEOUT, (&raw mut seconds).addr()) }?;
+    unsafe { control(fd, ioctl::WDIOC_SETTIMEOUT, (&raw mut seconds).expose_provenance()) }?;
     Ok(seconds as u32)
 }
 
@@ -42,7 +42,7 @@ pub fn set_watchdog(fd: BorrowedFd<'_>, seconds: u32) -> Result<u32> {
 pub fn watchdog_seconds(fd: BorrowedFd<'_>) -> Result<u32> {
     let mut seconds = 0_i32;
     // SAFETY: this operation writes an int.
-    unsafe { control(fd, ioctl::WDIOC_GETTIMEOUT, (&raw mut seconds).addr()) }?;
+    unsafe { control(fd, ioctl::WDIOC_GETTIMEOUT, (&raw mut seconds).expose_provenance()) }?;
     Ok(seconds as u32)
 }
 
@@ -51,7 +51,7 @@ pub fn has_watchdog_fired(fd: BorrowedFd<'_>) -> bool {
     const WDIOF_CARDRESET: i32 = 0x20;
     let mut flags = 0_i32;
     // SAFETY: this operation writes an int.
-    let told = unsafe { control(fd, ioctl::WDIOC_GETBOOTSTATUS, (&raw mut flags).addr()) };
+    let told = unsafe { control(fd, ioctl::WDIOC_GETBOOTSTATUS, (&raw mut flags).expose_provenance()) };
     told.is_ok() && flags & WDIOF_CARDRESET != 0
 }
 
@@ -74,7 +74,7 @@ pub fn add_entropy(random: BorrowedFd<'_>, seed: &[u8; SEED_BYTES]) -> Result<()
         bytes: *seed,
     };
     // SAFETY: this operation reads the structure, and behind it as many bytes as it says that it has.
-    unsafe { control(random, ioctl::RNDADDENTROPY, (&raw const pool).addr()) }.map(drop)
+    unsafe { control(random, ioctl::RNDADDENTROPY, (&raw const pool).expose_provenance()) }.map(drop)
 }
 
 /// Sets the time of day.
@@ -85,7 +85,7 @@ pub fn set_clock(seconds: i64) -> Result<()> {
     #[cfg(target_pointer_width = "32")]
     let number = k::__NR_clock_settime64;
     // SAFETY: the kernel reads a `struct __kernel_timespec`, two 64-bit numbers. Clock 0 is the time of day.
-    unsafe { call(number, [0, time.as_ptr().addr(), 0, 0, 0, 0]) }.map(drop)
+    unsafe { call(number, [0, time.as_ptr().expose_provenance(), 0, 0, 0, 0]) }.map(drop)
 }
 
 /// `struct sockaddr_in`.
@@ -131,7 +131,7 @@ pub fn set_address(socket: BorrowedFd<'_>, name: &CStr, address: [u8; 4], mask: 
     let mut ask = |operation, address: Address| {
         request.address = address;
         // SAFETY: these operations read a `struct ifreq`, which is no longer than this.
-        unsafe { control(socket, operation, (&raw const request).addr()) }.map(drop)
+        unsafe { control(socket, operation, (&raw const request).expose_provenance()) }.map(drop)
     };
     ask(ioctl::SIOCSIFADDR, Address::of(address))?;
     ask(ioctl::SIOCSIFNETMASK, Address::of(mask))?;
@@ -182,5 +182,5 @@ pub fn set_gateway(socket: BorrowedFd<'_>, gateway: [u8; 4]) -> Result<()> {
         irtt: 0,
     };
     // SAFETY: this operation reads a `struct rtentry`, in which the null pointer is no device in particular.
-    unsafe { control(socket, ioctl::SIOCADDRT, (&raw const route).addr()) }.map(drop)
+    unsafe { control(socket, ioctl::SIOCADDRT, (&raw const route).expose_provenance()) }.map(drop)
 }

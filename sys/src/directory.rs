@@ -50,7 +50,12 @@ impl<'a> Names<'a> {
                 let fd = self.directory.as_raw_fd() as usize;
                 let memory = &mut self.memory;
                 // SAFETY: getdents64 writes at most as many bytes as it is told.
-                let n = unsafe { call(k::__NR_getdents64, [fd, memory.as_mut_ptr().addr(), BYTES, 0, 0, 0]) }?;
+                let n = unsafe {
+                    call(
+                        k::__NR_getdents64,
+                        [fd, memory.as_mut_ptr().expose_provenance(), BYTES, 0, 0, 0],
+                    )
+                }?;
                 (self.at, self.end) = (0, n);
             }
             let rest = self.memory.get(self.at..self.end).unwrap_or_default();

@@ -64,9 +64,9 @@ pub fn execve<const N: usize, const M: usize>(
         call(
             k::__NR_execve,
             [
-                path.as_ptr().addr(),
-                arguments.as_ptr().addr(),
-                environment.as_ptr().addr(),
+                path.as_ptr().expose_provenance(),
+                arguments.as_ptr().expose_provenance(),
+                environment.as_ptr().expose_provenance(),
                 0,
                 0,
                 0,
@@ -87,9 +87,9 @@ pub fn execve_with_own_environment<const N: usize>(
         call(
             k::__NR_execve,
             [
-                path.as_ptr().addr(),
-                arguments.as_ptr().addr(),
-                own.environment_pointers().addr(),
+                path.as_ptr().expose_provenance(),
+                arguments.as_ptr().expose_provenance(),
+                own.environment_pointers().expose_provenance(),
                 0,
                 0,
                 0,
@@ -127,7 +127,14 @@ pub fn execve_with_own_tail(path: &CStr, own: Arguments, first: usize, replaceme
     let result = unsafe {
         call(
             k::__NR_execve,
-            [path.as_ptr().addr(), arguments.addr(), environment.addr(), 0, 0, 0],
+            [
+                path.as_ptr().expose_provenance(),
+                arguments.expose_provenance(),
+                environment.expose_provenance(),
+                0,
+                0,
+                0,
+            ],
         )
     };
     if let Some((slot, old)) = replaced {
@@ -167,9 +174,9 @@ unsafe fn execveat(fd: BorrowedFd<'_>, arguments: *const *const c_char, environm
             k::__NR_execveat,
             [
                 fd.as_raw_fd() as usize,
-                c"".as_ptr().addr(),
-                arguments.addr(),
-                environment.addr(),
+                c"".as_ptr().expose_provenance(),
+                arguments.expose_provenance(),
+                environment.expose_provenance(),
                 AT_EMPTY_PATH,
                 0,
             ],

@@ -92,7 +92,12 @@ pub fn create_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mo
     let flags = flags | OFlags::CLOEXEC | OFlags::LARGEFILE;
     let (flags, mode) = (flags.bits() as usize, mode.as_raw_mode() as usize);
     // SAFETY: openat reads a path that ends with a NUL.
-    unsafe { make(k::__NR_openat, [number(directory), path.as_ptr().addr(), flags, mode]) }
+    unsafe {
+        make(
+            k::__NR_openat,
+            [number(directory), path.as_ptr().expose_provenance(), flags, mode],
+        )
+    }
 }
 
 /// Opens what is at `path` below `directory` in one of the ways of openat2(2) (Linux 5.6).
@@ -105,9 +110,14 @@ pub fn open_resolved(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, reso
     }
     // `struct open_how`: flags, mode, resolve.
     let how = [u64::from(flags.bits()), 0, resolve.bits()];
-    let (how, size) = (how.as_ptr().addr(), size_of_val(&how));
+    let (how, size) = (how.as_ptr().expose_provenance(), size_of_val(&how));
     // SAFETY: openat2 reads a path that ends with a NUL, and a structure of which it is told the size.
-    unsafe { make(k::__NR_openat2, [number(directory), path.as_ptr().addr(), how, size]) }
+    unsafe {
+        make(
+            k::__NR_openat2,
+            [number(directory), path.as_ptr().expose_provenance(), how, size],
+        )
+    }
 }
 
 /// A detached copy of the mount at `path` below `directory` (Linux 5.2).
@@ -116,7 +126,12 @@ pub fn clone_tree(directory: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) 
     let flags = flags | OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let flags = flags.bits() as usize;
     // SAFETY: open_tree reads a path that ends with a NUL.
-    unsafe { make(k::__NR_open_tree, [number(directory), path.as_ptr().addr(), flags, 0]) }
+    unsafe {
+        make(
+            k::__NR_open_tree,
+            [number(directory), path.as_ptr().expose_provenance(), flags, 0],
+        )
+    }
 }
 
 /// A detached mount of a new instance of the file system `kind` with these options, of which one without a value is a switch
@@ -128,15 +143,25 @@ pub fn new_mount(kind: &CStr, options: &[(&CStr, &CStr)], attributes: MountAttrF
     const FSCONFIG_CMD_CREATE: usize = 6;
     const FSMOUNT_CLOEXEC: usize = 1;
     // SAFETY: fsopen reads a name that ends with a NUL.
-    let context = unsafe { make(k::__NR_fsopen, [kind.as_ptr().addr(), FSOPEN_CLOEXEC, 0, 0]) }?;
+    let context = unsafe {
+        make(
+            k::__NR_fsopen,
+            [kind.as_ptr().expose_provenance(), FSOPEN_CLOEXEC, 0, 0],
+        )
+    }?;
     let fd = number(context.as_fd());
     for (name, value) in options {
         let (command, value) = match value.is_empty() {
             true => (FSCONFIG_SET_FLAG, 0),
-            false => (FSCONFIG_SET_STRING, value.as_ptr().addr()),
+            false => (FSCONFIG_SET_STRING, value.as_ptr().expose_provenance()),
         };
         // SAFETY: these commands of fsconfig read a name and, where there is one, a value, that end with a NUL.
-        unsafe { call(k::__NR_fsconfig, [fd, command, name.as_ptr().addr(), value, 0, 0]) }?;
+        unsafe {
+            call(
+                k::__NR_fsconfig,
+                [fd, command, name.as_ptr().expose_provenance(), value, 0, 0],
+            )
+        }?;
     }
     // SAFETY: this command of fsconfig reads nothing.
     unsafe { call(k::__NR_fsconfig, [fd, FSCONFIG_CMD_CREATE, 0, 0, 0, 0]) }?;
@@ -168,7 +193,12 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
     let flags = (k::O_CLOEXEC | k::O_NONBLOCK) as usize;
     // SAFETY: pipe2 writes two numbers.
-    unsafe { call(k::__NR_pipe2, [ends.as_mut_ptr().addr(), flags, 0, 0, 0, 0]) }?;
+    unsafe {
+        call(
+            k::__NR_pipe2,
+            [ends.as_mut_ptr().expose_provenance(), flags, 0, 0, 0, 0],
+        )
+    }?;
     Ok((OwnedFd(ends[0]), OwnedFd(ends[1])))
 }
 
@@ -190,7 +220,14 @@ pub fn socket_of(family: AddressFamily, kind: SocketType, protocol: u8) -> Resul
 pub fn socket_pair(kind: SocketType) -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
     let (family, kind) = (AddressFamily::UNIX.as_raw().into(), kind.as_raw() as usize);
-    let arguments = [family, kind | SOCK_CLOEXEC, 0, ends.as_mut_ptr().addr(), 0, 0];
+    let arguments = [
+        family,
+        kind | SOCK_CLOEXEC,
+        0,
+        ends.as_mut_ptr().expose_provenance(),
+        0,
+        0,
+    ];
     // SAFETY: socketpair writes two numbers.
     unsafe { call(k::__NR_socketpair, arguments) }?;
     Ok((OwnedFd(ends[0]), OwnedFd(ends[1])))
@@ -200,7 +237,7 @@ pub fn socket_pair(kind: SocketType) -> Result<(OwnedFd, OwnedFd)> {
 pub fn memory_file(name: &CStr, flags: MemfdFlags) -> Result<OwnedFd> {
     let flags = (flags | MemfdFlags::CLOEXEC).bits() as usize;
     // SAFETY: memfd_create reads a name that ends with a NUL.
-    unsafe { make(k::__NR_memfd_create, [name.as_ptr().addr(), flags, 0, 0]) }
+    unsafe { make(k::__NR_memfd_create, [name.as_ptr().expose_provenance(), flags, 0, 0]) }
 }
 
 /// A counter that the kernel counts up; a read does not wait.

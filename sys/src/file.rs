@@ -72,7 +72,7 @@ pub fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
             [
                 socket.as_raw_fd() as usize,
                 SIOCSIFFLAGS,
-                request.as_ptr().addr(),
+                request.as_ptr().expose_provenance(),
                 0,
                 0,
                 0,
@@ -87,7 +87,12 @@ pub fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
 /// The C library's function would look the path up where the kernel says that; here that is what is asked for.
 pub fn current_directory(memory: &mut [u8]) -> Result<&CStr> {
     // SAFETY: the kernel writes at most `memory.len()` bytes.
-    let n = unsafe { call(k::__NR_getcwd, [memory.as_mut_ptr().addr(), memory.len(), 0, 0, 0, 0]) }?;
+    let n = unsafe {
+        call(
+            k::__NR_getcwd,
+            [memory.as_mut_ptr().expose_provenance(), memory.len(), 0, 0, 0, 0],
+        )
+    }?;
     // The length counts the NUL.
     CStr::from_bytes_until_nul(memory.get(..n).unwrap_or_default()).map_err(|_| Errno::RANGE)
 }

@@ -43,7 +43,7 @@ impl FileSystem {
     /// Where the file is that has this path.
     pub fn at(path: &CStr) -> Result<Self> {
         // SAFETY: the call takes a path with a NUL behind it.
-        unsafe { ask(BY_PATH, path.as_ptr().addr()) }
+        unsafe { ask(BY_PATH, path.as_ptr().expose_provenance()) }
     }
 }
 
@@ -52,7 +52,7 @@ impl FileSystem {
 unsafe fn ask(number: u32, which: usize) -> Result<FileSystem> {
     const ST_RDONLY: usize = 1;
     let mut memory = MaybeUninit::<Statfs>::uninit();
-    let (place, size) = (memory.as_mut_ptr().addr(), size_of::<Statfs>());
+    let (place, size) = (memory.as_mut_ptr().expose_provenance(), size_of::<Statfs>());
     let arguments = if cfg!(target_pointer_width = "64") {
         [which, place, 0, 0, 0, 0]
     } else {

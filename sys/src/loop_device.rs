@@ -36,7 +36,7 @@ pub fn show(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<()> {
     config[0] = file.as_raw_fd() as u32;
     config[FLAGS] = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
     // SAFETY: the operation reads a `struct loop_config`, which is as long as the array.
-    match unsafe { ioctl(device, LOOP_CONFIGURE, config.as_ptr().addr()) } {
+    match unsafe { ioctl(device, LOOP_CONFIGURE, config.as_ptr().expose_provenance()) } {
         // Before Linux 5.8 it takes two calls.
         Err(Errno::INVAL | Errno::NOTTY) => {}
         other => return other.map(drop),
@@ -45,7 +45,7 @@ pub fn show(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<()> {
     unsafe { ioctl(device, LOOP_SET_FD, file.as_raw_fd() as usize) }?;
     let info = config.get(INFO..).unwrap_or_default();
     // SAFETY: the operation reads a `struct loop_info64`, which is shorter than what is left of the array.
-    unsafe { ioctl(device, LOOP_SET_STATUS64, info.as_ptr().addr()) }.map(drop)
+    unsafe { ioctl(device, LOOP_SET_STATUS64, info.as_ptr().expose_provenance()) }.map(drop)
 }
 
 /// # Safety

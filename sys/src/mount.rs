@@ -34,9 +34,9 @@ pub fn set_attributes(fd: BorrowedFd<'_>, recursive: bool, attributes: &MountAtt
             k::__NR_mount_setattr,
             [
                 fd.as_raw_fd() as usize,
-                c"".as_ptr().addr(),
+                c"".as_ptr().expose_provenance(),
                 flags,
-                ptr::from_ref(attributes).addr(),
+                ptr::from_ref(attributes).expose_provenance(),
                 size_of::<MountAttributes>(),
                 0,
             ],
@@ -47,14 +47,14 @@ pub fn set_attributes(fd: BorrowedFd<'_>, recursive: bool, attributes: &MountAtt
 
 /// `mount(2)` with the flag word as the kernel defines it. `None` is a null pointer.
 pub fn mount(source: Option<&CStr>, target: &CStr, kind: Option<&CStr>, flags: u32, data: Option<&CStr>) -> Result<()> {
-    let pointer = |text: Option<&CStr>| text.map_or(0, |text| text.as_ptr().addr());
+    let pointer = |text: Option<&CStr>| text.map_or(0, |text| text.as_ptr().expose_provenance());
     // SAFETY: the kernel reads up to four NUL-terminated strings that are borrowed for the call.
     unsafe {
         call(
             k::__NR_mount,
             [
                 pointer(source),
-                target.as_ptr().addr(),
+                target.as_ptr().expose_provenance(),
                 pointer(kind),
                 flags as usize,
                 pointer(data),

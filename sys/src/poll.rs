@@ -60,12 +60,12 @@ impl Watch {
 
 /// Waits for any of `watches`, for so many milliseconds at most, or without an end.
 pub fn poll(watches: &mut [Watch], milliseconds: Option<u64>) -> Result<usize> {
-    let (address, count) = (watches.as_mut_ptr().addr(), watches.len());
+    let (address, count) = (watches.as_mut_ptr().expose_provenance(), watches.len());
     // The call without nanoseconds is not everywhere, and the one with them has seconds of 32 bits where words have 32 bits.
     #[cfg(target_pointer_width = "64")]
     {
         let time = milliseconds.map(|time| [time / 1000, time % 1000 * 1_000_000]);
-        let time = time.as_ref().map_or(0, |time| time.as_ptr().addr());
+        let time = time.as_ref().map_or(0, |time| time.as_ptr().expose_provenance());
         // SAFETY: the kernel reads `count` structures and writes their last members, and reads a `struct timespec` of two
         // words where there is one. A null set leaves the blocked signals as they are.
         unsafe { call(k::__NR_ppoll, [address, count, time, 0, 0, 0]) }

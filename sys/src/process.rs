@@ -22,13 +22,23 @@ pub fn exit(status: u8) -> ! {
 pub fn write_stderr(bytes: &[u8]) -> Result<usize> {
     // SAFETY: the kernel reads `bytes`, which is borrowed for the call. That descriptor 2 may be closed is the kernel's
     // to notice (EBADF).
-    unsafe { call(k::__NR_write, [2, bytes.as_ptr().addr(), bytes.len(), 0, 0, 0]) }
+    unsafe {
+        call(
+            k::__NR_write,
+            [2, bytes.as_ptr().expose_provenance(), bytes.len(), 0, 0, 0],
+        )
+    }
 }
 
 /// Writes to descriptor 1, whatever it is.
 pub fn write_stdout(bytes: &[u8]) -> Result<usize> {
     // SAFETY: as for `write_stderr`.
-    unsafe { call(k::__NR_write, [1, bytes.as_ptr().addr(), bytes.len(), 0, 0, 0]) }
+    unsafe {
+        call(
+            k::__NR_write,
+            [1, bytes.as_ptr().expose_provenance(), bytes.len(), 0, 0, 0],
+        )
+    }
 }
 
 /// The descriptor with `number`, which the caller of the program promised to be open (standard streams,
@@ -100,12 +110,17 @@ pub fn spawn(options: &SpawnOptions<'_>) -> Result<Spawned> {
         size = 88;
     }
     arguments[0] = flags;
-    arguments[1] = (&raw mut pidfd).addr() as u64;
+    arguments[1] = (&raw mut pidfd).expose_provenance() as u64;
     // SAFETY: `arguments` is a `struct clone_args` of version 0 (64 bytes) or 2 (88 bytes): flags, pidfd, child_tid,
     // parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup. The kernel writes one int to
     // `pidfd`, which outlives the call. CLONE_VM is never set, so the child has a copy of this stack and a zero stack
     // pointer means to go on with it.
-    let result = match unsafe { call(k::__NR_clone3, [arguments.as_ptr().addr(), size, 0, 0, 0, 0]) } {
+    let result = match unsafe {
+        call(
+            k::__NR_clone3,
+            [arguments.as_ptr().expose_provenance(), size, 0, 0, 0, 0],
+        )
+    } {
         Err(Errno::NOSYS | Errno::PERM) if options.cgroup.is_none() => {
             spawn_with_clone(options.namespaces, options.sibling, &mut pidfd)
         }
@@ -137,7 +152,7 @@ fn spawn_with_clone(namespaces: u32, sibling: bool, pidfd: &mut i32) -> Result<u
         // writes an int, on every architecture that we have; without that flag the kernel does not read it.
         unsafe { call(k::__NR_clone, [flags as usize, 0, pidfd, 0, 0, 0]) }
     };
-    match clone(flags | CLONE_PIDFD, core::ptr::from_mut(pidfd).addr()) {
+    match clone(flags | CLONE_PIDFD, core::ptr::from_mut(pidfd).expose_provenance()) {
         // Before 5.2 an unknown flag was ignored, or refused where it collided with CLONE_PARENT_SETTID's checks.
         Err(Errno::INVAL) => clone(flags, 0),
         other => other,
@@ -172,7 +187,14 @@ pub fn set_rlimit(pid: i32, resource: u8, soft: u64, hard: u64) -> Result<()> {
     unsafe {
         call(
             k::__NR_prlimit64,
-            [pid as usize, usize::from(resource), new.as_ptr().addr(), 0, 0, 0],
+            [
+                pid as usize,
+                usize::from(resource),
+                new.as_ptr().expose_provenance(),
+                0,
+                0,
+                0,
+            ],
         )
     }
     .map(drop)
@@ -185,7 +207,14 @@ pub fn join_new_session_keyring(name: &core::ffi::CStr) -> Result<()> {
     unsafe {
         call(
             k::__NR_keyctl,
-            [KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr().addr(), 0, 0, 0, 0],
+            [
+                KEYCTL_JOIN_SESSION_KEYRING,
+                name.as_ptr().expose_provenance(),
+                0,
+                0,
+                0,
+                0,
+            ],
         )
     }
     .map(drop)
@@ -218,7 +247,13 @@ static_assertions::const_assert_eq!(size_of::<SchedulerAttributes>(), 48);
 pub fn set_scheduler(mut attributes: SchedulerAttributes) -> Result<()> {
     attributes.size = size_of::<SchedulerAttributes>() as u32;
     // SAFETY: the kernel reads `size` bytes of the structure, which says its own size.
-    unsafe { call(k::__NR_sched_setattr, [0, (&raw const attributes).addr(), 0, 0, 0, 0]) }.map(drop)
+    unsafe {
+        call(
+            k::__NR_sched_setattr,
+            [0, (&raw const attributes).expose_provenance(), 0, 0, 0, 0],
+        )
+    }
+    .map(drop)
 }
 
 /// Sets the class and priority of this process's disk accesses (`ioprio_set`).
@@ -235,7 +270,7 @@ pub fn set_affinity(pid: i32, processors: &[usize]) -> Result<()> {
     let arguments = [
         pid as usize,
         size_of_val(processors),
-        processors.as_ptr().addr(),
+        processors.as_ptr().expose_provenance(),
         0,
         0,
         0,
@@ -250,7 +285,7 @@ pub fn set_memory_policy(mode: u32, nodes: &[usize]) -> Result<()> {
     // The kernel takes one off the number of bits (set_mempolicy(2), BUGS), and refuses bits of nodes that it cannot have;
     // it reads nothing at all for none.
     let bits = if used == 0 { 0 } else { used * usize::BITS as usize + 1 };
-    let arguments = [mode as usize, nodes.as_ptr().addr(), bits, 0, 0, 0];
+    let arguments = [mode as usize, nodes.as_ptr().expose_provenance(), bits, 0, 0, 0];
     // SAFETY: the kernel reads `bits - 1` bits, which are the first `used` words of the borrowed mask.
     unsafe { call(k::__NR_set_mempolicy, arguments) }.map(drop)
 }
@@ -274,7 +309,12 @@ pub fn now(clock: Clock) -> rustix::time::Timespec {
     #[cfg(target_pointer_width = "32")]
     let number = k::__NR_clock_gettime64;
     // SAFETY: the kernel writes a `struct __kernel_timespec`, two 64-bit numbers, which `Timespec` is.
-    let told = unsafe { call(number, [clock as usize, (&raw mut time).addr(), 0, 0, 0, 0]) };
+    let told = unsafe {
+        call(
+            number,
+            [clock as usize, (&raw mut time).expose_provenance(), 0, 0, 0, 0],
+        )
+    };
     if cfg!(target_pointer_width = "32") && told.is_err() {
         // Before Linux 5.1.
         let mut old = [0_i32; 2];
@@ -282,7 +322,7 @@ pub fn now(clock: Clock) -> rustix::time::Timespec {
         let _ = unsafe {
             call(
                 k::__NR_clock_gettime,
-                [clock as usize, (&raw mut old).addr(), 0, 0, 0, 0],
+                [clock as usize, (&raw mut old).expose_provenance(), 0, 0, 0, 0],
             )
         };
         (time.tv_sec, time.tv_nsec) = (old[0].into(), old[1].into());

@@ -28,7 +28,7 @@ impl<T: Copy> Program<T> {
 
 fn set_mode_filter<T>(program: &Program<T>, flags: u32) -> Result<usize> {
     const SECCOMP_SET_MODE_FILTER: usize = 1;
-    let address = ptr::from_ref(program).addr();
+    let address = ptr::from_ref(program).expose_provenance();
     let arguments = [SECCOMP_SET_MODE_FILTER, flags as usize, address, 0, 0, 0];
     // SAFETY: the kernel reads the structure and `length` instructions of 8 bytes, all of which is borrowed for the call.
     unsafe { call(k::__NR_seccomp, arguments) }
@@ -48,7 +48,7 @@ pub fn load_filter<T: Copy>(instructions: &[T], flags: u32) -> Result<()> {
     match set_mode_filter(&program, flags) {
         // Before 3.17 there was prctl, which takes no flags.
         Err(Errno::NOSYS) if flags == 0 => {
-            let address = ptr::from_ref(&program).addr();
+            let address = ptr::from_ref(&program).expose_provenance();
             // SAFETY: as in `set_mode_filter`.
             unsafe { call(k::__NR_prctl, [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, address, 0, 0, 0]) }.map(drop)
         }

@@ -79,8 +79,8 @@ pub fn set_blocked(set: SignalSet) -> SignalSet {
             k::__NR_rt_sigprocmask,
             [
                 k::SIG_SETMASK as usize,
-                new.as_ptr().addr(),
-                (&raw mut old).addr(),
+                new.as_ptr().expose_provenance(),
+                (&raw mut old).expose_provenance(),
                 SET_BYTES,
                 0,
                 0,
@@ -97,7 +97,14 @@ pub fn blocked() -> SignalSet {
     let _ = unsafe {
         call(
             k::__NR_rt_sigprocmask,
-            [k::SIG_BLOCK as usize, 0, (&raw mut old).addr(), SET_BYTES, 0, 0],
+            [
+                k::SIG_BLOCK as usize,
+                0,
+                (&raw mut old).expose_provenance(),
+                SET_BYTES,
+                0,
+                0,
+            ],
         )
     };
     set_of(&old)
@@ -108,7 +115,12 @@ pub fn wait_for(set: SignalSet) -> Result<u8> {
     let set = words(set);
     loop {
         // SAFETY: the kernel reads SET_BYTES; null for the siginfo and the timeout means that neither is wanted.
-        match unsafe { call(k::__NR_rt_sigtimedwait, [set.as_ptr().addr(), 0, 0, SET_BYTES, 0, 0]) } {
+        match unsafe {
+            call(
+                k::__NR_rt_sigtimedwait,
+                [set.as_ptr().expose_provenance(), 0, 0, SET_BYTES, 0, 0],
+            )
+        } {
             Ok(signal) => return Ok(signal as u8),
             // SIGCONT or a tracer interrupts the wait.
             Err(Errno::INTR) => {}
@@ -133,8 +145,15 @@ pub fn wait_for_any(set: SignalSet, milliseconds: Option<u16>) -> Result<Option<
     const PROCESS: usize = if size_of::<usize>() == 8 { 4 } else { 3 };
     let (set, mut info) = (words(set), [0_u32; 32]);
     let time = milliseconds.map(|time| [0, usize::from(time) * 1_000_000]);
-    let time = time.as_ref().map_or(0, |time| time.as_ptr().addr());
-    let arguments = [set.as_ptr().addr(), info.as_mut_ptr().addr(), time, SET_BYTES, 0, 0];
+    let time = time.as_ref().map_or(0, |time| time.as_ptr().expose_provenance());
+    let arguments = [
+        set.as_ptr().expose_provenance(),
+        info.as_mut_ptr().expose_provenance(),
+        time,
+        SET_BYTES,
+        0,
+        0,
+    ];
     loop {
         // SAFETY: the kernel reads SET_BYTES, writes the 128 bytes of a `siginfo_t`, and reads a `struct timespec` of two
         // words where there is one.
@@ -161,7 +180,7 @@ pub fn open_signal_fd(set: SignalSet) -> Result<OwnedFd> {
     unsafe {
         let fd = call(
             k::__NR_signalfd4,
-            [usize::MAX, set.as_ptr().addr(), SET_BYTES, flags, 0, 0],
+            [usize::MAX, set.as_ptr().expose_provenance(), SET_BYTES, flags, 0, 0],
         )?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
     }
@@ -174,7 +193,14 @@ pub fn read_signal_fd(fd: BorrowedFd<'_>) -> Option<u8> {
     let n = unsafe {
         call(
             k::__NR_read,
-            [fd.as_raw_fd() as usize, info.as_mut_ptr().addr(), 128, 0, 0, 0],
+            [
+                fd.as_raw_fd() as usize,
+                info.as_mut_ptr().expose_provenance(),
+                128,
+                0,
+                0,
+                0,
+            ],
         )
     };
     matches!(n, Ok(128)).then_some(info[0] as u8)
@@ -222,7 +248,14 @@ pub fn set_disposition(signal: u8, disposition: Disposition) {
     let _ = unsafe {
         call(
             k::__NR_rt_sigaction,
-            [usize::from(signal), action.as_ptr().addr(), 0, SET_BYTES, 0, 0],
+            [
+                usize::from(signal),
+                action.as_ptr().expose_provenance(),
+                0,
+                SET_BYTES,
+                0,
+                0,
+            ],
         )
     };
 }
@@ -235,7 +268,14 @@ pub fn disposition(signal: u8) -> Disposition {
     let _ = unsafe {
         call(
             k::__NR_rt_sigaction,
-            [usize::from(signal), 0, action.as_mut_ptr().addr(), SET_BYTES, 0, 0],
+            [
+                usize::from(signal),
+                0,
+                action.as_mut_ptr().expose_provenance(),
+                SET_BYTES,
+                0,
+                0,
+            ],
         )
     };
     if action[HANDLER] == Disposition::Ignore as usize {
@@ -269,7 +309,7 @@ static STACK: Stack = Stack(UnsafeCell::new([0; 16 * 1024]));
 /// `end` runs on a stack of its own, and all signals are blocked. The program does not go on.
 pub fn end_at_bugs(end: extern "C" fn(i32) -> !) {
     // `stack_t`; MIPS has the size before the flags.
-    let (address, size) = (STACK.0.get().addr(), size_of::<Stack>());
+    let (address, size) = (STACK.0.get().expose_provenance(), size_of::<Stack>());
     let stack = if cfg!(target_arch = "mips") {
         [address, size, 0]
     } else {
@@ -277,7 +317,7 @@ pub fn end_at_bugs(end: extern "C" fn(i32) -> !) {
     };
     // SAFETY: the memory is static, and nothing else uses it. On 64-bit machines the flags take half of their word, and the
     // other half is padding.
-    let _ = unsafe { call(k::__NR_sigaltstack, [stack.as_ptr().addr(), 0, 0, 0, 0, 0]) };
+    let _ = unsafe { call(k::__NR_sigaltstack, [stack.as_ptr().expose_provenance(), 0, 0, 0, 0, 0]) };
     // `struct kernel_sigaction`, whose flags are a word of 32 bits before the handler on MIPS, and of the size of an address
     // behind it elsewhere.
     let mut action = Action::default();
@@ -298,7 +338,14 @@ pub fn end_at_bugs(end: extern "C" fn(i32) -> !) {
         action[3..5].fill(usize::MAX);
     }
     for signal in BUGS {
-        let arguments = [usize::from(signal), action.as_ptr().addr(), 0, SET_BYTES, 0, 0];
+        let arguments = [
+            usize::from(signal),
+            action.as_ptr().expose_provenance(),
+            0,
+            SET_BYTES,
+            0,
+            0,
+        ];
         // SAFETY: the kernel reads at most the 32 bytes of `action`. What it then calls is a function that takes the number
         // of a signal and never returns, at a moment that nobody chose: but as nothing goes on after it, nothing can find
         // what it has changed.

@@ -53,15 +53,15 @@ pub fn send_with_fd(socket: BorrowedFd<'_>, parts: &[&[u8]; 3], fd: BorrowedFd<'
         fd: fd.as_raw_fd(),
     };
     let parts = parts.map(|part| Part {
-        start: part.as_ptr().addr(),
+        start: part.as_ptr().expose_provenance(),
         len: part.len(),
     });
     let header = Header {
         name: 0,
         name_len: 0,
-        parts: (&raw const parts).addr(),
+        parts: (&raw const parts).expose_provenance(),
         parts_len: parts.len(),
-        control: (&raw const rights).addr(),
+        control: (&raw const rights).expose_provenance(),
         control_len: RIGHTS_LEN,
         flags: 0,
     };
@@ -72,7 +72,7 @@ pub fn send_with_fd(socket: BorrowedFd<'_>, parts: &[&[u8]; 3], fd: BorrowedFd<'
             k::__NR_sendmsg,
             [
                 socket.as_raw_fd() as usize,
-                (&raw const header).addr(),
+                (&raw const header).expose_provenance(),
                 MSG_NOSIGNAL as usize,
                 0,
                 0,
@@ -87,15 +87,15 @@ pub fn send_with_fd(socket: BorrowedFd<'_>, parts: &[&[u8]; 3], fd: BorrowedFd<'
 pub fn receive(socket: BorrowedFd<'_>, memory: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
     let mut rights = MaybeUninit::<Rights>::zeroed();
     let part = Part {
-        start: memory.as_mut_ptr().addr(),
+        start: memory.as_mut_ptr().expose_provenance(),
         len: memory.len(),
     };
     let mut header = Header {
         name: 0,
         name_len: 0,
-        parts: (&raw const part).addr(),
+        parts: (&raw const part).expose_provenance(),
         parts_len: 1,
-        control: rights.as_mut_ptr().addr(),
+        control: rights.as_mut_ptr().expose_provenance(),
         control_len: RIGHTS_LEN,
         flags: 0,
     };
@@ -106,7 +106,7 @@ pub fn receive(socket: BorrowedFd<'_>, memory: &mut [u8]) -> Result<(usize, Opti
             k::__NR_recvmsg,
             [
                 socket.as_raw_fd() as usize,
-                (&raw mut header).addr(),
+                (&raw mut header).expose_provenance(),
                 MSG_CMSG_CLOEXEC as usize,
                 0,
                 0,
@@ -153,7 +153,14 @@ impl Address {
 /// The kernel's; `ENAMETOOLONG` where the path has more than 107 bytes.
 pub fn connect(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
     let (address, len) = Address::of(path)?;
-    let arguments = [socket.as_raw_fd() as usize, (&raw const address).addr(), len, 0, 0, 0];
+    let arguments = [
+        socket.as_raw_fd() as usize,
+        (&raw const address).expose_provenance(),
+        len,
+        0,
+        0,
+        0,
+    ];
     // SAFETY: the kernel reads the address, of which it is told the length that was filled.
     unsafe { call(k::__NR_connect, arguments) }.map(drop)
 }
@@ -164,7 +171,14 @@ pub fn connect(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
 /// As for [`connect`].
 pub fn bind(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
     let (address, len) = Address::of(path)?;
-    let arguments = [socket.as_raw_fd() as usize, (&raw const address).addr(), len, 0, 0, 0];
+    let arguments = [
+        socket.as_raw_fd() as usize,
+        (&raw const address).expose_provenance(),
+        len,
+        0,
+        0,
+        0,
+    ];
     // SAFETY: as for `connect`.
     unsafe { call(k::__NR_bind, arguments) }.map(drop)
 }
@@ -194,8 +208,8 @@ pub fn peer(socket: BorrowedFd<'_>) -> Result<u32> {
         socket.as_raw_fd() as usize,
         linux_raw_sys::net::SOL_SOCKET as usize,
         linux_raw_sys::net::SO_PEERCRED as usize,
-        credentials.as_mut_ptr().addr(),
-        (&raw mut len).addr(),
+        credentials.as_mut_ptr().expose_provenance(),
+        (&raw mut len).expose_provenance(),
         0,
     ];
     // SAFETY: getsockopt writes no more than the length says, and the length.
@@ -212,7 +226,7 @@ pub fn ask_for_words(netlink: BorrowedFd<'_>) -> Result<()> {
         netlink.as_raw_fd() as usize,
         SOL_NETLINK,
         NETLINK_EXT_ACK,
-        (&raw const on).addr(),
+        (&raw const on).expose_provenance(),
         size_of_val(&on),
         0,
     ];

@@ -48,8 +48,9 @@ fn take_flag(taken: &AtomicBool) {
 /// A small value that the whole program shares and may change: what a process is about to do when it fails, for example.
 pub struct Register<T: Copy>(UnsafeCell<T>);
 
-// SAFETY: roci and roci-init have one thread, a signal is taken by asking for it and never by a handler, and `get` and `set`
-// copy the value without calling anything: no access can come in the middle of another.
+// SAFETY: every program here has one thread, a signal is taken by asking for it, and `get` and `set` copy the value without
+// calling anything: no access can come in the middle of another. The one handler there is, `signal::end_at_bugs`, comes for a
+// bug, which no access here has, and nothing goes on after it.
 unsafe impl<T: Copy> Sync for Register<T> {}
 
 impl<T: Copy> Register<T> {

@@ -30,7 +30,7 @@ impl Modes {
             c_cc: Default::default(),
         };
         // SAFETY: TCGETS writes one `struct termios`.
-        unsafe { ioctl(fd, TCGETS, (&raw mut modes).addr()) }?;
+        unsafe { ioctl(fd, TCGETS, (&raw mut modes).expose_provenance()) }?;
         Ok(Self(modes))
     }
 
@@ -55,13 +55,13 @@ impl Modes {
     /// Gives the terminal `fd` these modes.
     pub fn set(&self, fd: BorrowedFd<'_>) -> Result<()> {
         // SAFETY: TCSETS reads one `struct termios`.
-        unsafe { ioctl(fd, TCSETS, (&raw const self.0).addr()) }
+        unsafe { ioctl(fd, TCSETS, (&raw const self.0).expose_provenance()) }
     }
 
     /// The same once all that was written has passed.
     pub fn set_after_output(&self, fd: BorrowedFd<'_>) -> Result<()> {
         // SAFETY: TCSETSW reads one `struct termios`.
-        unsafe { ioctl(fd, TCSETSW, (&raw const self.0).addr()) }
+        unsafe { ioctl(fd, TCSETSW, (&raw const self.0).expose_provenance()) }
     }
 }
 
@@ -91,12 +91,12 @@ pub fn own_group() -> i32 {
 pub fn foreground_group(fd: BorrowedFd<'_>) -> Result<i32> {
     let mut group = 0_i32;
     // SAFETY: TIOCGPGRP writes one int.
-    unsafe { ioctl(fd, TIOCGPGRP, (&raw mut group).addr()) }?;
+    unsafe { ioctl(fd, TIOCGPGRP, (&raw mut group).expose_provenance()) }?;
     Ok(group)
 }
 
 /// Puts `group` into the foreground of the terminal `fd`. From the background this wants SIGTTOU blocked or ignored.
 pub fn set_foreground_group(fd: BorrowedFd<'_>, group: i32) -> Result<()> {
     // SAFETY: TIOCSPGRP reads one int.
-    unsafe { ioctl(fd, TIOCSPGRP, (&raw const group).addr()) }
+    unsafe { ioctl(fd, TIOCSPGRP, (&raw const group).expose_provenance()) }
 }
