@@ -45,7 +45,8 @@ mod unit;
 
 /// Hierarchies that one host may have: 13 controllers and a few names.
 pub const HIERARCHIES_MAX: usize = 20;
-/// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
+/// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
+const CGROUP_MAGIC: u32 = 0x0027_e0eb;
 const CGROUP2_MAGIC: u32 = 0x6367_7270;
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
@@ -140,6 +141,19 @@ impl Host {
             return fill_cpuset(directory.open(self.top.as_fd(), DIRECTORY)?);
         }
         Ok(())
+    }
+
+    /// Whether the hierarchy, which the kernel has, is mounted where it is looked for. What cannot be looked at counts as that.
+    fn has_mounted(&self, name: &str) -> bool {
+        match Path::new(name.as_bytes()).open(self.top.as_fd(), OFlags::PATH) {
+            Ok(directory) => FileSystem::of(directory.as_fd()).map_or(true, |found| found.magic == CGROUP_MAGIC),
+            Err(errno) => errno != Errno::NOENT,
+        }
+    }
+
+    /// Removes an empty directory that [`Self::make`] may have made.
+    fn unmake(&self, name: &str, path: &CStr) {
+        let _ = unlinkat(&self.top, self.directory(name, path).as_c_str(), AtFlags::REMOVEDIR);
     }
 
     /// Removes the cgroup from every hierarchy, with the cgroups that the container made below it.
@@ -436,8 +450,8 @@ impl NewCgroup {
             }
             match host.make(name, path) {
                 Ok(()) => new.made.set(new.made.get().with(place)),
-                // The kernel has it, and it is mounted elsewhere, or nowhere.
-                Err(Errno::NOENT | Errno::ROFS) if place != main => {}
+                // What was made is no cgroup.
+                Err(Errno::NOENT | Errno::ROFS) if place != main && !host.has_mounted(name) => host.unmake(name, path),
                 Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => return Ok(Err(errno)),
                 Err(errno) => return Err(make_error(path, errno)),
             }
@@ -461,9 +475,9 @@ impl NewCgroup {
             if self.made.get().contains(place) {
                 let directory = self.host.directory(name, self.path);
                 let procs = match self.host.procs(&directory) {
-                    // What was made is a directory of what the hierarchy would be mounted on.
-                    Err(Errno::NOENT) if place != main => {
-                        let _ = unlinkat(&self.host.top, directory.as_c_str(), AtFlags::REMOVEDIR);
+                    // As above.
+                    Err(Errno::NOENT) if place != main && !self.host.has_mounted(name) => {
+                        self.host.unmake(name, self.path);
                         continue;
                     }
                     procs => procs.during(msg!("open cgroup.procs"))?,
