@@ -7,6 +7,9 @@ use sys::process::write_stderr;
 /// A longer line is cut.
 const LINE_BYTES_MAX: usize = 512;
 
+/// A line that is put together.
+pub type Line = Text<LINE_BYTES_MAX>;
+
 /// Prints what went wrong with `subject`.
 pub fn complain(subject: &[u8], what: &str) {
     tell(&[b"roci-init: ", subject, b": ", what.as_bytes()]);
@@ -14,7 +17,12 @@ pub fn complain(subject: &[u8], what: &str) {
 
 /// Prints a line, in one write, so that lines of several processes do not mix.
 pub fn tell(parts: &[&[u8]]) {
-    let mut line = Text::<LINE_BYTES_MAX>::new();
+    let _ = write_stderr(line(parts).as_bytes());
+}
+
+/// The line of these parts, with its end.
+pub fn line(parts: &[&[u8]]) -> Line {
+    let mut line = Line::new();
     for part in parts {
         line.push(part);
     }
@@ -24,7 +32,7 @@ pub fn tell(parts: &[&[u8]]) {
         "\n"
     };
     line.push(end.as_bytes());
-    let _ = write_stderr(line.as_bytes());
+    line
 }
 
 /// An error number in the words of C libraries, in lower case, which is what clients of containers look for.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tests::products;
 
 use crate::architecture::Architecture;
-use crate::debian::Packages;
+use crate::debian::{Missing, Packages};
 use crate::kernel::{Flavour, Kernel};
 use crate::tree::Tree;
 
@@ -89,6 +89,9 @@ pub fn add_userland(
 
 /// Builds the executables for the target, which rustup may have to add; the value is the directory that has them.
 pub fn build(triple: &str) -> Result<PathBuf> {
+    products::has_core(triple)
+        .map_err(anyhow::Error::msg)
+        .context(Missing)?;
     products::build(Some(triple)).map_err(anyhow::Error::msg)
 }
 

@@ -144,7 +144,10 @@ pub fn cargo_for(triple: &str, args: &[&str]) -> Result<Command, String> {
 }
 
 /// Whether the toolchain has `core` for the machine, precompiled; else its source.
-fn has_core(triple: &str) -> Result<bool, String> {
+///
+/// # Errors
+/// One line that says how to get either.
+pub fn has_core(triple: &str) -> Result<bool, String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let sysroot = run(Command::new(rustc).args(["--print", "sysroot"]))?;
     let libraries = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim()).join("lib/rustlib");

@@ -8,28 +8,7 @@ use sys::fd::open;
 use sys::poll::{Watch, poll};
 use sys::process::write_stderr;
 
-use crate::text::Text;
-
-/// A longer line is cut.
-pub const LINE_BYTES_MAX: usize = 512;
-
-/// A line that is put together.
-pub type Line = Text<LINE_BYTES_MAX>;
-
-/// The line of these parts, with its end.
-pub fn line(parts: &[&[u8]]) -> Line {
-    let mut line = Line::new();
-    for part in parts {
-        line.push(part);
-    }
-    let end = if line.cut(LINE_BYTES_MAX - "…\n".len()) {
-        "…\n"
-    } else {
-        "\n"
-    };
-    line.push(end.as_bytes());
-    line
-}
+pub use crate::message::{Line, line};
 
 /// Tells something about `subject`.
 pub fn say(subject: &[u8], what: &[&[u8]]) {

@@ -144,9 +144,9 @@ impl Host {
     }
 
     /// Whether the hierarchy, which the kernel has, is mounted where it is looked for. What cannot be looked at counts as that.
-    fn has_mounted(&self, name: &str) -> bool {
-        match Path::new(name.as_bytes()).open(self.top.as_fd(), OFlags::PATH) {
-            Ok(directory) => FileSystem::of(directory.as_fd()).map_or(true, |found| found.magic == CGROUP_MAGIC),
+    fn has_mounted(name: &str) -> bool {
+        match FileSystem::at(Path::of(&[b"/sys/fs/cgroup/", name.as_bytes()]).as_c_str()) {
+            Ok(found) => found.magic == CGROUP_MAGIC,
             Err(errno) => errno != Errno::NOENT,
         }
     }
@@ -451,7 +451,7 @@ impl NewCgroup {
             match host.make(name, path) {
                 Ok(()) => new.made.set(new.made.get().with(place)),
                 // What was made is no cgroup.
-                Err(Errno::NOENT | Errno::ROFS) if place != main && !host.has_mounted(name) => host.unmake(name, path),
+                Err(Errno::NOENT | Errno::ROFS) if place != main && !Host::has_mounted(name) => host.unmake(name, path),
                 Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => return Ok(Err(errno)),
                 Err(errno) => return Err(make_error(path, errno)),
             }
@@ -476,7 +476,7 @@ impl NewCgroup {
                 let directory = self.host.directory(name, self.path);
                 let procs = match self.host.procs(&directory) {
                     // As above.
-                    Err(Errno::NOENT) if place != main && !self.host.has_mounted(name) => {
+                    Err(Errno::NOENT) if place != main && !Host::has_mounted(name) => {
                         self.host.unmake(name, self.path);
                         continue;
                     }

@@ -109,12 +109,18 @@ pub fn is_lack(errno: Errno) -> bool {
     )
 }
 
+/// A line to the packet filter; `None` where the kernel has none, which has nothing that could be taken out of it.
+fn open_if_there() -> Result<Option<Socket>> {
+    match Socket::open(NETFILTER) {
+        Err(Errno::PROTONOSUPPORT) => Ok(None),
+        socket => socket.map(Some),
+    }
+}
+
 /// Takes the network out of the table, and the table away where that was the last one.
 pub fn remove_network(subnets: &[Option<Subnet>; 2]) -> Result<()> {
-    let socket = match Socket::open(NETFILTER) {
-        // What there is none of has nothing to be taken out of it.
-        Err(Errno::PROTONOSUPPORT) => return Ok(()),
-        socket => socket?,
+    let Some(socket) = open_if_there()? else {
+        return Ok(());
     };
     let mut request = begin();
     // Added once more, so that it is there to be removed wherever making it was broken off.
@@ -173,10 +179,8 @@ pub fn withdraw(ports: &[Port], addresses: &[Option<Address>; 2]) -> Result<()> 
     if ports.is_empty() {
         return Ok(());
     }
-    let socket = match Socket::open(NETFILTER) {
-        // What there is none of has nothing to be taken out of it.
-        Err(Errno::PROTONOSUPPORT) => return Ok(()),
-        socket => socket?,
+    let Some(socket) = open_if_there()? else {
+        return Ok(());
     };
     // One by one, since those that are somebody else's fail, and only they.
     for port in ports {
