@@ -1,5 +1,7 @@
 //! The second ring's only door to the instruction: results become `Result`.
 
+use linux_raw_sys::general::__NR_ioctl;
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::{Errno, Result};
 
 use crate::arch;
@@ -18,5 +20,19 @@ pub unsafe fn call(number: u32, arguments: [usize; 6]) -> Result<usize> {
         Err(Errno::from_raw_os_error(-result as i32))
     } else {
         Ok(result as usize)
+    }
+}
+
+/// Issues an `ioctl`.
+///
+/// # Safety
+/// As for [`call`]: what `argument` points to has to be what the operation takes.
+pub unsafe fn ioctl(fd: BorrowedFd<'_>, operation: u32, argument: usize) -> Result<usize> {
+    // SAFETY: the caller's contract is the same.
+    unsafe {
+        call(
+            __NR_ioctl,
+            [fd.as_raw_fd() as usize, operation as usize, argument, 0, 0, 0],
+        )
     }
 }

@@ -3,38 +3,24 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as k;
-use linux_raw_sys::ioctl;
-use rustix::fd::{AsRawFd, BorrowedFd};
+use linux_raw_sys::ioctl as operations;
+use rustix::fd::BorrowedFd;
 use rustix::io::Result;
 
-use crate::call::call;
-
-/// An ioctl whose argument is the memory at `address`.
-///
-/// # Safety
-/// It has to be memory as the operation wants it.
-unsafe fn control(fd: BorrowedFd<'_>, operation: u32, address: usize) -> Result<usize> {
-    // SAFETY: the caller's contract is the same.
-    unsafe {
-        call(
-            k::__NR_ioctl,
-            [fd.as_raw_fd() as usize, operation as usize, address, 0, 0, 0],
-        )
-    }
-}
+use crate::call::{call, ioctl};
 
 /// Tells the watchdog that all is well.
 pub fn feed_watchdog(fd: BorrowedFd<'_>) -> Result<()> {
     let mut unused = 0_i32;
     // SAFETY: this operation reads and writes no more than an int.
-    unsafe { control(fd, ioctl::WDIOC_KEEPALIVE, (&raw mut unused).expose_provenance()) }.map(drop)
+    unsafe { ioctl(fd, operations::WDIOC_KEEPALIVE, (&raw mut unused).expose_provenance()) }.map(drop)
 }
 
 /// Asks the watchdog to wait for so many seconds; the value is what it has taken.
 pub fn set_watchdog(fd: BorrowedFd<'_>, seconds: u32) -> Result<u32> {
     let mut seconds = seconds as i32;
     // SAFETY: this operation reads and writes an int.
-    unsafe { control(fd, ioctl::WDIOC_SETTIMEOUT, (&raw mut seconds).expose_provenance()) }?;
+    unsafe { ioctl(fd, operations::WDIOC_SETTIMEOUT, (&raw mut seconds).expose_provenance()) }?;
     Ok(seconds as u32)
 }
 
@@ -42,7 +28,7 @@ pub fn set_watchdog(fd: BorrowedFd<'_>, seconds: u32) -> Result<u32> {
 pub fn watchdog_seconds(fd: BorrowedFd<'_>) -> Result<u32> {
     let mut seconds = 0_i32;
     // SAFETY: this operation writes an int.
-    unsafe { control(fd, ioctl::WDIOC_GETTIMEOUT, (&raw mut seconds).expose_provenance()) }?;
+    unsafe { ioctl(fd, operations::WDIOC_GETTIMEOUT, (&raw mut seconds).expose_provenance()) }?;
     Ok(seconds as u32)
 }
 
@@ -51,7 +37,13 @@ pub fn has_watchdog_fired(fd: BorrowedFd<'_>) -> bool {
     const WDIOF_CARDRESET: i32 = 0x20;
     let mut flags = 0_i32;
     // SAFETY: this operation writes an int.
-    let told = unsafe { control(fd, ioctl::WDIOC_GETBOOTSTATUS, (&raw mut flags).expose_provenance()) };
+    let told = unsafe {
+        ioctl(
+            fd,
+            operations::WDIOC_GETBOOTSTATUS,
+            (&raw mut flags).expose_provenance(),
+        )
+    };
     told.is_ok() && flags & WDIOF_CARDRESET != 0
 }
 
@@ -74,7 +66,7 @@ pub fn add_entropy(random: BorrowedFd<'_>, seed: &[u8; SEED_BYTES]) -> Result<()
         bytes: *seed,
     };
     // SAFETY: this operation reads the structure, and behind it as many bytes as it says that it has.
-    unsafe { control(random, ioctl::RNDADDENTROPY, (&raw const pool).expose_provenance()) }.map(drop)
+    unsafe { ioctl(random, operations::RNDADDENTROPY, (&raw const pool).expose_provenance()) }.map(drop)
 }
 
 /// Sets the time of day.
@@ -131,16 +123,16 @@ pub fn set_address(socket: BorrowedFd<'_>, name: &CStr, address: [u8; 4], mask: 
     let mut ask = |operation, address: Address| {
         request.address = address;
         // SAFETY: these operations read a `struct ifreq`, which is no longer than this.
-        unsafe { control(socket, operation, (&raw const request).expose_provenance()) }.map(drop)
+        unsafe { ioctl(socket, operation, (&raw const request).expose_provenance()) }.map(drop)
     };
-    ask(ioctl::SIOCSIFADDR, Address::of(address))?;
-    ask(ioctl::SIOCSIFNETMASK, Address::of(mask))?;
+    ask(operations::SIOCSIFADDR, Address::of(address))?;
+    ask(operations::SIOCSIFNETMASK, Address::of(mask))?;
     // The flags lie where the family of an address does.
     let flags = Address {
         family: IFF_UP,
         ..Address::default()
     };
-    ask(ioctl::SIOCSIFFLAGS, flags)
+    ask(operations::SIOCSIFFLAGS, flags)
 }
 
 /// `struct rtentry`.
@@ -182,5 +174,5 @@ pub fn set_gateway(socket: BorrowedFd<'_>, gateway: [u8; 4]) -> Result<()> {
         irtt: 0,
     };
     // SAFETY: this operation reads a `struct rtentry`, in which the null pointer is no device in particular.
-    unsafe { control(socket, ioctl::SIOCADDRT, (&raw const route).expose_provenance()) }.map(drop)
+    unsafe { ioctl(socket, operations::SIOCADDRT, (&raw const route).expose_provenance()) }.map(drop)
 }

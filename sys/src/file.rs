@@ -7,7 +7,7 @@ use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::{Errno, Result};
 
 use crate::OwnedFd;
-use crate::call::call;
+use crate::call::{call, ioctl};
 
 /// Closes the descriptors `first` to `last` (Linux 5.9).
 ///
@@ -57,7 +57,7 @@ pub fn replace_standard_stream(fd: BorrowedFd<'_>, number: i32) -> Result<()> {
 /// # Errors
 /// The kernel's; `EAFNOSUPPORT` on a kernel without IPv4.
 pub fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
-    const SIOCSIFFLAGS: usize = 0x8914;
+    const SIOCSIFFLAGS: u32 = 0x8914;
     const IFF_UP: u16 = 1;
     const IFF_RUNNING: u16 = 0x40;
     // `struct ifreq`: a name of 16 bytes, then a union of which the flags are the first two; 40 bytes on 64-bit hosts and
@@ -66,20 +66,7 @@ pub fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
     [request[0], request[1]] = *b"lo";
     [request[16], request[17]] = (IFF_UP | IFF_RUNNING).to_ne_bytes();
     // SAFETY: SIOCSIFFLAGS reads a `struct ifreq` from `request`, which is at least that long.
-    unsafe {
-        call(
-            k::__NR_ioctl,
-            [
-                socket.as_raw_fd() as usize,
-                SIOCSIFFLAGS,
-                request.as_ptr().expose_provenance(),
-                0,
-                0,
-                0,
-            ],
-        )
-    }
-    .map(drop)
+    unsafe { ioctl(socket, SIOCSIFFLAGS, request.as_ptr().expose_provenance()) }.map(drop)
 }
 
 /// The working directory's path. Outside of this process's root it begins with "(unreachable)".

@@ -1,15 +1,14 @@
 //! Loop devices: a file as a block device.
 
-use linux_raw_sys::general as k;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::{Errno, Result};
 
-use crate::call::call;
+use crate::call::ioctl;
 
-const LOOP_SET_FD: usize = 0x4c00;
-const LOOP_SET_STATUS64: usize = 0x4c04;
-const LOOP_CONFIGURE: usize = 0x4c0a;
-const LOOP_CTL_GET_FREE: usize = 0x4c82;
+const LOOP_SET_FD: u32 = 0x4c00;
+const LOOP_SET_STATUS64: u32 = 0x4c04;
+const LOOP_CONFIGURE: u32 = 0x4c0a;
+const LOOP_CTL_GET_FREE: u32 = 0x4c82;
 const LO_FLAGS_READ_ONLY: u32 = 1;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 
@@ -46,16 +45,4 @@ pub fn show(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<()> {
     let info = config.get(INFO..).unwrap_or_default();
     // SAFETY: the operation reads a `struct loop_info64`, which is shorter than what is left of the array.
     unsafe { ioctl(device, LOOP_SET_STATUS64, info.as_ptr().expose_provenance()) }.map(drop)
-}
-
-/// # Safety
-/// As for [`call`]: what `argument` points to has to be what the operation takes.
-unsafe fn ioctl(device: BorrowedFd<'_>, operation: usize, argument: usize) -> Result<usize> {
-    // SAFETY: the caller's contract is the same.
-    unsafe {
-        call(
-            k::__NR_ioctl,
-            [device.as_raw_fd() as usize, operation, argument, 0, 0, 0],
-        )
-    }
 }

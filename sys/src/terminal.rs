@@ -6,10 +6,10 @@
 
 use linux_raw_sys::general as k;
 use linux_raw_sys::ioctl::{TCGETS, TCSETS, TCSETSW, TIOCGPGRP, TIOCSPGRP};
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::BorrowedFd;
 use rustix::io::Result;
 
-use crate::call::call;
+use crate::call::{call, ioctl};
 
 /// How a terminal treats what passes through it.
 #[derive(Clone, Copy)]
@@ -55,27 +55,14 @@ impl Modes {
     /// Gives the terminal `fd` these modes.
     pub fn set(&self, fd: BorrowedFd<'_>) -> Result<()> {
         // SAFETY: TCSETS reads one `struct termios`.
-        unsafe { ioctl(fd, TCSETS, (&raw const self.0).expose_provenance()) }
+        unsafe { ioctl(fd, TCSETS, (&raw const self.0).expose_provenance()) }.map(drop)
     }
 
     /// The same once all that was written has passed.
     pub fn set_after_output(&self, fd: BorrowedFd<'_>) -> Result<()> {
         // SAFETY: TCSETSW reads one `struct termios`.
-        unsafe { ioctl(fd, TCSETSW, (&raw const self.0).expose_provenance()) }
+        unsafe { ioctl(fd, TCSETSW, (&raw const self.0).expose_provenance()) }.map(drop)
     }
-}
-
-/// # Safety
-/// `operation` must do no more with `argument` than the caller answers for.
-unsafe fn ioctl(fd: BorrowedFd<'_>, operation: u32, argument: usize) -> Result<()> {
-    // SAFETY: the caller's contract.
-    unsafe {
-        call(
-            k::__NR_ioctl,
-            [fd.as_raw_fd() as usize, operation as usize, argument, 0, 0, 0],
-        )
-    }
-    .map(drop)
 }
 
 /// The process group of this process, 0 where it lies outside of the pid namespace.
@@ -98,5 +85,5 @@ pub fn foreground_group(fd: BorrowedFd<'_>) -> Result<i32> {
 /// Puts `group` into the foreground of the terminal `fd`. From the background this wants SIGTTOU blocked or ignored.
 pub fn set_foreground_group(fd: BorrowedFd<'_>, group: i32) -> Result<()> {
     // SAFETY: TIOCSPGRP reads one int.
-    unsafe { ioctl(fd, TIOCSPGRP, (&raw const group).expose_provenance()) }
+    unsafe { ioctl(fd, TIOCSPGRP, (&raw const group).expose_provenance()) }.map(drop)
 }
