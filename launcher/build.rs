@@ -25,6 +25,42 @@ const TEXTS: [&str; 11] = [
     "nat.txt",
 ];
 
+/// What belongs to a feature: without it, the text is empty, and what stands in those sources is not looked for.
+struct Part {
+    feature: &'static str,
+    text: &'static str,
+    sources: &'static [&'static str],
+}
+
+const PARTS: [Part; 4] = [
+    Part {
+        feature: "NETWORK",
+        text: "nat.txt",
+        sources: &["net/command", "net/lease", "net/mod", "net/names", "net/nat", "net/settings"],
+    },
+    Part {
+        feature: "OVERLAY",
+        text: "",
+        sources: &["overlay/"],
+    },
+    Part {
+        feature: "SUPERVISOR",
+        text: "",
+        sources: &["supervisor"],
+    },
+    Part {
+        feature: "SYSTEMD",
+        text: "",
+        sources: &["cgroup/dbus", "cgroup/systemd", "cgroup/unit"],
+    },
+];
+
+impl Part {
+    fn is_left_out(&self) -> bool {
+        std::env::var_os(format!("CARGO_FEATURE_{}", self.feature)).is_none()
+    }
+}
+
 fn main() {
     link::main();
     println!("cargo::rerun-if-changed=build.rs");
@@ -32,8 +68,10 @@ fn main() {
     let mut whole = String::new();
     for name in TEXTS {
         println!("cargo::rerun-if-changed=texts/{name}");
-        let text = std::fs::read_to_string(format!("texts/{name}"));
-        whole += &text.unwrap_or_else(|error| panic!("texts/{name}: {error}"));
+        if !PARTS.iter().any(|part| part.text == name && part.is_left_out()) {
+            let text = std::fs::read_to_string(format!("texts/{name}"));
+            whole += &text.unwrap_or_else(|error| panic!("texts/{name}: {error}"));
+        }
         // Parts the texts.
         whole.push('\0');
     }
@@ -71,7 +109,12 @@ fn messages() -> Vec<String> {
                 directories.push(path);
                 continue;
             }
-            let source = std::fs::read_to_string(path).expect("a source");
+            let name = path.to_string_lossy();
+            let is_of = |part: &Part| part.sources.iter().any(|source| name.starts_with(&format!("src/{source}")));
+            if PARTS.iter().any(|part| is_of(part) && part.is_left_out()) {
+                continue;
+            }
+            let source = std::fs::read_to_string(&path).expect("a source");
             for literal in source
                 .split("msg!(")
                 .skip(1)

@@ -2,6 +2,7 @@
 //!
 //! They run after the whole document has been read, and name the field that is at fault.
 
+#[cfg(feature = "supervisor")]
 use crate::device::settings::Settings;
 use crate::error::{Cause, Error, Step};
 use crate::limits::ID_MAP_EXTENTS_MAX;
@@ -58,6 +59,7 @@ impl<'s, 'a> Checker<'s, 'a> {
         self.check_idmapped_mounts()?;
         self.check_late_namespaces()?;
         self.check_sysctls()?;
+        #[cfg(feature = "supervisor")]
         self.check_annotations()?;
         self.check_seccomp_listener()
     }
@@ -219,6 +221,7 @@ impl<'s, 'a> Checker<'s, 'a> {
     }
 
     /// The annotations for who supervises the container.
+    #[cfg(feature = "supervisor")]
     fn check_annotations(&mut self) -> Check {
         let mut settings = Settings::DEFAULT;
         for pair in self.spec.list(self.spec.annotations) {
