@@ -59,6 +59,11 @@ impl Path {
         open_in(directory, self.as_c_str(), flags)
     }
 
+    /// Gives the memory of the path back: see [`ScratchString`].
+    pub fn free(self) {
+        self.0.free();
+    }
+
     /// The path for the rest of the program.
     pub fn leak(self) -> &'static CStr {
         self.0.leak()

@@ -61,7 +61,10 @@ impl Proc {
     /// and it is a link that only the kernel can make.
     pub fn reopen(&self, fd: BorrowedFd<'_>, flags: OFlags) -> core::result::Result<OwnedFd, Errno> {
         use rustix::fd::AsRawFd;
-        Path::numbered("self/fd/", fd.as_raw_fd() as u32).open(self.as_fd(), flags)
+        let path = Path::numbered("self/fd/", fd.as_raw_fd() as u32);
+        let opened = path.open(self.as_fd(), flags);
+        path.free();
+        opened
     }
 
     /// Writes `text` to `path`, all of it in one call.
@@ -106,7 +109,9 @@ impl Proc {
     /// Reads what fits into `memory` of a file of the process.
     pub fn read_of<'m>(&self, pid: i32, name: &str, memory: &'m mut [u8]) -> core::result::Result<&'m mut [u8], Errno> {
         let path = Path::of_process(pid, name);
-        let file = self.open_file(path.as_c_str(), OFlags::RDONLY)?;
+        let file = self.open_file(path.as_c_str(), OFlags::RDONLY);
+        path.free();
+        let file = file?;
         let part = read(file.as_fd(), memory);
         file.close();
         part

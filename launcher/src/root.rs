@@ -182,14 +182,14 @@ impl Root {
             };
             let last = without_slashes(below.rest).is_empty();
             at = rest.as_bytes().len() - below.rest.len();
-            let component = Path::new(component);
-            let name = component.as_c_str();
-            if name == c".." {
+            if component == b".." {
                 if let Some(left) = way.pop() {
                     left.close();
                 }
                 continue;
             }
+            let component = Path::new(component);
+            let name = component.as_c_str();
             let kind = FileType::from_raw_mode(statat(current, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
             if kind == FileType::Symlink && !(last && flags.contains(OFlags::NOFOLLOW)) {
                 links_seen += 1;
@@ -203,6 +203,7 @@ impl Root {
                         left.close();
                     }
                 }
+                component.free();
                 rest = Path::of(&[target, below.rest]);
                 at = 0;
                 continue;
@@ -216,6 +217,7 @@ impl Root {
                 name,
                 OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW,
             )?;
+            component.free();
             way.push(next).map_err(|next| {
                 next.close();
                 Errno::NAMETOOLONG

@@ -13,6 +13,8 @@ use spec_core::limits::PATH_BYTES_MAX;
 use sys::directory::Names;
 use sys::fd::{create_in, open_in};
 
+use crate::path::Path;
+
 /// How deep directories may nest; each level holds two descriptors and some stack.
 const DEPTH_MAX: usize = 64;
 
@@ -67,7 +69,10 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usiz
         FileType::Symlink => {
             let mut memory = [MaybeUninit::uninit(); PATH_BYTES_MAX];
             let (target, _) = readlinkat_raw(from, name, &mut memory)?;
-            symlinkat(crate::path::Path::new(target).as_c_str(), to, name)?;
+            let target = Path::new(target);
+            let made = symlinkat(target.as_c_str(), to, name);
+            target.free();
+            made?;
         }
         _ => mknodat(
             to,

@@ -6,8 +6,9 @@ use core::ptr::NonNull;
 
 use crate::Register;
 
-/// Bytes for all strings that exist at one time. Real ones are short; a handful of the longest paths fit as well.
-const SCRATCH_BYTES: usize = 64 * 1024;
+/// Bytes for all strings that a program makes and does not free: more than the largest configuration asks for. Memory that
+/// nobody has written costs nothing.
+const SCRATCH_BYTES: usize = 2 * 1024 * 1024;
 /// `PATH_MAX` without the NUL.
 const LONGEST: usize = 4095;
 /// Bytes of the name that no kernel takes.
@@ -19,7 +20,7 @@ const HEADER: usize = size_of::<u16>();
 struct Scratch(UnsafeCell<[u8; SCRATCH_BYTES + HEADER + TOO_LONG + 1]>);
 
 // SAFETY: as for `Register`, there is one thread. A range of bytes is written before there is a `ScratchString` that shows
-// it, and then only through that one, until it is dropped.
+// it, and then only through that one, until it is freed.
 unsafe impl Sync for Scratch {}
 
 static SCRATCH: Scratch = Scratch(UnsafeCell::new([0; SCRATCH_BYTES + HEADER + TOO_LONG + 1]));
@@ -34,8 +35,9 @@ static HAS_TOO_LONG: Register<bool> = Register::new(false);
 /// `ENAMETOOLONG`, whole or as a component. So who makes a path has no error to look at: the system call has. A NUL inside
 /// ends the string there, which is what the kernel would see.
 ///
-/// The memory is given back when the string that was made last is dropped first, which is what happens in a program of
-/// nested calls; what is dropped out of order stays used.
+/// The memory is kept until the program ends, unless the string is freed. Whoever makes one for each of many things frees it,
+/// the one that was made last first; there are few of them, and dropping each string wherever a name goes out of scope costs
+/// the executable kilobytes.
 pub struct ScratchString(NonNull<u8>);
 
 impl ScratchString {
@@ -100,7 +102,7 @@ impl ScratchString {
         if self.is_too_long() || old == 0 || new == 0 {
             return;
         }
-        // SAFETY: so many bytes were written there, and they belong to this value alone until it is dropped.
+        // SAFETY: so many bytes were written there, and they belong to this value alone until it is freed.
         let bytes = unsafe { core::slice::from_raw_parts_mut(self.0.as_ptr(), self.len()) };
         for byte in bytes.iter_mut().filter(|byte| **byte == old) {
             *byte = new;
@@ -118,9 +120,17 @@ impl ScratchString {
     /// The string for the rest of the program, whose memory is not given back.
     #[inline]
     pub fn leak(self) -> &'static CStr {
-        let string = core::mem::ManuallyDrop::new(self);
-        // SAFETY: as for `as_c_str`; and since this value is never dropped, nobody else is ever given the range.
-        unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(string.0.as_ptr(), string.len() + 1)) }
+        // SAFETY: as for `as_c_str`; and since this value is gone, nobody can free or write the range.
+        unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(self.0.as_ptr(), self.len() + 1)) }
+    }
+
+    /// Gives the memory back, if no other string was made since that still exists.
+    #[inline(never)]
+    pub fn free(self) {
+        let start = self.0.as_ptr().addr() - HEADER - Self::at(0).as_ptr().addr();
+        if USED.get() == start + HEADER + self.len() + 1 {
+            USED.set(start);
+        }
     }
 
     /// For people.
@@ -130,16 +140,6 @@ impl ScratchString {
             return "(a path that is too long)";
         }
         self.as_c_str().to_str().unwrap_or("?")
-    }
-}
-
-impl Drop for ScratchString {
-    #[inline(never)]
-    fn drop(&mut self) {
-        let start = self.0.as_ptr().addr() - HEADER - Self::at(0).as_ptr().addr();
-        if USED.get() == start + HEADER + self.len() + 1 {
-            USED.set(start);
-        }
     }
 }
 
@@ -168,14 +168,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_last_first_leaves_the_memory_as_it_was() {
+    fn what_is_freed_last_first_leaves_the_memory_as_it_was() {
         let before = USED.get();
         for _ in 0..SCRATCH_BYTES {
             let one = ScratchString::join(&[b"one"]);
             assert_eq!(one.as_c_str(), c"one");
-            drop(ScratchString::join(&[b"another"]));
+            ScratchString::join(&[b"another"]).free();
+            one.free();
         }
         assert_eq!(USED.get(), before);
+    }
+
+    #[test]
+    fn where_there_is_no_room_the_name_is_too_long() {
+        let before = USED.get();
+        USED.set(SCRATCH_BYTES - 8);
+        assert_eq!(ScratchString::join(&[b"fits"]).as_c_str(), c"fits");
+        assert_eq!(ScratchString::join(&[b"not"]).as_c_str().count_bytes(), TOO_LONG);
+        USED.set(before);
     }
 
     #[test]
@@ -183,7 +193,7 @@ mod tests {
         let a = ScratchString::join(&[b"first"]);
         let b = ScratchString::join(&[b"sec", b"ond"]);
         let c = ScratchString::join(&[b"third"]);
-        drop(b);
+        b.free();
         let d = ScratchString::join(&[b"fourth"]);
         assert_eq!((a.as_str(), c.as_str(), d.as_str()), ("first", "third", "fourth"));
     }

@@ -217,14 +217,17 @@ impl Cgroup<'_> {
         let directory = self.host.directory(name, self.path);
         let path = Path::of(&[directory.as_bytes(), b"/", file.as_bytes()]);
         let top = self.host.top.as_fd();
-        match (path.open(top, flags), self.made) {
+        let opened = match (path.open(top, flags), self.made) {
             (Err(Errno::NOENT), Some(made)) if !self.host.is_v2 && !made.get().contains(place) => {
                 self.host.make(name, self.path)?;
                 made.set(made.get().with(place));
                 path.open(top, flags)
             }
             (result, _) => result,
-        }
+        };
+        path.free();
+        directory.free();
+        opened
     }
 
     #[inline(never)]

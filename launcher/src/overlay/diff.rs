@@ -212,6 +212,7 @@ impl Walk {
                 break;
             }
         }
+        path.free();
         Ok(below)
     }
 
@@ -231,6 +232,7 @@ impl Walk {
                     || above.any(|layer| exists_in(inherited_fd(*layer), path.as_c_str()))
                     || statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)
                         .is_ok_and(|stat| self.is_whiteout(directory.as_fd(), name, &stat));
+                path.free();
                 if !is_told {
                     self.tell("D");
                 }
@@ -238,6 +240,7 @@ impl Walk {
             }
             directory.close();
         }
+        here.free();
         Ok(())
     }
 
@@ -294,7 +297,9 @@ impl Walk {
         if self.is_json {
             self.out.str(if self.is_empty { "[\n" } else { ",\n" });
             self.out.str("  {\"kind\":\"").str(letter).str("\",\"path\":");
-            write_json_string(&mut self.out, Path::of(&[b"/", path.as_bytes()]).as_str());
+            let path = Path::of(&[b"/", path.as_bytes()]);
+            write_json_string(&mut self.out, path.as_str());
+            path.free();
             self.out.str("}");
         } else {
             self.out.str(letter).str(" /").str(path).str("\n");
