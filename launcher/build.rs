@@ -1,12 +1,12 @@
 //! Packs the texts that are printed when somebody asks for them, which are a tenth of the program, into a third of their
 //! bytes (`targets/pack.rs` says how).
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
 
 #[path = "../targets/link.rs"]
 mod link;
+#[path = "../targets/messages.rs"]
+mod messages;
 #[path = "../targets/pack.rs"]
 mod pack;
 
@@ -36,7 +36,14 @@ const PARTS: [Part; 4] = [
     Part {
         feature: "NETWORK",
         text: "nat.txt",
-        sources: &["net/command", "net/lease", "net/mod", "net/names", "net/nat", "net/settings"],
+        sources: &[
+            "net/command",
+            "net/lease",
+            "net/mod",
+            "net/names",
+            "net/nat",
+            "net/settings",
+        ],
     },
     Part {
         feature: "OVERLAY",
@@ -64,6 +71,7 @@ impl Part {
 fn main() {
     link::main();
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../targets/messages.rs");
     println!("cargo::rerun-if-changed=../targets/pack.rs");
     let mut whole = String::new();
     for name in TEXTS {
@@ -75,7 +83,15 @@ fn main() {
         // Parts the texts.
         whole.push('\0');
     }
-    let messages = messages();
+    let messages = messages::messages("src", "msg", |path| {
+        let name = path.to_string_lossy();
+        let is_of = |part: &Part| {
+            part.sources
+                .iter()
+                .any(|source| name.starts_with(&format!("src/{source}")))
+        };
+        PARTS.iter().any(|part| is_of(part) && part.is_left_out())
+    });
     whole += &messages.join("\u{1}");
     whole.push('\0');
     let packed = pack::pack(whole.as_bytes());
@@ -83,65 +99,14 @@ fn main() {
     let _ = write!(
         source,
         "/// Bytes of all texts.\nconst UNPACKED_BYTES: usize = {};\n\
-         /// Chances of the packer's choices.\nconst CHANCES: usize = {};\n\
          /// The texts, packed.\nstatic PACKED: [u8; {}] = {packed:?};\n\
          /// The texts of errors, in their order.\nconst MESSAGES: [&str; {}] = {messages:?};\n",
         whole.len(),
-        pack::CHANCES,
         packed.len(),
         messages.len(),
     );
     let directory = std::env::var("OUT_DIR").unwrap_or_default();
     if let Err(error) = std::fs::write(format!("{directory}/texts.rs"), source) {
         panic!("texts.rs: {error}");
-    }
-}
-
-/// The texts in `msg!("…")` in the sources, those that stand there most often first: small numbers are short instructions.
-fn messages() -> Vec<String> {
-    println!("cargo::rerun-if-changed=src");
-    let mut counts = BTreeMap::<String, usize>::new();
-    let mut directories = vec![PathBuf::from("src")];
-    while let Some(directory) = directories.pop() {
-        for entry in std::fs::read_dir(directory).expect("src").flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                directories.push(path);
-                continue;
-            }
-            let name = path.to_string_lossy();
-            let is_of = |part: &Part| part.sources.iter().any(|source| name.starts_with(&format!("src/{source}")));
-            if PARTS.iter().any(|part| is_of(part) && part.is_left_out()) {
-                continue;
-            }
-            let source = std::fs::read_to_string(&path).expect("a source");
-            for literal in source
-                .split("msg!(")
-                .skip(1)
-                .filter_map(|rest| rest.trim_start().strip_prefix('"'))
-            {
-                *counts.entry(text_of(literal)).or_default() += 1;
-            }
-        }
-    }
-    let mut messages: Vec<_> = counts.into_iter().collect();
-    messages.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    messages.into_iter().map(|(text, _)| text).collect()
-}
-
-/// The text of a literal, of which `rest` is what stands behind the first quotation mark.
-fn text_of(rest: &str) -> String {
-    let mut text = String::new();
-    let mut characters = rest.chars();
-    loop {
-        match characters.next().expect("the end of a literal") {
-            '"' => return text,
-            '\\' => text.extend(
-                characters
-                    .next()
-                    .map(|escaped| if escaped == 'n' { '\n' } else { escaped }),
-            ),
-            character => text.push(character),
-        }
     }
 }

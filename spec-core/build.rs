@@ -1,6 +1,6 @@
-//! Packs the tables of system calls.
+//! Packs the texts of errors (`targets/pack.rs` says how) and the tables of system calls.
 //!
-//! The names come in their order, each followed by its numbers in bytes that no name has: two bytes of seven bits for each
+//! In a table, the names come in their order, each followed by its numbers in bytes that no name has: two bytes of seven bits for each
 //! architecture, but for those behind which all have the number of the first, and one for `socketcall` or `ipc`.
 //!
 //! The names are shortened to half their bytes (`targets/pairs.rs` says how). The order is that of the names, so that a
@@ -20,8 +20,12 @@ type Row<const N: usize> = (&'static str, [u16; N], u8);
 
 #[path = "src/seccomp/syscalls/arm.rs"]
 mod arm;
+#[path = "../targets/messages.rs"]
+mod messages;
 #[path = "src/seccomp/syscalls/mips.rs"]
 mod mips;
+#[path = "../targets/pack.rs"]
+mod pack;
 #[path = "../targets/pairs.rs"]
 mod pairs;
 #[path = "src/seccomp/syscalls/riscv.rs"]
@@ -31,17 +35,36 @@ mod x86;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../targets/messages.rs");
+    println!("cargo::rerun-if-changed=../targets/pack.rs");
     println!("cargo::rerun-if-changed=../targets/pairs.rs");
     println!("cargo::rerun-if-changed=src/seccomp/syscalls");
+    let messages = messages::messages("src", "text", |path| path.ends_with("tests.rs"));
+    let whole = messages.join("\0");
+    let packed = pack::pack(whole.as_bytes());
+    let messages = format!(
+        "/// Bytes of all texts.\nconst UNPACKED_BYTES: usize = {};\n\
+         /// The texts, packed.\nstatic PACKED: [u8; {}] = {packed:?};\n\
+         /// The texts.\nconst MESSAGES: [&str; {}] = {messages:?};\n",
+        whole.len(),
+        packed.len(),
+        messages.len(),
+    );
+    write("messages.rs", &messages);
     let source = pack("X86", &x86::ROWS)
         + &pack("I386", &column(&x86::ROWS, 1))
         + &pack("ARM", &arm::ROWS)
         + &pack("ARM32", &column(&arm::ROWS, 1))
         + &pack("RISCV", &riscv::ROWS)
         + &pack("MIPS", &mips::ROWS);
+    write("syscalls.rs", &source);
+}
+
+/// Writes what the crate includes.
+fn write(name: &str, source: &str) {
     let directory = std::env::var("OUT_DIR").unwrap_or_default();
-    if let Err(error) = std::fs::write(format!("{directory}/syscalls.rs"), source) {
-        panic!("syscalls.rs: {error}");
+    if let Err(error) = std::fs::write(format!("{directory}/{name}"), source) {
+        panic!("{name}: {error}");
     }
 }
 

@@ -1,5 +1,5 @@
 //! How build scripts pack a text: as copies of what stood before (Lempel and Ziv), with every choice on the way written by a
-//! range coder whose chances follow the text. `launcher/src/texts.rs` reads it: the two say the same from both sides, and
+//! range coder whose chances follow the text. `spec-core/src/packed.rs` reads it: the two say the same from both sides, and
 //! change together.
 
 use std::collections::HashMap;

@@ -1,5 +1,6 @@
 //! Long texts that few calls print: they are packed by the build script, which says how, and unpacked when one is asked for.
 
+use spec_core::packed::{LEANS, Leans, unpack};
 use sys::{Register, TakeOnce};
 
 use crate::text::{cut, utf8};
@@ -36,6 +37,7 @@ pub enum Text {
 }
 
 static MEMORY: TakeOnce<[u8; UNPACKED_BYTES]> = TakeOnce::new([0; UNPACKED_BYTES]);
+static LEANS_MEMORY: TakeOnce<Leans> = TakeOnce::new(LEANS);
 static UNPACKED: Register<&str> = Register::new("");
 
 impl Text {
@@ -44,7 +46,7 @@ impl Text {
     pub fn get(self) -> &'static str {
         if UNPACKED.get().is_empty() {
             let memory = MEMORY.take();
-            unpack(memory);
+            unpack(&PACKED, memory, LEANS_MEMORY.take());
             UNPACKED.set(utf8(memory));
         }
         let mut rest = UNPACKED.get();
@@ -97,108 +99,6 @@ macro_rules! msg {
     ($text:literal) => {
         const { $crate::texts::Message::of($text) }
     };
-}
-
-/// Reads what `targets/pack.rs` has written, which names the choices.
-struct Choices {
-    /// For each choice, how much more likely than 1 in 2 a 0 is, in parts of 4096.
-    leans: &'static mut [i16; CHANCES],
-    packed: core::slice::Iter<'static, u8>,
-    range: u32,
-    code: u32,
-}
-
-static LEANS: TakeOnce<[i16; CHANCES]> = TakeOnce::new([0; CHANCES]);
-
-/// Bits of the largest number.
-const BITS: usize = 16;
-const COPY: usize = 0;
-const AGAIN: usize = 2;
-const DISTANCE: usize = 3;
-const LENGTH: usize = DISTANCE + 2 * BITS;
-const LETTER: usize = LENGTH + 2 * BITS;
-
-impl Choices {
-    fn read(&mut self) {
-        let byte = self.packed.next().copied().unwrap_or(0);
-        self.code = self.code << 8 | u32::from(byte);
-    }
-
-    /// The next bit, which is the one of this choice.
-    #[inline(never)]
-    fn bit(&mut self, choice: usize) -> usize {
-        while self.range < 1 << 24 {
-            self.range <<= 8;
-            self.read();
-        }
-        let Some(lean) = self.leans.get_mut(choice) else {
-            return 0;
-        };
-        let chance = 2048 + *lean;
-        let bound = (self.range >> 12) * chance as u32;
-        if self.code < bound {
-            self.range = bound;
-            *lean += (4096 - chance) >> 4;
-            0
-        } else {
-            self.code -= bound;
-            self.range -= bound;
-            *lean -= chance >> 4;
-            1
-        }
-    }
-
-    #[inline(never)]
-    fn number(&mut self, choices: usize) -> usize {
-        let mut bits = 0;
-        while bits < BITS && self.bit(choices + bits) == 1 {
-            bits += 1;
-        }
-        let mut number = 1;
-        while bits > 0 {
-            bits -= 1;
-            number = number << 1 | self.bit(choices + BITS + bits);
-        }
-        number
-    }
-}
-
-/// Fills `memory` with the texts.
-fn unpack(memory: &mut [u8; UNPACKED_BYTES]) {
-    let mut choices = Choices {
-        leans: LEANS.take(),
-        packed: PACKED.iter(),
-        range: u32::MAX,
-        code: 0,
-    };
-    (0..4).for_each(|_| choices.read());
-    let (mut at, mut distance, mut after_copy) = (0, 0, 0);
-    while at < UNPACKED_BYTES {
-        after_copy = choices.bit(COPY + after_copy);
-        let mut length = 1;
-        if after_copy == 1 {
-            if choices.bit(AGAIN) == 0 {
-                distance = choices.number(DISTANCE);
-            }
-            length += choices.number(LENGTH);
-        }
-        for _ in 0..length {
-            let byte = if after_copy == 1 {
-                memory.get(at.wrapping_sub(distance)).copied().unwrap_or(0)
-            } else {
-                let before = memory.get(at.wrapping_sub(1)).copied().unwrap_or(0);
-                let mut node = 1;
-                while node < 128 {
-                    node = node << 1 | choices.bit(LETTER + usize::from(before) * 128 + node);
-                }
-                node as u8 & 127
-            };
-            if let Some(place) = memory.get_mut(at) {
-                *place = byte;
-            }
-            at += 1;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::grammar;
+use crate::message::Message;
 use crate::sink::{Show, Sink, put_number};
 
 /// Why a document was refused. Printed, it is one line without its end: position, field and cause, as in
@@ -23,9 +24,9 @@ pub struct Error<'a> {
 #[derive(Clone, Copy)]
 pub(crate) enum Cause {
     /// The bytes are not JSON.
-    Syntax(&'static str),
+    Syntax(Message),
     /// The text says it all; one that ends in a space is followed by the value.
-    Rule(&'static str),
+    Rule(Message),
     /// A bounded list or pool is full: the name of its constant in [`crate::limits`], and its value.
     Limit(&'static str, usize),
 }
@@ -161,14 +162,14 @@ impl Show for Error<'_> {
         }
         out.put(" ");
         if let Cause::Syntax(text) = self.cause {
-            return out.put(text);
+            text.write_to(out);
+            return;
         }
         self.write_path(out);
         match self.cause {
             Cause::Limit(name, max) => write_limit(out, name, max),
             Cause::Syntax(text) | Cause::Rule(text) => {
-                out.put(text);
-                if text.ends_with(' ') {
+                if text.write_to(out) {
                     write_cut(out, grammar::shown(self.document, self.offset));
                 }
             }

@@ -8,6 +8,7 @@ use static_assertions::const_assert;
 
 use crate::error::Step;
 use crate::limits::JSON_DEPTH_MAX;
+use crate::message::{Message, text};
 
 // The kinds of the open brackets are the bits of one number.
 const_assert!(JSON_DEPTH_MAX <= 64);
@@ -15,15 +16,15 @@ const_assert!(JSON_DEPTH_MAX <= 64);
 const_assert!(JSON_DEPTH_MAX == 32);
 
 /// A message and the offset of the first byte that cannot be right.
-pub(crate) type Misspelt = (&'static str, usize);
+pub(crate) type Misspelt = (Message, usize);
 
-const END: &str = "unexpected end of file";
-const LONE_SURROGATE: &str = "lone surrogate in a string";
+const END: Message = text!("unexpected end of file");
+const LONE_SURROGATE: Message = text!("lone surrogate in a string");
 
 /// The text of `json`, if it is one JSON value and nothing else.
 pub(crate) fn check(json: &[u8]) -> Result<&str, Misspelt> {
     if json.starts_with(b"\xef\xbb\xbf") {
-        return Err(("starts with a byte order mark", 0));
+        return Err((text!("starts with a byte order mark"), 0));
     }
     let text = core::str::from_utf8(json);
     let valid = match text {
@@ -39,7 +40,7 @@ pub(crate) fn check(json: &[u8]) -> Result<&str, Misspelt> {
     match text {
         Ok(text) if is_fine => Ok(text),
         // What comes first in the document is reported, and the end of the part that is UTF-8 is no end of file.
-        Err(_) if is_fine || scan.at >= valid => Err(("not UTF-8", valid)),
+        Err(_) if is_fine || scan.at >= valid => Err((text!("not UTF-8"), valid)),
         _ => Err((scan.message, scan.at)),
     }
 }
@@ -48,7 +49,7 @@ pub(crate) fn check(json: &[u8]) -> Result<&str, Misspelt> {
 struct Scan<'j> {
     json: &'j [u8],
     at: usize,
-    message: &'static str,
+    message: Message,
 }
 
 impl Scan<'_> {
@@ -58,7 +59,7 @@ impl Scan<'_> {
 
     #[cold]
     #[inline(never)]
-    fn fail(&mut self, message: &'static str) -> Option<()> {
+    fn fail(&mut self, message: Message) -> Option<()> {
         self.message = if self.at < self.json.len() { message } else { END };
         None
     }
@@ -66,7 +67,7 @@ impl Scan<'_> {
     /// Fails at a place that has been passed.
     #[cold]
     #[inline(never)]
-    fn fail_at(&mut self, at: usize, message: &'static str) -> Option<()> {
+    fn fail_at(&mut self, at: usize, message: Message) -> Option<()> {
         self.at = at;
         self.fail(message)
     }
@@ -85,7 +86,7 @@ impl Scan<'_> {
             };
             if first == b'{' || first == b'[' {
                 if depth == JSON_DEPTH_MAX {
-                    return self.fail("nested deeper than 32 levels (JSON_DEPTH_MAX)");
+                    return self.fail(text!("nested deeper than 32 levels (JSON_DEPTH_MAX)"));
                 }
                 self.at += 1;
                 self.space();
@@ -109,7 +110,7 @@ impl Scan<'_> {
                     return if self.at == self.json.len() {
                         Some(())
                     } else {
-                        self.fail("expected the end of the file")
+                        self.fail(text!("expected the end of the file"))
                     };
                 }
                 let brace = braces >> (depth - 1) & 1 == 1;
@@ -124,8 +125,8 @@ impl Scan<'_> {
                     }
                     Some(b'}') if brace => depth -= 1,
                     Some(b']') if !brace => depth -= 1,
-                    _ if brace => return self.fail("expected a comma or '}'"),
-                    _ => return self.fail("expected a comma or ']'"),
+                    _ if brace => return self.fail(text!("expected a comma or '}'")),
+                    _ => return self.fail(text!("expected a comma or ']'")),
                 }
                 self.at += 1;
             }
@@ -135,12 +136,12 @@ impl Scan<'_> {
     #[inline(never)]
     fn key(&mut self) -> Option<()> {
         if self.peek() != Some(b'"') {
-            return self.fail("expected a name in quotes");
+            return self.fail(text!("expected a name in quotes"));
         }
         self.string()?;
         self.space();
         if self.peek() != Some(b':') {
-            return self.fail("expected a colon");
+            return self.fail(text!("expected a colon"));
         }
         self.at += 1;
         Some(())
@@ -153,14 +154,14 @@ impl Scan<'_> {
             b't' => self.literal(b"true"),
             b'f' => self.literal(b"false"),
             b'n' => self.literal(b"null"),
-            _ => self.fail("expected a value"),
+            _ => self.fail(text!("expected a value")),
         }
     }
 
     fn literal(&mut self, literal: &[u8]) -> Option<()> {
         for byte in literal {
             if self.peek() != Some(*byte) {
-                return self.fail("expected a value");
+                return self.fail(text!("expected a value"));
             }
             self.at += 1;
         }
@@ -196,7 +197,7 @@ impl Scan<'_> {
             self.at += 1;
         }
         if self.at == start {
-            return self.fail("expected a digit");
+            return self.fail(text!("expected a digit"));
         }
         Some(())
     }
@@ -209,7 +210,7 @@ impl Scan<'_> {
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
                 Some(b' '..) => self.at += 1,
-                _ => return self.fail("control character in a string"),
+                _ => return self.fail(text!("control character in a string")),
             }
         }
         self.at += 1;
@@ -224,7 +225,7 @@ impl Scan<'_> {
             Some(b'u') => {
                 let unit = self.unit()?;
                 if unit == 0 {
-                    return self.fail_at(start, "NUL in a string");
+                    return self.fail_at(start, text!("NUL in a string"));
                 }
                 if let 0xd800..=0xdfff = unit {
                     let pair = self.json.get(self.at..).unwrap_or_default();
@@ -240,7 +241,7 @@ impl Scan<'_> {
                     }
                 }
             }
-            _ => return self.fail("unknown escape in a string"),
+            _ => return self.fail(text!("unknown escape in a string")),
         }
         Some(())
     }
@@ -252,7 +253,7 @@ impl Scan<'_> {
         let mut unit = 0;
         for _ in 0..4 {
             let Some(digit) = self.peek().and_then(|byte| char::from(byte).to_digit(16)) else {
-                self.fail("expected a hexadecimal digit")?;
+                self.fail(text!("expected a hexadecimal digit"))?;
                 return None;
             };
             unit = unit << 4 | digit;

@@ -15,6 +15,7 @@ use crate::escapes::decode;
 use crate::grammar;
 use crate::limits::{CONFIG_BYTES_MAX, MOUNT_OPTIONS_MAX, TEXT_BYTES_MAX};
 use crate::linux::Pair;
+use crate::message::{Message, text};
 use crate::mounts::{MOUNT_OPTIONS, option_effect};
 use crate::process::{UNKNOWN_CAPABILITY, capability_number};
 use crate::resources::{RDMA_DEVICE, device_access};
@@ -42,7 +43,7 @@ pub(crate) fn read_document<'a>(
     if json.len() > CONFIG_BYTES_MAX {
         return Err(Error::syntax(
             json,
-            ("more than 262144 bytes (CONFIG_BYTES_MAX)", CONFIG_BYTES_MAX),
+            (text!("more than 262144 bytes (CONFIG_BYTES_MAX)"), CONFIG_BYTES_MAX),
         ));
     }
     let text = grammar::check(json).map_err(|misspelt| Error::syntax(json, misspelt))?;
@@ -81,7 +82,7 @@ pub(crate) fn read_document<'a>(
     let unknown = Mistake {
         depth: 0,
         member: None,
-        cause: Cause::Rule("cannot be read"),
+        cause: Cause::Rule(text!("cannot be read")),
     };
     let Mistake { depth, member, cause } = reader.mistake.unwrap_or(unknown);
     let path = reader.path.iter().take(depth.into());
@@ -153,7 +154,7 @@ impl<'a> Reader<'_, 'a> {
     /// the value.
     #[cold]
     #[inline(never)]
-    fn refuse(&mut self, depth: u8, rule: &'static str) -> Refused {
+    fn refuse(&mut self, depth: u8, rule: Message) -> Refused {
         self.refuse_for(depth, None, Cause::Rule(rule))
     }
 
@@ -228,8 +229,8 @@ impl<'a> Reader<'_, 'a> {
                 self.pass();
                 return Ok(());
             }
-            Kind::UnknownClock => return Err(self.refuse(depth, "no clock that can have an offset")),
-            Kind::NoFlag => return Err(self.refuse(depth, "no flag is supported: ")),
+            Kind::UnknownClock => return Err(self.refuse(depth, text!("no clock that can have an offset"))),
+            Kind::NoFlag => return Err(self.refuse(depth, text!("no flag is supported: "))),
             Kind::Object(_) => return self.read_members(place),
             Kind::Entry(Object::NetDevice) => {
                 let key = self.keep_name(depth, Rule::Interface)?;
@@ -282,7 +283,7 @@ impl<'a> Reader<'_, 'a> {
             Kind::Boolean => {
                 let value = self.scalar::<bool>();
                 self.given.number = value
-                    .ok_or_else(|| self.refuse(depth, "expected true or false, not "))?
+                    .ok_or_else(|| self.refuse(depth, text!("expected true or false, not ")))?
                     .into();
             }
             Kind::Integer(range) => self.read_integer(depth, range)?,
@@ -349,7 +350,7 @@ impl<'a> Reader<'_, 'a> {
             .and_then(|word| MOUNT_OPTIONS.position(word));
         match place.and_then(option_effect) {
             Some(effect) if self.target.plan().is_none_or(|plan| plan.add(effect)) => {}
-            Some(_) => return Err(self.refuse(depth, "one propagation too many")),
+            Some(_) => return Err(self.refuse(depth, text!("one propagation too many"))),
             None if word.is_empty() => {}
             None => {
                 *comma = b',';
@@ -374,7 +375,7 @@ impl<'a> Reader<'_, 'a> {
 
     /// Enters an object or a list, if that is what comes next.
     #[inline(never)]
-    fn enter(&mut self, depth: u8, opening: u8, expected: &'static str) -> Read<()> {
+    fn enter(&mut self, depth: u8, opening: u8, expected: Message) -> Read<()> {
         if self.peek() != opening {
             return Err(self.refuse(depth, expected));
         }
@@ -398,7 +399,7 @@ impl<'a> Reader<'_, 'a> {
 
     /// Reads a list of what `place` says.
     fn read_elements(&mut self, place: Place) -> Read<()> {
-        self.enter(place.depth, b'[', "expected an array, not ")?;
+        self.enter(place.depth, b'[', text!("expected an array, not "))?;
         let mut number = 0;
         while self.next_child(place.depth, number) {
             self.read(Place {
@@ -412,7 +413,7 @@ impl<'a> Reader<'_, 'a> {
 
     fn read_members(&mut self, place: Place) -> Read<()> {
         let Place { kind, depth, .. } = place;
-        self.enter(depth, b'{', "expected an object, not ")?;
+        self.enter(depth, b'{', text!("expected an object, not "))?;
         let mut opened = Ok(());
         let object = match kind {
             Kind::Object(object) => {
@@ -450,7 +451,7 @@ impl<'a> Reader<'_, 'a> {
             return Ok(());
         };
         let (member, rule) = if let Some(name) = object.missing(seen) {
-            (name, "missing")
+            (name, text!("missing"))
         } else if let Err(wrong) = self.target.close(object) {
             wrong.member_and_rule()
         } else {
@@ -530,7 +531,7 @@ impl<'a> Reader<'_, 'a> {
     #[inline(never)]
     fn read_raw(&mut self, depth: u8) -> Read<&'a str> {
         if self.peek() != b'"' {
-            return Err(self.refuse(depth, "expected a string, not "));
+            return Err(self.refuse(depth, text!("expected a string, not ")));
         }
         Ok(self.pass_string())
     }
@@ -549,9 +550,9 @@ impl<'a> Reader<'_, 'a> {
             return Err(self.refuse(
                 depth,
                 if is_signed {
-                    "expected an integer of 64 bits, not "
+                    text!("expected an integer of 64 bits, not ")
                 } else {
-                    "expected an integer from 0 of 64 bits, not "
+                    text!("expected an integer from 0 of 64 bits, not ")
                 },
             ));
         };
@@ -561,7 +562,7 @@ impl<'a> Reader<'_, 'a> {
         let spelt = self.json.get(start..self.at).unwrap_or_default();
         // What has been read ends before a fraction and before an exponent.
         if spelt.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
-            return Err(self.refuse(depth, "expected an integer, not "));
+            return Err(self.refuse(depth, text!("expected an integer, not ")));
         }
         self.given.number = number;
         Ok(())
@@ -596,4 +597,4 @@ fn range(start: usize, end: usize) -> u64 {
 }
 
 /// Cannot happen with an arena that is twice as long as the document.
-const ARENA_FULL: &str = "no room left for strings (TEXT_BYTES_MAX)";
+const ARENA_FULL: Message = text!("no room left for strings (TEXT_BYTES_MAX)");

@@ -77,6 +77,8 @@ const_assert!(NAMESPACES_MAX == crate::linux::NamespaceKind::ALL.len());
 const_assert!(RLIMITS_MAX == crate::process::RLIMIT_NAMES.len());
 // What has been accepted can be remembered.
 const_assert!(STATE_ANNOTATIONS_MAX >= PAIRS_MAX);
+// The text of the error has the number in it.
+const_assert!(ID_BYTES_MAX == 255);
 // An id is a file name, and an error line can hold it.
 const_assert!(ID_BYTES_MAX < PATH_BYTES_MAX && ID_BYTES_MAX < MESSAGE_BYTES_MAX);
 // A state has room for four of the longest paths, and for a name and a value of 30 letters for every annotation.

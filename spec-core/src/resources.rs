@@ -1,6 +1,7 @@
 //! `linux.resources`: what a cgroup limits. Also the document that `update --resources` reads.
 
 use crate::linux::{DeviceKind, Pair};
+use crate::message::{Message, text};
 use crate::schema::{Given, members};
 use crate::spec::List;
 use crate::text::Text;
@@ -328,7 +329,7 @@ members! {
 }
 
 /// The letters of `access`, one bit for each of `rwm`, or what is wrong with them.
-pub(crate) fn device_access(letters: &str) -> Result<u64, &'static str> {
+pub(crate) fn device_access(letters: &str) -> Result<u64, Message> {
     if letters.is_empty() {
         // As if it were absent, which means all of them.
         return Ok(7);
@@ -339,10 +340,10 @@ pub(crate) fn device_access(letters: &str) -> Result<u64, &'static str> {
             b'r' => 1,
             b'w' => 2,
             b'm' => 4,
-            _ => return Err("unknown access "),
+            _ => return Err(text!("unknown access ")),
         };
         if bits & bit != 0 {
-            return Err("the same letter twice: ");
+            return Err(text!("the same letter twice: "));
         }
         bits |= bit;
     }

@@ -8,6 +8,7 @@ use static_assertions::const_assert;
 
 use crate::error::Cause;
 use crate::linux::Pair;
+use crate::message::{Message, text};
 use crate::mounts::MountPlan;
 use crate::spec::List;
 use crate::text::Text;
@@ -118,33 +119,33 @@ pub(crate) trait Target<'a> {
 
 /// What can be wrong with an object as a whole.
 macro_rules! wrongs {
-    ($($name:ident: $member:literal, $rule:literal;)*) => {
+    ($($name:ident: $member:literal, $rule:expr;)*) => {
         #[derive(Clone, Copy)]
         pub(crate) enum Wrong {
             $($name,)*
         }
 
         /// The member at fault, or nothing where it is the object, and why.
-        static WRONGS: &[(&str, &str)] = &[$(($member, $rule)),*];
+        static WRONGS: &[(&str, Message)] = &[$(($member, $rule)),*];
     };
 }
 
 wrongs! {
-    NoArguments: "args", "must name a program";
-    SoftLimit: "soft", "higher than the hard limit: ";
-    SameResource: "", "the same resource stands before";
-    SameNamespace: "", "a namespace of the same type stands before";
-    NoMajor: "major", "missing";
-    NoMinor: "minor", "missing";
-    NoNames: "names", "must name a system call";
-    DefaultErrno: "defaultErrnoRet", "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number";
-    Errno: "errnoRet", "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number";
+    NoArguments: "args", text!("must name a program");
+    SoftLimit: "soft", text!("higher than the hard limit: ");
+    SameResource: "", text!("the same resource stands before");
+    SameNamespace: "", text!("a namespace of the same type stands before");
+    NoMajor: "major", text!("missing");
+    NoMinor: "minor", text!("missing");
+    NoNames: "names", text!("must name a system call");
+    DefaultErrno: "defaultErrnoRet", text!("only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number");
+    Errno: "errnoRet", text!("only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number");
 }
 
 impl Wrong {
     /// The member at fault, or nothing where it is the object, and why.
-    pub(crate) fn member_and_rule(self) -> (&'static str, &'static str) {
-        WRONGS.get(self as usize).copied().unwrap_or_default()
+    pub(crate) fn member_and_rule(self) -> (&'static str, Message) {
+        WRONGS[self as usize]
     }
 }
 
@@ -432,27 +433,38 @@ impl Rule {
     }
 
     /// What is wrong with a string. A text that ends in a space is to be followed by it.
-    pub(crate) fn broken_by(self, text: &str) -> Option<&'static str> {
+    pub(crate) fn broken_by(self, text: &str) -> Option<Message> {
         let (is_fine, rule) = match self {
             Self::Any | Self::Optional => return None,
-            Self::NotEmpty => (!text.is_empty(), "must not be empty"),
-            Self::Absolute | Self::OptionalAbsolute => (text.as_bytes().first() == Some(&b'/'), "must be absolute: "),
+            Self::NotEmpty => (!text.is_empty(), text!("must not be empty")),
+            Self::Absolute | Self::OptionalAbsolute => {
+                (text.as_bytes().first() == Some(&b'/'), text!("must be absolute: "))
+            }
             Self::Version => return spec::check_version(text),
-            Self::PageSize => (resources::is_page_size(text), "not a page size such as \"2MB\": "),
-            Self::Id => (state::check_id(text).is_ok(), "not a container id: "),
+            Self::PageSize => (
+                resources::is_page_size(text),
+                text!("not a page size such as \"2MB\": "),
+            ),
+            Self::Id => (state::check_id(text).is_ok(), text!("not a container id: ")),
             Self::Annotation => return spec::check_annotation(text),
-            Self::UnifiedFile => (linux::is_file_name(text), "must be a plain file name"),
-            Self::Interface => (linux::is_interface_name(text), "not the name of a network interface"),
+            Self::UnifiedFile => (linux::is_file_name(text), text!("must be a plain file name")),
+            Self::Interface => (
+                linux::is_interface_name(text),
+                text!("not the name of a network interface"),
+            ),
             Self::Hostname => (
                 text.len() <= spec::HOSTNAME_BYTES_SHOWN,
-                "longer than 64 bytes (HOSTNAME_BYTES_MAX)",
+                text!("longer than 64 bytes (HOSTNAME_BYTES_MAX)"),
             ),
             Self::CgroupsPath => (
                 !text.as_bytes().split(|byte| *byte == b'/').any(|part| part == b".."),
-                "must not have a \"..\" component: ",
+                text!("must not have a \"..\" component: "),
             ),
-            Self::ClosId => (linux::is_file_name(text), "must be a plain file name: "),
-            Self::NewInterface => (linux::is_interface_name(text), "not the name of a network interface: "),
+            Self::ClosId => (linux::is_file_name(text), text!("must be a plain file name: ")),
+            Self::NewInterface => (
+                linux::is_interface_name(text),
+                text!("not the name of a network interface: "),
+            ),
         };
         if is_fine { None } else { Some(rule) }
     }
@@ -513,52 +525,52 @@ impl Range {
     }
 
     /// What is wrong with a number. Those beyond 63 bits count as if they had a sign.
-    pub(crate) fn broken_by(self, number: u64) -> Option<&'static str> {
+    pub(crate) fn broken_by(self, number: u64) -> Option<Message> {
         let (_, min, max) = self.bounds();
         let number = number as i64;
         let is_fine = match self {
             Self::Unsigned64 | Self::Signed64 => true,
-            Self::Seconds if number == 0 => return Some("must be more than 0"),
+            Self::Seconds if number == 0 => return Some(text!("must be more than 0")),
             _ => number >= min.into() && (number <= max.into() || self == Self::Bytes),
         };
-        if is_fine { None } else { Some("out of range: ") }
+        if is_fine { None } else { Some(text!("out of range: ")) }
     }
 }
 
 /// Closed vocabularies.
 macro_rules! vocabularies {
-    ($($name:ident: $words:expr, $unknown:literal;)*) => {
+    ($($name:ident: $words:expr, $unknown:expr;)*) => {
         #[derive(Clone, Copy)]
         pub(crate) enum Vocabulary {
             $($name,)*
         }
 
         /// The words, and what is wrong with any other.
-        static VOCABULARIES: &[(Words, &str)] = &[$(($words, $unknown)),*];
+        static VOCABULARIES: &[(Words, Message)] = &[$(($words, $unknown)),*];
     };
 }
 
 vocabularies! {
-    Namespace: linux::NAMESPACE_NAMES, "unknown namespace type ";
-    Resource: process::RLIMIT_NAMES, "unknown resource ";
-    Policy: process::SCHEDULER_POLICIES, "unknown policy ";
-    SchedulerFlag: process::SCHEDULER_FLAGS, "unknown flag ";
-    IoClass: process::IO_PRIORITY_CLASSES, "unknown class ";
-    Device: linux::DEVICE_KINDS, "unknown device type ";
-    RuleDevice: resources::RULE_DEVICE_KINDS, "unknown device type ";
-    Propagation: linux::PROPAGATIONS, "unknown propagation ";
-    MemoryPolicy: linux::MEMORY_POLICY_MODES, "unknown memory policy ";
-    MemoryPolicyFlag: linux::MEMORY_POLICY_FLAGS, "unknown flag ";
-    Domain: linux::PERSONALITIES, "unknown domain ";
-    Action: seccomp::ACTIONS, "unknown action ";
-    Operator: seccomp::OPERATORS, "unknown operator ";
-    Architecture: seccomp::ARCHITECTURE_NAMES, "unknown architecture ";
-    FilterFlag: seccomp::FLAGS, "unknown flag ";
+    Namespace: linux::NAMESPACE_NAMES, text!("unknown namespace type ");
+    Resource: process::RLIMIT_NAMES, text!("unknown resource ");
+    Policy: process::SCHEDULER_POLICIES, text!("unknown policy ");
+    SchedulerFlag: process::SCHEDULER_FLAGS, text!("unknown flag ");
+    IoClass: process::IO_PRIORITY_CLASSES, text!("unknown class ");
+    Device: linux::DEVICE_KINDS, text!("unknown device type ");
+    RuleDevice: resources::RULE_DEVICE_KINDS, text!("unknown device type ");
+    Propagation: linux::PROPAGATIONS, text!("unknown propagation ");
+    MemoryPolicy: linux::MEMORY_POLICY_MODES, text!("unknown memory policy ");
+    MemoryPolicyFlag: linux::MEMORY_POLICY_FLAGS, text!("unknown flag ");
+    Domain: linux::PERSONALITIES, text!("unknown domain ");
+    Action: seccomp::ACTIONS, text!("unknown action ");
+    Operator: seccomp::OPERATORS, text!("unknown operator ");
+    Architecture: seccomp::ARCHITECTURE_NAMES, text!("unknown architecture ");
+    FilterFlag: seccomp::FLAGS, text!("unknown flag ");
 }
 
 impl Vocabulary {
     /// The words, and what is wrong with any other.
-    pub(crate) fn words(self) -> (Words, &'static str) {
-        VOCABULARIES.get(self as usize).copied().unwrap_or((Words::new(""), ""))
+    pub(crate) fn words(self) -> (Words, Message) {
+        VOCABULARIES[self as usize]
     }
 }

@@ -8,6 +8,7 @@ use static_assertions::const_assert;
 use crate::hooks::{Hook, Hooks};
 use crate::limits::*;
 use crate::linux::{Device, IdMapping, Linux, Pair, TimeOffset};
+use crate::message::{Message, text};
 use crate::mounts::{Mount, MountPlan};
 use crate::process::Process;
 use crate::resources::{
@@ -474,9 +475,9 @@ pub const OVERLAY_ANNOTATIONS: [&str; 6] = [
 ];
 
 /// What is wrong with the name of an annotation.
-pub(crate) fn check_annotation(key: &str) -> Option<&'static str> {
+pub(crate) fn check_annotation(key: &str) -> Option<Message> {
     if key.is_empty() {
-        return Some("the name must not be empty");
+        return Some(text!("the name must not be empty"));
     }
     // Most likely a slip of the keyboard in something that was meant to take effect.
     let is_known = key == INIT_ANNOTATION
@@ -484,16 +485,16 @@ pub(crate) fn check_annotation(key: &str) -> Option<&'static str> {
         || OVERLAY_ANNOTATIONS.contains(&key)
         || NETWORK_ANNOTATIONS.contains(&key)
         || crate::device::settings::is_known(key);
-    (key.starts_with("io.roci.") && !is_known).then_some("unknown annotation")
+    (key.starts_with("io.roci.") && !is_known).then_some(text!("unknown annotation"))
 }
 
 /// What is wrong with `ociVersion`, which may be any version of the first generation. Newer ones add members that may be
 /// ignored.
-pub(crate) fn check_version(version: &str) -> Option<&'static str> {
+pub(crate) fn check_version(version: &str) -> Option<Message> {
     match major_version(version.as_bytes()) {
         Some(b"1") => None,
-        Some(_) => Some("only version 1 is supported: "),
-        None => Some("not a semantic version: "),
+        Some(_) => Some(text!("only version 1 is supported: ")),
+        None => Some(text!("not a semantic version: ")),
     }
 }
 

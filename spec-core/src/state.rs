@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::json::read_document;
 use crate::limits::{ID_BYTES_MAX, STATE_ANNOTATIONS_MAX};
 use crate::linux::Pair;
+use crate::message::text;
 use crate::mounts::MountPlan;
 use crate::schema::{Given, Object, Target, Wrong, members, push};
 use crate::sink::{Show, Sink, put_number};
@@ -358,17 +359,14 @@ pub enum IdError {
 
 impl Show for IdError {
     fn write_to(&self, out: &mut dyn Sink) {
-        match self {
-            Self::Empty => out.put("the container id is empty"),
-            Self::TooLong => {
-                out.put("the container id has more than ");
-                put_number(out, ID_BYTES_MAX as u64);
-                out.put(" bytes (ID_BYTES_MAX)");
-            }
+        let message = match self {
+            Self::Empty => text!("the container id is empty"),
+            Self::TooLong => text!("the container id has more than 255 bytes (ID_BYTES_MAX)"),
             Self::Character => {
-                out.put("a container id has letters, digits, \"_\", \"+\", \"-\" and, not at its start, \".\"");
+                text!("a container id has letters, digits, \"_\", \"+\", \"-\" and, not at its start, \".\"")
             }
-        }
+        };
+        message.write_to(out);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::device::settings::Settings;
 use crate::error::{Cause, Error, Step};
 use crate::limits::ID_MAP_EXTENTS_MAX;
 use crate::linux::{IdMapping, NamespaceKind};
+use crate::message::{Message, text};
 use crate::mounts::Mount;
 use crate::process::{SCHED_DEADLINE, SCHED_FIFO, SCHED_RR};
 use crate::seccomp::Action;
@@ -83,7 +84,7 @@ impl<'s, 'a> Checker<'s, 'a> {
 
     #[cold]
     #[inline(never)]
-    fn refuse(&mut self, place: &'static str, index: usize, rule: &'static str) -> Check {
+    fn refuse(&mut self, place: &'static str, index: usize, rule: Message) -> Check {
         self.refuse_for(place, index, None, Cause::Rule(rule))
     }
 
@@ -93,10 +94,14 @@ impl<'s, 'a> Checker<'s, 'a> {
             return Some(());
         };
         if scheduler.priority != 0 && !matches!(scheduler.policy, SCHED_FIFO | SCHED_RR) {
-            return self.refuse(priority, 0, "only SCHED_FIFO and SCHED_RR have a priority");
+            return self.refuse(priority, 0, text!("only SCHED_FIFO and SCHED_RR have a priority"));
         }
         if scheduler.runtime | scheduler.deadline | scheduler.period != 0 && scheduler.policy != SCHED_DEADLINE {
-            return self.refuse(policy, 0, "only SCHED_DEADLINE has a runtime, a deadline and a period");
+            return self.refuse(
+                policy,
+                0,
+                text!("only SCHED_DEADLINE has a runtime, a deadline and a period"),
+            );
         }
         Some(())
     }
@@ -140,7 +145,7 @@ impl<'s, 'a> Checker<'s, 'a> {
         }
         for (has_mappings, place) in has_mappings.into_iter().zip([UID_MAPPINGS, GID_MAPPINGS]) {
             if !has_mappings && linux.has_new_namespace(NamespaceKind::User) {
-                return self.refuse(place, 0, "a new user namespace needs mappings");
+                return self.refuse(place, 0, text!("a new user namespace needs mappings"));
             }
         }
         Some(())
@@ -151,7 +156,7 @@ impl<'s, 'a> Checker<'s, 'a> {
         let offsets = &linux.time_offsets;
         let has_offsets = offsets.monotonic.is_some() || offsets.boottime.is_some();
         if has_offsets && !linux.has_new_namespace(NamespaceKind::Time) {
-            return self.refuse("linux timeOffsets ", 0, "needs a new time namespace");
+            return self.refuse("linux timeOffsets ", 0, text!("needs a new time namespace"));
         }
         let has_devices = !linux.net_devices.is_empty();
         self.check_namespace(has_devices, "linux netDevices ", NamespaceKind::Network)
@@ -161,7 +166,7 @@ impl<'s, 'a> Checker<'s, 'a> {
         for (index, mount) in self.spec.mounts.iter().enumerate() {
             let (uids, gids) = (mount.uid_mappings, mount.gid_mappings);
             if uids.is_empty() != gids.is_empty() {
-                return self.refuse("mounts # ", index, "uidMappings and gidMappings need each other");
+                return self.refuse("mounts # ", index, text!("uidMappings and gidMappings need each other"));
             }
             self.check_mappings(uids, "mounts # uidMappings ", Some(index))?;
             self.check_mappings(gids, "mounts # gidMappings ", Some(index))?;
@@ -180,11 +185,11 @@ impl<'s, 'a> Checker<'s, 'a> {
         }
         for (index, mapping) in mappings.iter().enumerate() {
             let rule = if mapping.size == 0 {
-                "the size must not be 0"
+                text!("the size must not be 0")
             } else if mapping.container_id.checked_add(mapping.size).is_none() {
-                "containerID and size reach beyond 32 bits"
+                text!("containerID and size reach beyond 32 bits")
             } else if mapping.host_id.checked_add(mapping.size).is_none() {
-                "hostID and size reach beyond 32 bits"
+                text!("hostID and size reach beyond 32 bits")
             } else {
                 continue;
             };
@@ -200,7 +205,7 @@ impl<'s, 'a> Checker<'s, 'a> {
             Some(index) if !self.has_namespace(NamespaceKind::User) => self.refuse(
                 "mounts # options ",
                 index,
-                "an id-mapped mount needs mappings or a user namespace",
+                text!("an id-mapped mount needs mappings or a user namespace"),
             ),
             _ => Some(()),
         }
@@ -210,8 +215,8 @@ impl<'s, 'a> Checker<'s, 'a> {
         for pair in self.spec.list(self.spec.linux.sysctl) {
             let key = pair.key.as_str();
             let rule = match sysctl_namespace(key) {
-                _ if is_misspelt(key) => "has an empty, \".\" or \"..\" component",
-                None => "is not namespaced",
+                _ if is_misspelt(key) => text!("has an empty, \".\" or \"..\" component"),
+                None => text!("is not namespaced"),
                 Some(kind) if self.has_namespace(kind) => continue,
                 Some(kind) => missing(kind),
             };
@@ -244,20 +249,20 @@ impl<'s, 'a> Checker<'s, 'a> {
         let notifies =
             seccomp.default_action == Action::Notify || rules.iter().any(|rule| rule.action == Action::Notify);
         if notifies && seccomp.listener_path.is_none() {
-            return self.refuse("linux seccomp ", 0, "SCMP_ACT_NOTIFY needs listenerPath");
+            return self.refuse("linux seccomp ", 0, text!("SCMP_ACT_NOTIFY needs listenerPath"));
         }
         Some(())
     }
 }
 
 /// What is wrong where a container does not have the namespace that something needs.
-fn missing(kind: NamespaceKind) -> &'static str {
+fn missing(kind: NamespaceKind) -> Message {
     match kind {
-        NamespaceKind::Uts => "needs a uts namespace",
-        NamespaceKind::Ipc => "needs an ipc namespace",
-        NamespaceKind::User => "needs a user namespace",
-        NamespaceKind::Network => "needs a network namespace",
-        _ => "needs a mount namespace",
+        NamespaceKind::Uts => text!("needs a uts namespace"),
+        NamespaceKind::Ipc => text!("needs an ipc namespace"),
+        NamespaceKind::User => text!("needs a user namespace"),
+        NamespaceKind::Network => text!("needs a network namespace"),
+        _ => text!("needs a mount namespace"),
     }
 }
 

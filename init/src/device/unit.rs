@@ -116,7 +116,10 @@ impl Unit {
         }
         self.log = settings.log.unwrap_or(options.log);
         self.service = Service::new(settings, now);
-        let result = result.and_then(|()| settings.check().map_err(Wrong::Rule));
+        let result = result.and_then(|()| {
+            let contradict = |_| Wrong::Rule("annotations of io.roci. contradict each other; roci says which");
+            settings.check().map_err(contradict)
+        });
         let wrong = match result.and_then(|()| self.open().map_err(Wrong::Errno)) {
             Ok(()) => return true,
             Err(Wrong::Rule(rule)) => rule,

@@ -3,6 +3,7 @@
 //! A value is checked where it is read, so what is wrong with it is known to `roci` as well, which otherwise leaves these
 //! annotations alone.
 
+use crate::message::{Message, text};
 use crate::words::Words;
 
 /// What the annotations begin with.
@@ -121,18 +122,18 @@ impl Settings {
     /// Takes the annotation `key` with this value. `None` where it is none of these; what is wrong with the value
     /// otherwise.
     #[inline(never)]
-    pub fn take(&mut self, key: &str, value: &str) -> Option<Result<(), &'static str>> {
+    pub fn take(&mut self, key: &str, value: &str) -> Option<Result<(), Message>> {
         Some(self.set(place_of(key)?, value))
     }
 
-    fn set(&mut self, place: usize, value: &str) -> Result<(), &'static str> {
+    fn set(&mut self, place: usize, value: &str) -> Result<(), Message> {
         let choice = |words| Words::new(words).position(value);
         match place {
-            KIND => match choice("service oneshot ").ok_or("expected service or oneshot")? {
+            KIND => match choice("service oneshot ").ok_or(text!("expected service or oneshot"))? {
                 0 => self.kind = Kind::Service,
                 _ => self.kind = Kind::Oneshot,
             },
-            RESTART => self.restart = Some(parse_restart(value).ok_or("expected no, on-failure or always")?),
+            RESTART => self.restart = Some(parse_restart(value).ok_or(text!("expected no, on-failure or always"))?),
             READY => {
                 self.ready = match (choice("start notify fd health "), value.strip_prefix("delay:")) {
                     (Some(0), _) => Ready::Start,
@@ -140,22 +141,22 @@ impl Settings {
                     (Some(2), _) => Ready::Fd,
                     (Some(_), _) => Ready::Health,
                     (None, Some(time)) => Ready::Delay(parse_time(time).ok_or(IS_NO_TIME)?),
-                    (None, None) => return Err("expected start, notify, fd, health or delay:TIME"),
+                    (None, None) => return Err(text!("expected start, notify, fd, health or delay:TIME")),
                 }
             }
-            CRITICAL => match choice("false true ").ok_or("expected true or false")? {
+            CRITICAL => match choice("false true ").ok_or(text!("expected true or false"))? {
                 0 => self.critical = false,
                 _ => self.critical = true,
             },
-            LOG => self.log = Some(parse_log(value).ok_or("expected ring, console or kmsg")?),
+            LOG => self.log = Some(parse_log(value).ok_or(text!("expected ring, console or kmsg"))?),
             HEALTH => {
                 if value.bytes().all(|byte| byte == b' ') {
-                    return Err("expected a command");
+                    return Err(text!("expected a command"));
                 }
                 self.has_health = true;
             }
             // What these name is known to who supervises.
-            AFTER | STOP_SIGNAL if value.is_empty() => return Err("expected a name"),
+            AFTER | STOP_SIGNAL if value.is_empty() => return Err(text!("expected a name")),
             AFTER | STOP_SIGNAL => {}
             RESTART_MAX => self.restarts_max = parse_number(value).ok_or(IS_NO_NUMBER)?,
             HEALTH_RETRIES => {
@@ -181,22 +182,24 @@ impl Settings {
     }
 
     /// What is wrong with the settings together.
-    pub fn check(&self) -> Result<(), &'static str> {
+    pub fn check(&self) -> Result<(), Message> {
         if self.kind == Kind::Oneshot && self.restart == Some(Restart::Always) {
-            return Err("io.roci.restart: a oneshot that ended with success has done its work");
+            return Err(text!(
+                "io.roci.restart: a oneshot that ended with success has done its work"
+            ));
         }
         if self.kind == Kind::Oneshot && self.ready != Ready::Start {
-            return Err("io.roci.ready: a oneshot is ready when it has ended");
+            return Err(text!("io.roci.ready: a oneshot is ready when it has ended"));
         }
         if self.ready == Ready::Health && !self.has_health {
-            return Err("io.roci.ready: there is no io.roci.health");
+            return Err(text!("io.roci.ready: there is no io.roci.health"));
         }
         Ok(())
     }
 }
 
-const IS_NO_TIME: &str = "expected a time of more than 0: 500ms, 10s, 5m, 1h";
-const IS_NO_NUMBER: &str = "expected a number";
+const IS_NO_TIME: Message = text!("expected a time of more than 0: 500ms, 10s, 5m, 1h");
+const IS_NO_NUMBER: Message = text!("expected a number");
 
 /// The names behind [`PREFIX`]; the constants below are their places.
 const NAMES: Words = Words::new(
@@ -313,9 +316,9 @@ mod tests {
         for (name, value) in pairs {
             let key = std::format!("io.roci.{name}");
             assert!(is_known(&key), "{key}");
-            settings.take(&key, value).unwrap()?;
+            settings.take(&key, value).unwrap().map_err(Message::text)?;
         }
-        settings.check().map(|()| settings)
+        settings.check().map(|()| settings).map_err(Message::text)
     }
 
     #[test]
@@ -375,11 +378,11 @@ mod tests {
         for (pairs, expected) in [
             (&[("kind", "daemon")][..], "expected service or oneshot"),
             (&[("restart", "never")], "expected no, on-failure or always"),
-            (&[("restart.delay", "soon")], IS_NO_TIME),
-            (&[("stop.grace", "0")], IS_NO_TIME),
-            (&[("restart.max", "-1")], IS_NO_NUMBER),
-            (&[("health.retries", "0")], IS_NO_NUMBER),
-            (&[("ready", "delay:")], IS_NO_TIME),
+            (&[("restart.delay", "soon")], IS_NO_TIME.text()),
+            (&[("stop.grace", "0")], IS_NO_TIME.text()),
+            (&[("restart.max", "-1")], IS_NO_NUMBER.text()),
+            (&[("health.retries", "0")], IS_NO_NUMBER.text()),
+            (&[("ready", "delay:")], IS_NO_TIME.text()),
             (&[("ready", "tcp")], "expected start, notify, fd, health or delay:TIME"),
             (&[("health", "  ")], "expected a command"),
             (&[("critical", "yes")], "expected true or false"),

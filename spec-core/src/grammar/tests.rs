@@ -4,6 +4,8 @@ use std::vec::Vec;
 
 use super::*;
 
+const END: &str = "unexpected end of file";
+
 /// Checks bytes in which `@` marks where the mistake is.
 #[track_caller]
 fn check_bytes(marked: &[u8], expected: &str) {
@@ -11,7 +13,7 @@ fn check_bytes(marked: &[u8], expected: &str) {
     let json: Vec<u8> = marked.iter().copied().filter(|byte| *byte != b'@').collect();
     match (check(&json), at) {
         (Ok(_), None) => {}
-        (Err((text, offset)), Some(at)) => assert_eq!((text, offset), (expected, at)),
+        (Err((text, offset)), Some(at)) => assert_eq!((text.text(), offset), (expected, at)),
         (found, _) => panic!("{}: {found:?}", String::from_utf8_lossy(marked)),
     }
 }

@@ -32,6 +32,7 @@ use super::{Action, Rule, Seccomp};
 use crate::Spec;
 use crate::error::write_limit;
 use crate::limits::*;
+use crate::message::text;
 use crate::sink::{Show, Sink};
 
 /// Why a profile cannot be compiled.
@@ -47,7 +48,9 @@ impl Show for Error {
     fn write_to(&self, out: &mut dyn Sink) {
         match self {
             Self::Limit(name, max) => write_limit(out, name, *max),
-            Self::Machine => out.put("the system calls of this machine are not known"),
+            Self::Machine => {
+                text!("the system calls of this machine are not known").write_to(out);
+            }
         }
     }
 }

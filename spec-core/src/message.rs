@@ -1,0 +1,84 @@
+//! The texts of errors. The build script packs them, and whoever writes one names it by its place among them: that is told in
+//! fewer bytes than an address and a length, and the texts, which few documents ever need, take a third of theirs.
+
+use crate::packed::{LEANS, unpack};
+use crate::sink::Sink;
+
+include!(concat!(env!("OUT_DIR"), "/messages.rs"));
+
+/// A text of an error, by its place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Message(u16);
+
+impl Message {
+    /// The place of `text`; [`text!`] asks while the program is compiled.
+    pub(crate) const fn of(text: &str) -> Self {
+        let mut place = 0;
+        while place < MESSAGES.len() {
+            if is_same(MESSAGES[place].as_bytes(), text.as_bytes()) {
+                return Self(place as u16);
+            }
+            place += 1;
+        }
+        panic!("the build script has not found this text");
+    }
+
+    /// Writes the text; whether it ends in a space, and so wants to be followed by something.
+    #[inline(never)]
+    pub fn write_to(self, out: &mut dyn Sink) -> bool {
+        let (mut memory, mut leans) = ([0; UNPACKED_BYTES], LEANS);
+        unpack(&PACKED, &mut memory, &mut leans);
+        let mut texts = memory.split(|byte| *byte == 0);
+        let text = texts.nth(self.0.into()).unwrap_or_default();
+        out.put(core::str::from_utf8(text).unwrap_or_default());
+        text.ends_with(b" ")
+    }
+
+    /// The text, as the source has it.
+    #[cfg(test)]
+    pub(crate) fn text(self) -> &'static str {
+        MESSAGES[usize::from(self.0)]
+    }
+}
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
+
+/// For tests that fail.
+impl core::fmt::Debug for Message {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("text!(\"")?;
+        self.write_to(f);
+        f.write_str("\")")
+    }
+}
+
+/// A text of an error. The build script finds it here, in the source.
+macro_rules! text {
+    ($text:literal) => {
+        const { $crate::message::Message::of($text) }
+    };
+}
+pub(crate) use text;
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_as_they_were() {
+        for (place, text) in MESSAGES.iter().enumerate() {
+            let mut written = String::new();
+            let wants_more = Message(place as u16).write_to(&mut written);
+            assert_eq!(written, *text);
+            assert_eq!(wants_more, text.ends_with(' '));
+        }
+    }
+}
