@@ -12,6 +12,8 @@ use std::fmt::Write;
 const NONE: u16 = 0x3fff;
 /// Where the numbers start that are private to ARM.
 const PRIVATE: u16 = 1008;
+/// How deep pairs may be in pairs.
+const PAIRS_DEPTH: usize = 16;
 /// How many numbers there are.
 const SLOTS: u16 = 1024;
 
@@ -76,6 +78,14 @@ fn column<const N: usize>(rows: &[Row<N>], column: usize) -> Vec<Row<1>> {
         .collect()
 }
 
+/// How many second halves wait at once while a code is unpacked.
+fn depth(pairs: &[[u8; 2]], code: u8) -> usize {
+    match pairs[usize::from(code)] {
+        [0, 0] => 0,
+        [first, second] => (1 + depth(pairs, first)).max(depth(pairs, second)),
+    }
+}
+
 /// The table of a machine as Rust.
 fn pack<const N: usize>(machine: &str, rows: &[Row<N>]) -> String {
     assert!(rows.is_sorted_by_key(|row| row.0), "rows have to be sorted");
@@ -84,6 +94,10 @@ fn pack<const N: usize>(machine: &str, rows: &[Row<N>]) -> String {
         .filter(|code| !names.iter().any(|name| name.contains(code)))
         .collect();
     let pairs = pairs::pack(&mut names, free.into_iter());
+    assert!(
+        (0..0x80).all(|code| depth(&pairs, code) <= PAIRS_DEPTH),
+        "pairs nest too deep"
+    );
     // Bytes above are numbers.
     let pairs = &pairs[..0x80];
     let mut packed = Vec::new();

@@ -21,11 +21,11 @@ pub fn main() {
             // At a fixed address: nothing to relocate at start, no dynamic section.
             "-no-pie".into(),
             "-Wl,--build-id=none".into(),
-            "-Wl,--gc-sections".into(),
+            "-Wl,--gc-sections,-O2".into(),
             format!("-Wl,-T,{script}"),
         ]
     } else {
-        vec!["--gc-sections".into(), format!("-T{script}")]
+        vec!["--gc-sections".into(), "-O2".into(), format!("-T{script}")]
     };
     for argument in arguments {
         println!("cargo::rustc-link-arg-bins={argument}");

@@ -206,10 +206,10 @@ impl Scan<'_> {
     fn string(&mut self) -> Option<()> {
         self.at += 1;
         loop {
+            self.at = skip_plain(self.json, self.at);
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
-                Some(b' '..) => self.at += 1,
                 _ => return self.fail(text!("control character in a string")),
             }
         }
@@ -265,8 +265,12 @@ impl Scan<'_> {
 
 /// The offset of the first byte from `at` on that is no white space.
 pub(crate) fn skip_space(json: &[u8], mut at: usize) -> usize {
-    while let Some(b' ' | b'\n' | b'\t' | b'\r') = json.get(at) {
+    while let Some(byte @ (b' ' | b'\n' | b'\t' | b'\r')) = json.get(at) {
         at += 1;
+        // Documents that are indented for people have more of these than of anything else.
+        while *byte == b'\n' && json.get(at..at + 8) == Some(b"        ") {
+            at += 8;
+        }
     }
     at
 }
@@ -299,15 +303,19 @@ pub(crate) fn skip_value(json: &[u8], mut at: usize) -> usize {
 }
 
 pub(crate) fn skip_string(json: &[u8], mut at: usize) -> usize {
-    at += 1;
-    while let Some(byte) = json.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
+    at = skip_plain(json, at + 1);
+    while json.get(at) == Some(&b'\\') {
+        at = skip_plain(json, at + 2);
     }
-    at
+    at + 1
+}
+
+/// The offset of the first byte from `at` on that does not stand for itself in a string.
+#[inline(never)]
+fn skip_plain(json: &[u8], at: usize) -> usize {
+    let rest = json.get(at..).unwrap_or_default();
+    let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '));
+    at + end.unwrap_or(rest.len())
 }
 
 /// The children of an object or an array of a checked document: the name, where there is one, and the offset of each.

@@ -209,7 +209,7 @@ impl<'a> Reader<'_, 'a> {
             *arena.get_mut(length)? = 0;
             Some(length + 1)
         })?;
-        Ok(Text::from_str_with_nul(with_nul).unwrap_or(Text::EMPTY))
+        Ok(Text::from_checked(with_nul))
     }
 
     /// Copies the name of the member that is read, unless it breaks a rule.

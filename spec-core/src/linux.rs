@@ -9,7 +9,7 @@ use crate::schema::{Kind, Member, Object, Rule, Wrong, members};
 use crate::seccomp::Seccomp;
 use crate::spec::{List, Present};
 use crate::text::{Text, has};
-use crate::words::Words;
+use crate::words::{Words, words};
 
 /// `linux`.
 pub struct Linux<'a> {
@@ -153,7 +153,7 @@ impl NamespaceKind {
 }
 
 /// The names of the kinds, in the order of [`NamespaceKind::ALL`].
-pub(crate) const NAMESPACE_NAMES: Words = Words::new("user pid network ipc uts cgroup time mount ");
+pub(crate) const NAMESPACE_NAMES: Words = words!("user pid network ipc uts cgroup time mount ");
 
 /// One element of an id mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,8 +263,7 @@ pub(crate) const MAJOR_MAX: u32 = 0xfff;
 pub(crate) const MINOR_MAX: u32 = 0xf_ffff;
 
 /// The words of `rootfsPropagation`; behind them the same with an "r" for `MS_REC`.
-pub(crate) const PROPAGATIONS: Words =
-    Words::new("private shared slave unbindable rprivate rshared rslave runbindable ");
+pub(crate) const PROPAGATIONS: Words = words!("private shared slave unbindable rprivate rshared rslave runbindable ");
 
 /// The `MS_` bits of the word at a place; `None` where there is no word.
 fn propagation(place: u64) -> Option<u32> {
@@ -274,12 +273,12 @@ fn propagation(place: u64) -> Option<u32> {
 }
 
 /// The modes of `memoryPolicy`, in the order in which `linux/mempolicy.h` numbers them.
-pub const MEMORY_POLICY_MODES: Words = Words::new(
+pub const MEMORY_POLICY_MODES: Words = words!(
     "MPOL_DEFAULT MPOL_PREFERRED MPOL_BIND MPOL_INTERLEAVE MPOL_LOCAL MPOL_PREFERRED_MANY MPOL_WEIGHTED_INTERLEAVE ",
 );
 
 /// The flags of `memoryPolicy`, from the lowest of the kernel's `MPOL_F_` bits on.
-pub const MEMORY_POLICY_FLAGS: Words = Words::new("MPOL_F_NUMA_BALANCING MPOL_F_RELATIVE_NODES MPOL_F_STATIC_NODES ");
+pub const MEMORY_POLICY_FLAGS: Words = words!("MPOL_F_NUMA_BALANCING MPOL_F_RELATIVE_NODES MPOL_F_STATIC_NODES ");
 /// The kernel's bit for the first of them.
 const MEMORY_POLICY_FLAGS_SHIFT: u32 = 13;
 
@@ -347,7 +346,7 @@ members! {
 }
 
 /// The words of `type` of a device.
-pub(crate) const DEVICE_KINDS: Words = Words::new("c b p u ");
+pub(crate) const DEVICE_KINDS: Words = words!("c b p u ");
 
 members! {
     const DEVICE, fn store_device(device: Device<'a>, given) {
@@ -406,7 +405,7 @@ members! {
 }
 
 /// The words for `PER_LINUX`, which is 0, and `PER_LINUX32`.
-pub(crate) const PERSONALITIES: Words = Words::new("LINUX LINUX32 ");
+pub(crate) const PERSONALITIES: Words = words!("LINUX LINUX32 ");
 /// `PER_LINUX32` of `linux/personality.h`.
 const PER_LINUX32: u32 = 8;
 

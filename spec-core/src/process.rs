@@ -6,7 +6,7 @@ use crate::limits::RLIMITS_MAX;
 use crate::schema::{Given, Object, Wrong, members, push};
 use crate::spec::{List, Present};
 use crate::text::Text;
-use crate::words::Words;
+use crate::words::{Words, words};
 
 /// `process`. Also the document that `exec --process` reads.
 #[derive(Clone, Debug)]
@@ -133,7 +133,7 @@ impl Capabilities {
 }
 
 /// The capabilities by number: name without `CAP_`, as `linux/capability.h` numbers them.
-pub const CAPABILITY_NAMES: Words = Words::new(concat!(
+pub const CAPABILITY_NAMES: Words = words!(concat!(
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE ",
     "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT ",
     "SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE ",
@@ -178,7 +178,7 @@ impl Rlimit {
 }
 
 /// The resources by number of `asm-generic/resource.h`.
-pub const RLIMIT_NAMES: Words = Words::new(concat!(
+pub const RLIMIT_NAMES: Words = words!(concat!(
     "RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE ",
     "RLIMIT_MEMLOCK RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO ",
     "RLIMIT_RTTIME ",
@@ -214,7 +214,7 @@ pub struct IoPriority {
 
 /// The policies of `scheduler`, in the order in which `linux/sched.h` numbers them, from 0.
 pub const SCHEDULER_POLICIES: Words =
-    Words::new("SCHED_OTHER SCHED_FIFO SCHED_RR SCHED_BATCH SCHED_ISO SCHED_IDLE SCHED_DEADLINE ");
+    words!("SCHED_OTHER SCHED_FIFO SCHED_RR SCHED_BATCH SCHED_ISO SCHED_IDLE SCHED_DEADLINE ");
 
 /// The place of `SCHED_FIFO` among them.
 pub(crate) const SCHED_FIFO: u32 = 1;
@@ -224,13 +224,13 @@ pub(crate) const SCHED_RR: u32 = 2;
 pub(crate) const SCHED_DEADLINE: u32 = 6;
 
 /// The flags of `scheduler`, from the lowest of the kernel's bits on.
-pub const SCHEDULER_FLAGS: Words = Words::new(concat!(
+pub const SCHEDULER_FLAGS: Words = words!(concat!(
     "SCHED_FLAG_RESET_ON_FORK SCHED_FLAG_RECLAIM SCHED_FLAG_DL_OVERRUN SCHED_FLAG_KEEP_POLICY ",
     "SCHED_FLAG_KEEP_PARAMS SCHED_FLAG_UTIL_CLAMP_MIN SCHED_FLAG_UTIL_CLAMP_MAX ",
 ));
 
 /// The classes of `ioPriority`, in the order in which `linux/ioprio.h` numbers them, from 1.
-pub const IO_PRIORITY_CLASSES: Words = Words::new("IOPRIO_CLASS_RT IOPRIO_CLASS_BE IOPRIO_CLASS_IDLE ");
+pub const IO_PRIORITY_CLASSES: Words = words!("IOPRIO_CLASS_RT IOPRIO_CLASS_BE IOPRIO_CLASS_IDLE ");
 
 members! {
     const PROCESS, fn store_process(process: Process<'a>, given) {

@@ -12,7 +12,7 @@ use crate::message::{Message, text};
 use crate::mounts::MountPlan;
 use crate::spec::List;
 use crate::text::Text;
-use crate::words::Words;
+use crate::words::{Words, words};
 use crate::{hooks, limits, linux, mounts, process, resources, seccomp, spec, state};
 
 /// What the value of a member, or an element of a list, has to be.
@@ -208,7 +208,7 @@ macro_rules! objects {
         }),*];
 
         /// The names of the limits.
-        const LIMIT_NAMES: Words = Words::new(concat!($(stringify!($limit), " "),*));
+        const LIMIT_NAMES: Words = words!(concat!($(stringify!($limit), " "),*));
     };
 }
 
@@ -289,29 +289,24 @@ const fn pack() -> (usize, usize) {
     (names, kinds)
 }
 
-/// The names of all members, with a space behind each.
-static NAMES: &str = {
-    const BYTES: [u8; NAMES_LEN] = {
-        let (mut bytes, mut length, mut table) = ([b' '; NAMES_LEN], 0, 0);
-        while table < TABLES.len() {
-            let mut member = 0;
-            while member < TABLES[table].len() {
-                let name = TABLES[table][member].name.as_bytes();
-                let mut at = 0;
-                while at < name.len() {
-                    bytes[length] = name[at];
-                    (length, at) = (length + 1, at + 1);
-                }
-                (length, member) = (length + 1, member + 1);
+/// The names of all members, as [`Words`] has them.
+static NAMES: [u8; NAMES_LEN] = {
+    let (mut bytes, mut length, mut table) = ([0; NAMES_LEN], 0, 0);
+    while table < TABLES.len() {
+        let mut member = 0;
+        while member < TABLES[table].len() {
+            let name = TABLES[table][member].name.as_bytes();
+            bytes[length] = name.len() as u8;
+            let mut at = 0;
+            while at < name.len() {
+                bytes[length + 1 + at] = name[at];
+                at += 1;
             }
-            table += 1;
+            (length, member) = (length + 1 + name.len(), member + 1);
         }
-        bytes
-    };
-    match core::str::from_utf8(&BYTES) {
-        Ok(names) => names,
-        Err(_) => panic!(),
+        table += 1;
     }
+    bytes
 };
 
 /// The kinds of all members, and whether each of them is required.

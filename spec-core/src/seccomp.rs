@@ -12,7 +12,7 @@ pub use syscalls::Machine;
 use crate::schema::{Wrong, members};
 use crate::spec::{List, Present};
 use crate::text::Text;
-use crate::words::Words;
+use crate::words::{Words, words};
 
 /// `seccomp`.
 #[derive(Clone, Copy)]
@@ -101,7 +101,7 @@ pub enum Operator {
 }
 
 /// `SCMP_ARCH_` names, by the bit that stands for each in [`Seccomp::architectures`].
-pub const ARCHITECTURE_NAMES: Words = Words::new(concat!(
+pub const ARCHITECTURE_NAMES: Words = words!(concat!(
     "SCMP_ARCH_X86 SCMP_ARCH_X86_64 SCMP_ARCH_X32 SCMP_ARCH_ARM SCMP_ARCH_AARCH64 SCMP_ARCH_MIPS ",
     "SCMP_ARCH_MIPS64 SCMP_ARCH_MIPS64N32 SCMP_ARCH_MIPSEL SCMP_ARCH_MIPSEL64 SCMP_ARCH_MIPSEL64N32 ",
     "SCMP_ARCH_PPC SCMP_ARCH_PPC64 SCMP_ARCH_PPC64LE SCMP_ARCH_S390 SCMP_ARCH_S390X SCMP_ARCH_PARISC ",
@@ -110,7 +110,7 @@ pub const ARCHITECTURE_NAMES: Words = Words::new(concat!(
 ));
 
 /// The names of the actions.
-pub const ACTIONS: Words = Words::new(concat!(
+pub const ACTIONS: Words = words!(concat!(
     "SCMP_ACT_ALLOW SCMP_ACT_ERRNO SCMP_ACT_KILL SCMP_ACT_KILL_PROCESS SCMP_ACT_KILL_THREAD SCMP_ACT_LOG ",
     "SCMP_ACT_NOTIFY SCMP_ACT_TRACE SCMP_ACT_TRAP ",
 ));
@@ -130,7 +130,7 @@ const ACTIONS_MEANT: [Action; 9] = [
 
 /// The names of the operators.
 pub const OPERATORS: Words =
-    Words::new("SCMP_CMP_EQ SCMP_CMP_GE SCMP_CMP_GT SCMP_CMP_LE SCMP_CMP_LT SCMP_CMP_MASKED_EQ SCMP_CMP_NE ");
+    words!("SCMP_CMP_EQ SCMP_CMP_GE SCMP_CMP_GT SCMP_CMP_LE SCMP_CMP_LT SCMP_CMP_MASKED_EQ SCMP_CMP_NE ");
 
 /// What they stand for.
 const OPERATORS_MEANT: [Operator; 7] = [
@@ -144,7 +144,7 @@ const OPERATORS_MEANT: [Operator; 7] = [
 ];
 
 /// The names of the flags.
-pub const FLAGS: Words = Words::new(concat!(
+pub const FLAGS: Words = words!(concat!(
     "SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW ",
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV ",
 ));

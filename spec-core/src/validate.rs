@@ -12,7 +12,7 @@ use crate::mounts::Mount;
 use crate::process::{SCHED_DEADLINE, SCHED_FIFO, SCHED_RR};
 use crate::seccomp::Action;
 use crate::spec::{List, Spec};
-use crate::words::Words;
+use crate::words::{Words, words};
 
 /// `None` is a rule that is broken.
 type Check = Option<()>;
@@ -27,7 +27,7 @@ pub(crate) fn check_config<'a>(spec: &Spec<'a>, document: &'a [u8]) -> Result<()
 /// Checks the document that `exec --process` reads.
 pub(crate) fn check_process_document<'a>(spec: &Spec<'a>, document: &'a [u8]) -> Result<(), Error<'a>> {
     let mut checker = Checker::new(spec, document);
-    checker.check_scheduler(["scheduler priority ", "scheduler policy "]);
+    checker.check_scheduler([words!("scheduler priority "), words!("scheduler policy ")]);
     checker.error.map_or(Ok(()), Err)
 }
 
@@ -38,8 +38,8 @@ struct Checker<'s, 'a> {
     error: Option<Error<'a>>,
 }
 
-const UID_MAPPINGS: &str = "linux uidMappings ";
-const GID_MAPPINGS: &str = "linux gidMappings ";
+const UID_MAPPINGS: Words = words!("linux uidMappings ");
+const GID_MAPPINGS: Words = words!("linux gidMappings ");
 
 impl<'s, 'a> Checker<'s, 'a> {
     fn new(spec: &'s Spec<'a>, document: &'a [u8]) -> Self {
@@ -52,7 +52,10 @@ impl<'s, 'a> Checker<'s, 'a> {
 
     fn check_config(&mut self) -> Check {
         let spec = self.spec;
-        self.check_scheduler(["process scheduler priority ", "process scheduler policy "])?;
+        self.check_scheduler([
+            words!("process scheduler priority "),
+            words!("process scheduler policy "),
+        ])?;
         self.check_namespaces()?;
         self.check_mappings(spec.linux.uid_mappings, UID_MAPPINGS, None)?;
         self.check_mappings(spec.linux.gid_mappings, GID_MAPPINGS, None)?;
@@ -69,9 +72,9 @@ impl<'s, 'a> Checker<'s, 'a> {
     /// from there to what `last` says.
     #[cold]
     #[inline(never)]
-    fn refuse_for(&mut self, place: &'static str, index: usize, last: Option<Step<'a>>, cause: Cause) -> Check {
+    fn refuse_for(&mut self, place: Words, index: usize, last: Option<Step<'a>>, cause: Cause) -> Check {
         let mut error = Error::new(self.document, cause);
-        let names = Words::new(place).iter().map(|name| match name {
+        let names = place.iter().map(|name| match name {
             "#" => Step::Index(index),
             name => Step::Member(name),
         });
@@ -84,12 +87,12 @@ impl<'s, 'a> Checker<'s, 'a> {
 
     #[cold]
     #[inline(never)]
-    fn refuse(&mut self, place: &'static str, index: usize, rule: Message) -> Check {
+    fn refuse(&mut self, place: Words, index: usize, rule: Message) -> Check {
         self.refuse_for(place, index, None, Cause::Rule(rule))
     }
 
     /// The kernel takes each of these numbers with some policies only, and runc says so before the kernel does.
-    fn check_scheduler(&mut self, [priority, policy]: [&'static str; 2]) -> Check {
+    fn check_scheduler(&mut self, [priority, policy]: [Words; 2]) -> Check {
         let Some(scheduler) = self.spec.process.as_ref().and_then(|process| process.scheduler) else {
             return Some(());
         };
@@ -111,7 +114,7 @@ impl<'s, 'a> Checker<'s, 'a> {
     }
 
     /// Whether what is given has the namespace that it needs, new or not.
-    fn check_namespace(&mut self, is_given: bool, place: &'static str, kind: NamespaceKind) -> Check {
+    fn check_namespace(&mut self, is_given: bool, place: Words, kind: NamespaceKind) -> Check {
         if is_given && !self.has_namespace(kind) {
             return self.refuse(place, 0, missing(kind));
         }
@@ -131,17 +134,17 @@ impl<'s, 'a> Checker<'s, 'a> {
             has_mappings[0],
             has_mappings[1],
         ];
-        static NEEDS: [(&str, NamespaceKind); 7] = [
-            ("hostname ", NamespaceKind::Uts),
-            ("domainname ", NamespaceKind::Uts),
-            ("linux maskedPaths ", NamespaceKind::Mount),
-            ("linux readonlyPaths ", NamespaceKind::Mount),
-            ("root readonly ", NamespaceKind::Mount),
+        static NEEDS: [(Words, NamespaceKind); 7] = [
+            (words!("hostname "), NamespaceKind::Uts),
+            (words!("domainname "), NamespaceKind::Uts),
+            (words!("linux maskedPaths "), NamespaceKind::Mount),
+            (words!("linux readonlyPaths "), NamespaceKind::Mount),
+            (words!("root readonly "), NamespaceKind::Mount),
             (UID_MAPPINGS, NamespaceKind::User),
             (GID_MAPPINGS, NamespaceKind::User),
         ];
         for (is_given, (place, kind)) in given.into_iter().zip(&NEEDS) {
-            self.check_namespace(is_given, place, *kind)?;
+            self.check_namespace(is_given, *place, *kind)?;
         }
         for (has_mappings, place) in has_mappings.into_iter().zip([UID_MAPPINGS, GID_MAPPINGS]) {
             if !has_mappings && linux.has_new_namespace(NamespaceKind::User) {
@@ -156,27 +159,31 @@ impl<'s, 'a> Checker<'s, 'a> {
         let offsets = &linux.time_offsets;
         let has_offsets = offsets.monotonic.is_some() || offsets.boottime.is_some();
         if has_offsets && !linux.has_new_namespace(NamespaceKind::Time) {
-            return self.refuse("linux timeOffsets ", 0, text!("needs a new time namespace"));
+            return self.refuse(words!("linux timeOffsets "), 0, text!("needs a new time namespace"));
         }
         let has_devices = !linux.net_devices.is_empty();
-        self.check_namespace(has_devices, "linux netDevices ", NamespaceKind::Network)
+        self.check_namespace(has_devices, words!("linux netDevices "), NamespaceKind::Network)
     }
 
     fn check_mount_mappings(&mut self) -> Check {
         for (index, mount) in self.spec.mounts.iter().enumerate() {
             let (uids, gids) = (mount.uid_mappings, mount.gid_mappings);
             if uids.is_empty() != gids.is_empty() {
-                return self.refuse("mounts # ", index, text!("uidMappings and gidMappings need each other"));
+                return self.refuse(
+                    words!("mounts # "),
+                    index,
+                    text!("uidMappings and gidMappings need each other"),
+                );
             }
-            self.check_mappings(uids, "mounts # uidMappings ", Some(index))?;
-            self.check_mappings(gids, "mounts # gidMappings ", Some(index))?;
+            self.check_mappings(uids, words!("mounts # uidMappings "), Some(index))?;
+            self.check_mappings(gids, words!("mounts # gidMappings "), Some(index))?;
         }
         Some(())
     }
 
     /// Checks one map. `mount` is the index in its place, where there is one.
     #[inline(never)]
-    fn check_mappings(&mut self, list: List<IdMapping>, place: &'static str, mount: Option<usize>) -> Check {
+    fn check_mappings(&mut self, list: List<IdMapping>, place: Words, mount: Option<usize>) -> Check {
         let mappings = self.spec.list(list);
         let above = mount.unwrap_or_default();
         if mappings.len() > ID_MAP_EXTENTS_MAX {
@@ -203,7 +210,7 @@ impl<'s, 'a> Checker<'s, 'a> {
         let lacks_mappings = |mount: &Mount<'_>| mount.plan.idmap.is_some() && mount.uid_mappings.is_empty();
         match self.spec.mounts.iter().position(lacks_mappings) {
             Some(index) if !self.has_namespace(NamespaceKind::User) => self.refuse(
-                "mounts # options ",
+                words!("mounts # options "),
                 index,
                 text!("an id-mapped mount needs mappings or a user namespace"),
             ),
@@ -220,7 +227,7 @@ impl<'s, 'a> Checker<'s, 'a> {
                 Some(kind) if self.has_namespace(kind) => continue,
                 Some(kind) => missing(kind),
             };
-            return self.refuse_for("linux sysctl ", 0, Some(Step::Member(key)), Cause::Rule(rule));
+            return self.refuse_for(words!("linux sysctl "), 0, Some(Step::Member(key)), Cause::Rule(rule));
         }
         Some(())
     }
@@ -232,12 +239,12 @@ impl<'s, 'a> Checker<'s, 'a> {
         for pair in self.spec.list(self.spec.annotations) {
             let key = pair.key.as_str();
             if let Some(Err(rule)) = settings.take(key, pair.value.as_str()) {
-                return self.refuse_for("annotations ", 0, Some(Step::Member(key)), Cause::Rule(rule));
+                return self.refuse_for(words!("annotations "), 0, Some(Step::Member(key)), Cause::Rule(rule));
             }
         }
         match settings.check() {
             Ok(()) => Some(()),
-            Err(rule) => self.refuse("annotations ", 0, rule),
+            Err(rule) => self.refuse(words!("annotations "), 0, rule),
         }
     }
 
@@ -249,7 +256,7 @@ impl<'s, 'a> Checker<'s, 'a> {
         let notifies =
             seccomp.default_action == Action::Notify || rules.iter().any(|rule| rule.action == Action::Notify);
         if notifies && seccomp.listener_path.is_none() {
-            return self.refuse("linux seccomp ", 0, text!("SCMP_ACT_NOTIFY needs listenerPath"));
+            return self.refuse(words!("linux seccomp "), 0, text!("SCMP_ACT_NOTIFY needs listenerPath"));
         }
         Some(())
     }
@@ -268,13 +275,13 @@ fn missing(kind: NamespaceKind) -> Message {
 
 /// The sysctls that belong to a namespace, by how their names begin. A `$` stands for the end of the name.
 const SYSCTLS: [(Words, NamespaceKind); 4] = [
-    (Words::new("net. "), NamespaceKind::Network),
-    (Words::new("user. "), NamespaceKind::User),
+    (words!("net. "), NamespaceKind::Network),
+    (words!("user. "), NamespaceKind::User),
     (
-        Words::new("fs.mqueue. kernel.msg kernel.sem$ kernel.sem_ kernel.shm "),
+        words!("fs.mqueue. kernel.msg kernel.sem$ kernel.sem_ kernel.shm "),
         NamespaceKind::Ipc,
     ),
-    (Words::new("kernel.hostname$ kernel.domainname$ "), NamespaceKind::Uts),
+    (words!("kernel.hostname$ kernel.domainname$ "), NamespaceKind::Uts),
 ];
 
 /// The namespace that a sysctl belongs to.

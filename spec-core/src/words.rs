@@ -1,33 +1,60 @@
 //! Closed vocabularies.
 
-/// Words that the specification lists, with a space behind each of them.
+/// Words that the specification lists, each with its length before it.
 ///
-/// One string costs the executable less than a list of strings, each of which would take sixteen bytes more.
+/// One string costs the executable less than a list of strings, each of which would take sixteen bytes more; and who looks for
+/// a word need not look at the letters of those before it.
 #[derive(Clone, Copy)]
-pub struct Words(&'static str);
+pub struct Words(&'static [u8]);
+
+/// [`Words`] from a text that has a space behind each of them.
+macro_rules! words {
+    ($words:expr $(,)?) => {{
+        const PACKED: [u8; $words.len()] = $crate::words::pack($words);
+        $crate::words::Words::new(&PACKED)
+    }};
+}
+pub(crate) use words;
+
+/// The words of `words`, which has a space behind each of them, with their lengths before them.
+pub(crate) const fn pack<const N: usize>(words: &str) -> [u8; N] {
+    let (bytes, mut packed) = (words.as_bytes(), [0; N]);
+    let (mut start, mut at) = (0, 0);
+    while at < N {
+        if bytes[at] == b' ' {
+            assert!(at - start <= u8::MAX as usize);
+            packed[start] = (at - start) as u8;
+            start = at + 1;
+        } else {
+            packed[at + 1] = bytes[at];
+        }
+        at += 1;
+    }
+    packed
+}
 
 impl Words {
-    pub(crate) const fn new(words: &'static str) -> Self {
-        Self(words)
+    /// Words that are packed already.
+    pub(crate) const fn new(packed: &'static [u8]) -> Self {
+        Self(packed)
     }
 
     /// The words in their order.
     pub fn iter(self) -> impl Iterator<Item = &'static str> {
-        // What lies between two spaces of a string is one, too.
+        // They were words of a string.
         self.spelt().filter_map(|word| core::str::from_utf8(word).ok())
     }
 
     /// The bytes of the words in their order.
     fn spelt(self) -> Spelt {
-        Spelt(self.0.as_bytes())
+        Spelt(self.0)
     }
 
     /// How many there are.
     pub const fn len(self) -> usize {
-        let (bytes, mut count, mut at) = (self.0.as_bytes(), 0, 0);
-        while at < bytes.len() {
-            count += (bytes[at] == b' ') as usize;
-            at += 1;
+        let (mut count, mut at) = (0, 0);
+        while at < self.0.len() {
+            (count, at) = (count + 1, at + 1 + self.0[at] as usize);
         }
         count
     }
@@ -60,9 +87,9 @@ impl Iterator for Spelt {
     type Item = &'static [u8];
 
     fn next(&mut self) -> Option<&'static [u8]> {
-        let end = self.0.iter().position(|byte| *byte == b' ')?;
-        let (word, rest) = self.0.split_at_checked(end)?;
-        self.0 = rest.get(1..)?;
+        let (length, rest) = self.0.split_first()?;
+        let (word, rest) = rest.split_at_checked(usize::from(*length))?;
+        self.0 = rest;
         Some(word)
     }
 }

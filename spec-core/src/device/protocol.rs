@@ -27,7 +27,7 @@
 //! | 16 to 23 | for how many milliseconds it has been running |
 //! | 24 to 85 | its name, with zeros behind it |
 
-use crate::words::Words;
+use crate::words::{Words, words};
 
 /// Where `roci-boot` listens.
 pub const SOCKET: &str = "/run/roci-boot/socket\0";
@@ -81,10 +81,10 @@ const OPERATIONS: [Operation; 8] = [
 ];
 
 /// What a supervised container does, in the words of `roci list`.
-pub const PHASES: Words = Words::new("waiting starting running ready stopping backoff done failed off ");
+pub const PHASES: Words = words!("waiting starting running ready stopping backoff done failed off ");
 
 /// How a program ended, in the words of `roci list`, with `_` for a space; a number follows the first two.
-pub const ENDS: Words = Words::new("exit signal - oom health not_ready not_started ");
+pub const ENDS: Words = words!("exit signal - oom health not_ready not_started ");
 
 /// The place in [`ENDS`] of a program that has not ended yet.
 pub const NO_END: u8 = 2;

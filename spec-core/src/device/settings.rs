@@ -4,7 +4,7 @@
 //! annotations alone.
 
 use crate::message::{Message, text};
-use crate::words::Words;
+use crate::words::{Words, words};
 
 /// What the annotations begin with.
 pub const PREFIX: &str = "io.roci.";
@@ -127,15 +127,15 @@ impl Settings {
     }
 
     fn set(&mut self, place: usize, value: &str) -> Result<(), Message> {
-        let choice = |words| Words::new(words).position(value);
+        let choice = |words: Words| words.position(value);
         match place {
-            KIND => match choice("service oneshot ").ok_or(text!("expected service or oneshot"))? {
+            KIND => match choice(words!("service oneshot ")).ok_or(text!("expected service or oneshot"))? {
                 0 => self.kind = Kind::Service,
                 _ => self.kind = Kind::Oneshot,
             },
             RESTART => self.restart = Some(parse_restart(value).ok_or(text!("expected no, on-failure or always"))?),
             READY => {
-                self.ready = match (choice("start notify fd health "), value.strip_prefix("delay:")) {
+                self.ready = match (choice(words!("start notify fd health ")), value.strip_prefix("delay:")) {
                     (Some(0), _) => Ready::Start,
                     (Some(1), _) => Ready::Notify,
                     (Some(2), _) => Ready::Fd,
@@ -144,7 +144,7 @@ impl Settings {
                     (None, None) => return Err(text!("expected start, notify, fd, health or delay:TIME")),
                 }
             }
-            CRITICAL => match choice("false true ").ok_or(text!("expected true or false"))? {
+            CRITICAL => match choice(words!("false true ")).ok_or(text!("expected true or false"))? {
                 0 => self.critical = false,
                 _ => self.critical = true,
             },
@@ -202,7 +202,7 @@ const IS_NO_TIME: Message = text!("expected a time of more than 0: 500ms, 10s, 5
 const IS_NO_NUMBER: Message = text!("expected a number");
 
 /// The names behind [`PREFIX`]; the constants below are their places.
-const NAMES: Words = Words::new(
+const NAMES: Words = words!(
     "after kind restart restart.delay restart.delay-max restart.reset restart.max ready ready.timeout health health.interval \
      health.timeout health.retries health.start-period stop.signal stop.grace critical critical.deadline log ",
 );
@@ -236,7 +236,7 @@ pub fn is_known(key: &str) -> bool {
 
 /// A restart policy by its name.
 pub fn parse_restart(value: &str) -> Option<Restart> {
-    match Words::new("no on-failure always ").position(value)? {
+    match words!("no on-failure always ").position(value)? {
         0 => Some(Restart::No),
         1 => Some(Restart::OnFailure),
         _ => Some(Restart::Always),
@@ -245,7 +245,7 @@ pub fn parse_restart(value: &str) -> Option<Restart> {
 
 /// A place for output by its name.
 pub fn parse_log(value: &str) -> Option<Log> {
-    match Words::new("ring console kmsg ").position(value)? {
+    match words!("ring console kmsg ").position(value)? {
         0 => Some(Log::Ring),
         1 => Some(Log::Console),
         _ => Some(Log::Kmsg),

@@ -229,6 +229,9 @@ impl Numbers {
     }
 }
 
+/// How deep pairs are in pairs at most; the build script sees to it.
+const PAIRS_DEPTH: usize = 16;
+
 /// What marks a number as a call of `ipc`, in rows.
 const IPC_FROM: u8 = 32;
 
@@ -273,30 +276,37 @@ impl Machine {
 
     /// Compares what a packed name stands for with `name`.
     fn compare(&self, packed: &[u8], mut name: &[u8]) -> Ordering {
-        let order = self.compare_start(packed, &mut name);
-        order.then(if name.is_empty() {
+        // The second halves of the pairs that are being unpacked: a pair in a pair was made before it.
+        let (mut halves, mut depth) = ([0; PAIRS_DEPTH], 0);
+        for code in packed {
+            let mut code = *code;
+            loop {
+                let [first, second] = self.pairs.get(usize::from(code)).copied().unwrap_or_default();
+                if first != 0
+                    && let Some(half) = halves.get_mut(depth)
+                {
+                    (*half, code, depth) = (second, first, depth + 1);
+                    continue;
+                }
+                let Some((letter, rest)) = name.split_first() else {
+                    return Ordering::Greater;
+                };
+                if code != *letter {
+                    return code.cmp(letter);
+                }
+                name = rest;
+                if depth == 0 {
+                    break;
+                }
+                depth -= 1;
+                code = halves.get(depth).copied().unwrap_or_default();
+            }
+        }
+        if name.is_empty() {
             Ordering::Equal
         } else {
             Ordering::Less
-        })
-    }
-
-    /// The same with the start of `name`, which is cut off. It calls itself for a pair in a pair, which was made before it.
-    fn compare_start(&self, packed: &[u8], name: &mut &[u8]) -> Ordering {
-        for code in packed {
-            let order = match (self.pairs.get(usize::from(*code)), *name) {
-                (Some(pair), _) if *pair != [0, 0] => self.compare_start(pair, name),
-                (_, [first, rest @ ..]) => {
-                    *name = rest;
-                    code.cmp(first)
-                }
-                _ => Ordering::Greater,
-            };
-            if order.is_ne() {
-                return order;
-            }
         }
-        Ordering::Equal
     }
 }
 
