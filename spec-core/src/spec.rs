@@ -167,6 +167,7 @@ impl<'a> Spec<'a> {
     }
 
     /// The elements of `list`.
+    #[inline(never)]
     pub fn list<T: Pooled<'a>>(&self, list: List<T>) -> &[T] {
         let start = usize::from(list.start);
         T::pool(self).get(start..start + list.len()).unwrap_or_default()
