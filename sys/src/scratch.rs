@@ -105,8 +105,8 @@ impl ScratchString {
         if self.is_too_long() || old == 0 || new == 0 {
             return;
         }
-        // SAFETY: so many bytes were written there, and they belong to this value alone until it is freed; `&mut self` says that
-        // nobody has a reference that `as_c_str` gave.
+        // SAFETY: so many bytes were written there, and they belong to this value alone until it is freed; `&mut self` says
+        // that nobody has a reference that `as_c_str` gave.
         let bytes = unsafe { core::slice::from_raw_parts_mut(self.0.as_ptr(), self.len()) };
         for byte in bytes.iter_mut().filter(|byte| **byte == old) {
             *byte = new;
@@ -124,7 +124,8 @@ impl ScratchString {
     /// The string for the rest of the program, whose memory is not given back.
     #[inline]
     pub fn leak(self) -> &'static CStr {
-        // SAFETY: as for `as_c_str`; and since this value is gone without having been freed, nobody can free or write the range.
+        // SAFETY: as for `as_c_str`; and since this value is gone without having been freed, nobody can free or write the
+        // range.
         unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(self.0.as_ptr(), self.len() + 1)) }
     }
 

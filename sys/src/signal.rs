@@ -114,8 +114,8 @@ pub fn blocked() -> SignalSet {
 pub fn wait_for(set: SignalSet) -> Result<u8> {
     let set = words(set);
     loop {
-        // SAFETY: the kernel reads SET_BYTES, which is the size of the set; null for the siginfo and the timeout means that neither
-        // is wanted.
+        // SAFETY: the kernel reads SET_BYTES, which is the size of the set; null for the siginfo and the timeout means that
+        // neither is wanted.
         match unsafe {
             call(
                 k::__NR_rt_sigtimedwait,
@@ -355,10 +355,10 @@ pub fn end_at_bugs(end: extern "C" fn(i32) -> !) {
             0,
             0,
         ];
-        // SAFETY: the kernel reads a `struct kernel_sigaction`, which is no longer than `action`. What it then calls is a function
-        // that takes the number of a signal and never returns, at a moment that nobody chose: but as nothing goes on after it,
-        // nothing can find what it has changed. It runs on a stack that nobody else has, and all signals are blocked, so it
-        // is never called while it runs.
+        // SAFETY: the kernel reads a `struct kernel_sigaction`, which is no longer than `action`. What it then calls is a
+        // function that takes the number of a signal and never returns, at a moment that nobody chose: but as nothing goes on
+        // after it, nothing can find what it has changed. It runs on a stack that nobody else has, and all signals are
+        // blocked, so it is never called while it runs.
         let _ = unsafe { call(k::__NR_rt_sigaction, arguments) };
     }
 }

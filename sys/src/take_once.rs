@@ -49,9 +49,10 @@ fn take_flag(taken: &AtomicBool) {
 /// A small value that the whole program shares and may change: what a process is about to do when it fails, for example.
 pub struct Register<T: Copy>(UnsafeCell<T>);
 
-// SAFETY: every program here has one thread (and so has each of the unit tests at a time, as .cargo/config.toml asks), a signal is taken by asking for it, and `get` and `set` copy the value without
-// calling anything: no access can come in the middle of another. The one handler there is, `signal::end_at_bugs`, comes for a
-// bug, which no access here has, and nothing goes on after it.
+// SAFETY: every program here has one thread (and of the unit tests there is one at a time, as .cargo/config.toml asks), a signal
+// is taken by asking for it, and `get` and `set` copy the value without calling anything: no access can come in the middle of
+// another. The one handler there is, `signal::end_at_bugs`, comes for a bug, which no access here has, and nothing goes on
+// after it.
 unsafe impl<T: Copy> Sync for Register<T> {}
 
 impl<T: Copy> Register<T> {
@@ -98,8 +99,8 @@ impl<T> Once<T> {
         if !self.made.get() {
             let value = make();
             assert!(!self.made.get(), "a value was asked for while it was made");
-            // SAFETY: nobody has a reference to the value, which was not there until now: `made` says so again after `make`, which
-            // might have come here itself.
+            // SAFETY: nobody has a reference to the value, which was not there until now: `made` says so again after `make`,
+            // which might have come here itself.
             unsafe { (*self.value.get()).write(value) };
             self.made.set(true);
         }
