@@ -426,7 +426,7 @@ fn make_cgroup(
         path,
         is_systemds: place.is_some(),
     }));
-    match NewCgroup::make(host, path, everywhere || place.is_some())? {
+    match NewCgroup::make(host, path, everywhere || place.is_some(), place.is_some())? {
         Ok(mut cgroup) => {
             // Before the process exists, so that it is limited from its first moment.
             apply(

@@ -21,7 +21,7 @@ pub fn words(errno: Errno) -> &'static str {
 /// The text alone, for the messages that clients compare.
 pub fn text(errno: Errno) -> &'static str {
     match row(errno) {
-        ("", _) => "unknown error",
+        ("", _) => words(errno),
         (_, text) => text,
     }
 }
@@ -114,6 +114,8 @@ mod tests {
     fn known_and_unknown_numbers() {
         assert_eq!(words(Errno::ACCESS), "permission denied (EACCES)");
         assert_eq!(words(Errno::from_raw_os_error(4000)), "error 4000");
+        assert_eq!(text(Errno::ACCESS), "permission denied");
+        assert_eq!(text(Errno::from_raw_os_error(4000)), "error 4000");
     }
 
     #[test]

@@ -8,7 +8,10 @@ use crate::OwnedFd;
 use crate::call::call;
 
 /// `bpf(2)` with a structure of this many bytes; what is not set is 0.
-fn bpf<const N: usize>(command: usize, attributes: &[u32; N]) -> Result<usize> {
+///
+/// # Safety
+/// What the command takes for an address in the structure is that of as much as it reads there.
+unsafe fn bpf<const N: usize>(command: usize, attributes: &[u32; N]) -> Result<usize> {
     let arguments = [
         command,
         attributes.as_ptr().expose_provenance(),
@@ -17,8 +20,9 @@ fn bpf<const N: usize>(command: usize, attributes: &[u32; N]) -> Result<usize> {
         0,
         0,
     ];
-    // SAFETY: the kernel reads the `union bpf_attr` of the given size. The pointers in it are the callers', who say what lies
-    // there.
+    // SAFETY: the kernel reads the `union bpf_attr` of the given size, which is borrowed for the call, and what the addresses
+    // in it are of, as the caller says. Into the structure it writes nothing: the first member that it fills in, the length of
+    // the log, lies behind what either caller gives it.
     unsafe { call(k::__NR_bpf, arguments) }
 }
 
@@ -54,7 +58,9 @@ pub fn load_device_program(instructions: &[u64]) -> Result<OwnedFd> {
         0,
         0,
     ];
-    let fd = bpf(BPF_PROG_LOAD, &attributes)?;
+    // SAFETY: the kernel reads as many instructions of 8 bytes as the slice has, and the licence, a literal with its NUL; both
+    // outlive the call. There is no log for it to write.
+    let fd = unsafe { bpf(BPF_PROG_LOAD, &attributes) }?;
     // SAFETY: the kernel made this descriptor just now, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
@@ -65,9 +71,7 @@ pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) ->
     const BPF_CGROUP_DEVICE: u32 = 6;
     const BPF_F_ALLOW_MULTI: u32 = 2;
     let (cgroup, program) = (cgroup.as_raw_fd() as u32, program.as_raw_fd() as u32);
-    bpf(
-        BPF_PROG_ATTACH,
-        &[cgroup, program, BPF_CGROUP_DEVICE, BPF_F_ALLOW_MULTI],
-    )
-    .map(drop)
+    let attributes = [cgroup, program, BPF_CGROUP_DEVICE, BPF_F_ALLOW_MULTI];
+    // SAFETY: this command takes no addresses.
+    unsafe { bpf(BPF_PROG_ATTACH, &attributes) }.map(drop)
 }

@@ -26,7 +26,9 @@ pub unsafe fn call(number: u32, arguments: [usize; 6]) -> Result<usize> {
 /// Issues an `ioctl`.
 ///
 /// # Safety
-/// As for [`call`]: what `argument` points to has to be what the operation takes.
+/// As for [`call`]: where the operation takes an address, `argument` is that of as many bytes as it reads or writes, and they
+/// may be written where it writes. Another kind of device may take the same number for another operation, so `fd` has to be of
+/// the kind that the caller means, or the number has to have the size in it, as most have.
 pub unsafe fn ioctl(fd: BorrowedFd<'_>, operation: u32, argument: usize) -> Result<usize> {
     // SAFETY: the caller's contract is the same.
     unsafe {

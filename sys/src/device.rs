@@ -12,14 +12,14 @@ use crate::call::{call, ioctl};
 /// Tells the watchdog that all is well.
 pub fn feed_watchdog(fd: BorrowedFd<'_>) -> Result<()> {
     let mut unused = 0_i32;
-    // SAFETY: this operation reads and writes no more than an int.
+    // SAFETY: no driver looks at more than an int here, and most at nothing.
     unsafe { ioctl(fd, operations::WDIOC_KEEPALIVE, (&raw mut unused).expose_provenance()) }.map(drop)
 }
 
 /// Asks the watchdog to wait for so many seconds; the value is what it has taken.
 pub fn set_watchdog(fd: BorrowedFd<'_>, seconds: u32) -> Result<u32> {
     let mut seconds = seconds as i32;
-    // SAFETY: this operation reads and writes an int.
+    // SAFETY: this operation reads an int, and writes what the watchdog has taken into the same place.
     unsafe { ioctl(fd, operations::WDIOC_SETTIMEOUT, (&raw mut seconds).expose_provenance()) }?;
     Ok(seconds as u32)
 }
@@ -52,10 +52,10 @@ pub const SEED_BYTES: usize = 256;
 
 /// `struct rand_pool_info`.
 #[repr(C)]
-struct Pool {
-    bits: i32,
-    size: i32,
-    bytes: [u8; SEED_BYTES],
+pub(crate) struct Pool {
+    pub(crate) bits: i32,
+    pub(crate) size: i32,
+    pub(crate) bytes: [u8; SEED_BYTES],
 }
 
 /// Gives the kernel random bytes that nobody knows, and that count as such. `random` is its device.
@@ -65,13 +65,13 @@ pub fn add_entropy(random: BorrowedFd<'_>, seed: &[u8; SEED_BYTES]) -> Result<()
         size: SEED_BYTES as i32,
         bytes: *seed,
     };
-    // SAFETY: this operation reads the structure, and behind it as many bytes as it says that it has.
+    // SAFETY: this operation reads two ints and, behind them, as many bytes as the second one says, all of which `pool` has.
     unsafe { ioctl(random, operations::RNDADDENTROPY, (&raw const pool).expose_provenance()) }.map(drop)
 }
 
 /// Sets the time of day.
 pub fn set_clock(seconds: i64) -> Result<()> {
-    let time = [seconds, 0];
+    let time: [i64; 2] = [seconds, 0];
     #[cfg(target_pointer_width = "64")]
     let number = k::__NR_clock_settime;
     #[cfg(target_pointer_width = "32")]
@@ -83,10 +83,10 @@ pub fn set_clock(seconds: i64) -> Result<()> {
 /// `struct sockaddr_in`.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
-struct Address {
-    family: u16,
-    port: u16,
-    address: [u8; 4],
+pub(crate) struct Address {
+    pub(crate) family: u16,
+    pub(crate) port: u16,
+    pub(crate) address: [u8; 4],
     zero: [u8; 8],
 }
 
@@ -103,9 +103,9 @@ impl Address {
 
 /// `struct ifreq` with an address, padded to its size on 64-bit machines.
 #[repr(C)]
-struct Request {
-    name: [u8; 16],
-    address: Address,
+pub(crate) struct Request {
+    pub(crate) name: [u8; 16],
+    pub(crate) address: Address,
     zero: [u8; 8],
 }
 
@@ -122,7 +122,8 @@ pub fn set_address(socket: BorrowedFd<'_>, name: &CStr, address: [u8; 4], mask: 
     crate::copy(request.name.get_mut(..15).unwrap_or_default(), name.to_bytes());
     let mut ask = |operation, address: Address| {
         request.address = address;
-        // SAFETY: these operations read a `struct ifreq`, which is no longer than this.
+        // SAFETY: these operations read a `struct ifreq`, which is no longer than this, and which nobody changes meanwhile; they
+        // write nothing back.
         unsafe { ioctl(socket, operation, (&raw const request).expose_provenance()) }.map(drop)
     };
     ask(operations::SIOCSIFADDR, Address::of(address))?;
@@ -137,20 +138,20 @@ pub fn set_address(socket: BorrowedFd<'_>, name: &CStr, address: [u8; 4], mask: 
 
 /// `struct rtentry`.
 #[repr(C)]
-struct Route {
+pub(crate) struct Route {
     pad: usize,
-    to: Address,
+    pub(crate) to: Address,
     gateway: Address,
     mask: Address,
     flags: u16,
     pad2: i16,
     pad3: usize,
     pad4: usize,
-    metric: i16,
-    device: usize,
+    pub(crate) metric: i16,
+    pub(crate) device: usize,
     mtu: usize,
     window: usize,
-    irtt: u16,
+    pub(crate) irtt: u16,
 }
 
 /// Lets everything that has no other way go by way of `gateway`.
@@ -173,6 +174,7 @@ pub fn set_gateway(socket: BorrowedFd<'_>, gateway: [u8; 4]) -> Result<()> {
         window: 0,
         irtt: 0,
     };
-    // SAFETY: this operation reads a `struct rtentry`, in which the null pointer is no device in particular.
+    // SAFETY: this operation reads a `struct rtentry`, and the name of a device where there is an address of one: here it is
+    // null. What lies in the gaps between the members is nothing to the kernel.
     unsafe { ioctl(socket, operations::SIOCADDRT, (&raw const route).expose_provenance()) }.map(drop)
 }

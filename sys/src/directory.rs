@@ -49,7 +49,8 @@ impl<'a> Names<'a> {
             if self.at >= self.end {
                 let fd = self.directory.as_raw_fd() as usize;
                 let memory = &mut self.memory;
-                // SAFETY: getdents64 writes at most as many bytes as it is told.
+                // SAFETY: getdents64 writes at most as many bytes as it is told, which is the length of the buffer, of which
+                // nobody has a slice now: the last one was lent from `self`, which this call has alone.
                 let n = unsafe {
                     call(
                         k::__NR_getdents64,

@@ -18,12 +18,13 @@ pub struct StringList<'a, const N: usize> {
     strings: PhantomData<&'a CStr>,
 }
 
-// SAFETY: the pointers come from shared references to immutable memory.
+// SAFETY: each pointer that is not null was a `&'a CStr`, which may be sent as well, and nothing is ever written through it.
 unsafe impl<const N: usize> Send for StringList<'_, N> {}
 
 impl<'a, const N: usize> StringList<'a, N> {
     /// An empty list.
     pub const fn new() -> Self {
+        const { assert!(N > 0, "there is no room for the null") };
         Self {
             pointers: [ptr::null(); N],
             len: 0,
@@ -58,8 +59,9 @@ pub fn execve<const N: usize, const M: usize>(
     arguments: &StringList<'_, N>,
     environment: &StringList<'_, M>,
 ) -> Errno {
-    // SAFETY: the kernel reads NUL-terminated strings through two null-terminated arrays; both lists keep their last slot
-    // null, and the borrow keeps the strings alive.
+    // SAFETY: the kernel reads NUL-terminated strings through two null-terminated arrays. `push` never fills the last place of
+    // a list, of which there is one at least, so it is null; the lists and, through them, the strings are borrowed for the
+    // call. It writes nothing here unless it succeeds, and then nothing of this program is left.
     let result = unsafe {
         call(
             k::__NR_execve,
@@ -115,11 +117,12 @@ pub fn execve_with_own_tail(path: &CStr, own: Arguments, first: usize, replaceme
     let environment = own.environment_pointers();
     let replaced = replacement.and_then(|replacement| {
         let old = own.environment().nth(replacement.index)?;
-        // SAFETY: the entry with this index exists, as the line above found. The array lies on the first stack, which is
-        // writable. Nobody holds a reference to it: `Arguments` reads it through its pointer each time, and is not Send,
-        // so no other thread reads it meanwhile.
+        // SAFETY: the entry with this index exists, as the line above found, so the place is inside of the array.
         let slot = unsafe { environment.cast_mut().add(replacement.index) };
-        // SAFETY: as above.
+        // SAFETY: the array lies on the first stack, which the kernel has made writable, and nobody holds a reference to it:
+        // `Arguments` copies one pointer out of it at a time, and is not Send, so no other thread reads it meanwhile. That
+        // `Arguments` gives out what it finds there for as long as the program lives is why the old one is put back below,
+        // before anybody else can look.
         unsafe { slot.write(replacement.entry.as_ptr()) };
         Some((slot, old))
     });
@@ -138,7 +141,8 @@ pub fn execve_with_own_tail(path: &CStr, own: Arguments, first: usize, replaceme
         )
     };
     if let Some((slot, old)) = replaced {
-        // SAFETY: as for the first write. The array must not keep a pointer to what was only borrowed.
+        // SAFETY: as for the first write. The array must not keep a pointer to what was only borrowed, and the old one is valid
+        // for as long as the program lives.
         unsafe { slot.write(old.as_ptr()) };
     }
     result.err().unwrap_or(Errno::NOEXEC)
@@ -165,7 +169,7 @@ pub fn execve_fd_with_own_environment<const N: usize>(
 }
 
 /// # Safety
-/// Both arrays must be null-terminated and hold valid pointers to NUL-terminated strings.
+/// Both arrays must be null-terminated and hold pointers to NUL-terminated strings, all of which live until this returns.
 unsafe fn execveat(fd: BorrowedFd<'_>, arguments: *const *const c_char, environment: *const *const c_char) -> Errno {
     const AT_EMPTY_PATH: usize = 0x1000;
     // SAFETY: the caller vouches for the arrays; the empty path is a literal.

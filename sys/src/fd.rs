@@ -26,7 +26,8 @@ impl OwnedFd {
     /// Closes it: where somebody waits for that, and in a loop, where it would otherwise stay open.
     #[inline(never)]
     pub fn close(self) {
-        // SAFETY: it belongs to this value alone, which nobody has any more.
+        // SAFETY: close takes a number and touches no memory. The descriptor belongs to this value alone, which is used up, so
+        // nobody goes on to use it, and it is closed once.
         let _ = unsafe { call(k::__NR_close, [self.0 as usize, 0, 0, 0, 0, 0]) };
     }
 }
@@ -34,8 +35,9 @@ impl OwnedFd {
 impl AsFd for OwnedFd {
     #[inline(always)]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: `BorrowedFd` is a descriptor and nothing else, as its `repr(transparent)` promises; this one is open for as
-        // long as `self` lives, and it is not -1, which no call gives.
+        // SAFETY: `BorrowedFd` is a descriptor and nothing else, as its `repr(transparent)` promises, and is never -1, which no
+        // call gives that succeeds and `from_raw_fd` is not to be given. The lifetime is that of `self`, which nobody closes
+        // while it is borrowed: `close` takes it away. What `close_range` does is for its callers to answer for.
         unsafe { core::mem::transmute::<RawFd, BorrowedFd<'_>>(self.0) }
     }
 }
@@ -61,7 +63,7 @@ impl FromRawFd for OwnedFd {
 /// What a call that makes a descriptor gives.
 ///
 /// # Safety
-/// As for [`call`], and the call must be one of those.
+/// As for [`call`], and the call must be one of those: what it returns is a new descriptor, which nobody else knows.
 #[inline(never)]
 unsafe fn make(number: u32, arguments: [usize; 4]) -> Result<OwnedFd> {
     let [first, second, third, fourth] = arguments;
@@ -100,6 +102,9 @@ pub fn create_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mo
     }
 }
 
+/// `struct open_how`, which is made of numbers of 64 bits.
+pub(crate) type OpenHow = [u64; 3];
+
 /// Opens what is at `path` below `directory` in one of the ways of openat2(2) (Linux 5.6).
 #[inline(never)]
 pub fn open_resolved(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd> {
@@ -108,10 +113,11 @@ pub fn open_resolved(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, reso
         // The call refuses flags that do not go together.
         flags |= OFlags::LARGEFILE;
     }
-    // `struct open_how`: flags, mode, resolve.
-    let how = [u64::from(flags.bits()), 0, resolve.bits()];
+    // flags, mode, resolve
+    let how: OpenHow = [u64::from(flags.bits()), 0, resolve.bits()];
     let (how, size) = (how.as_ptr().expose_provenance(), size_of_val(&how));
-    // SAFETY: openat2 reads a path that ends with a NUL, and a structure of which it is told the size.
+    // SAFETY: openat2 reads a path that ends with a NUL, and a structure of which it is told the size; the array that is one
+    // lives on under no name until the end of this function.
     unsafe {
         make(
             k::__NR_openat2,
@@ -155,7 +161,8 @@ pub fn new_mount(kind: &CStr, options: &[(&CStr, &CStr)], attributes: MountAttrF
             true => (FSCONFIG_SET_FLAG, 0),
             false => (FSCONFIG_SET_STRING, value.as_ptr().expose_provenance()),
         };
-        // SAFETY: these commands of fsconfig read a name and, where there is one, a value, that end with a NUL.
+        // SAFETY: these commands of fsconfig read a name and, where there is one, a value, that end with a NUL; the kernel keeps
+        // copies.
         unsafe {
             call(
                 k::__NR_fsconfig,
@@ -192,7 +199,7 @@ pub fn take_from(process: BorrowedFd<'_>, fd: i32) -> Result<OwnedFd> {
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
     let flags = (k::O_CLOEXEC | k::O_NONBLOCK) as usize;
-    // SAFETY: pipe2 writes two numbers.
+    // SAFETY: pipe2 writes two ints, for which there is room.
     unsafe {
         call(
             k::__NR_pipe2,
@@ -228,7 +235,7 @@ pub fn socket_pair(kind: SocketType) -> Result<(OwnedFd, OwnedFd)> {
         0,
         0,
     ];
-    // SAFETY: socketpair writes two numbers.
+    // SAFETY: socketpair writes two ints, for which there is room.
     unsafe { call(k::__NR_socketpair, arguments) }?;
     Ok((OwnedFd(ends[0]), OwnedFd(ends[1])))
 }

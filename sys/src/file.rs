@@ -13,13 +13,14 @@ use crate::call::{call, ioctl};
 ///
 /// Owned descriptors in the range become invalid, so this is for a process that is about to exec.
 pub fn close_range(first: u32, last: u32) -> Result<()> {
-    // SAFETY: close_range takes numbers. The caller accepts, per the contract above, that owned descriptors die.
+    // SAFETY: close_range takes numbers and touches no memory: nothing here is mapped from a descriptor. The caller accepts,
+    // per the contract above, that owned descriptors die; a call on one of them then fails with EBADF.
     unsafe { call(k::__NR_close_range, [first as usize, last as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// Closes one descriptor by number, under the same contract as [`close_range`].
 pub fn close_one(fd: u32) -> Result<()> {
-    // SAFETY: close takes a number.
+    // SAFETY: as for `close_range`.
     unsafe { call(k::__NR_close, [fd as usize, 0, 0, 0, 0, 0]) }.map(drop)
 }
 
@@ -52,6 +53,9 @@ pub fn replace_standard_stream(fd: BorrowedFd<'_>, number: i32) -> Result<()> {
     }
 }
 
+/// Bytes of `struct ifreq`: 40 where words have 64 bits, and 32 elsewhere.
+pub(crate) const REQUEST_BYTES: usize = 40;
+
 /// Brings the network interface `lo` of this network namespace up.
 ///
 /// # Errors
@@ -60,12 +64,11 @@ pub fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
     const SIOCSIFFLAGS: u32 = 0x8914;
     const IFF_UP: u16 = 1;
     const IFF_RUNNING: u16 = 0x40;
-    // `struct ifreq`: a name of 16 bytes, then a union of which the flags are the first two; 40 bytes on 64-bit hosts and
-    // 32 on 32-bit ones, so 40 always suffices.
-    let mut request = [0_u8; 40];
+    // A name of 16 bytes, then a union of which the flags are the first two.
+    let mut request = [0_u8; REQUEST_BYTES];
     [request[0], request[1]] = *b"lo";
     [request[16], request[17]] = (IFF_UP | IFF_RUNNING).to_ne_bytes();
-    // SAFETY: SIOCSIFFLAGS reads a `struct ifreq` from `request`, which is at least that long.
+    // SAFETY: SIOCSIFFLAGS reads a `struct ifreq` from `request`, which is at least that long, and writes nothing.
     unsafe { ioctl(socket, SIOCSIFFLAGS, request.as_ptr().expose_provenance()) }.map(drop)
 }
 
@@ -73,7 +76,7 @@ pub fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
 ///
 /// The C library's function would look the path up where the kernel says that; here that is what is asked for.
 pub fn current_directory(memory: &mut [u8]) -> Result<&CStr> {
-    // SAFETY: the kernel writes at most `memory.len()` bytes.
+    // SAFETY: the kernel writes at most `memory.len()` bytes, into what is borrowed for that, and reads nothing.
     let n = unsafe {
         call(
             k::__NR_getcwd,

@@ -58,8 +58,9 @@ unsafe fn ask(number: u32, which: usize) -> Result<FileSystem> {
     } else {
         [which, size, place, 0, 0, 0]
     };
-    // SAFETY: the kernel fills the structure that is its own, whose length it is told where it asks. The first argument is
-    // as the caller says.
+    // SAFETY: the structure is the kernel's own for this call on this machine, whose length it is told where it asks. Where the
+    // call succeeds it has written all of it, and all members are numbers; where it fails nobody looks at it. The first
+    // argument is as the caller says.
     let known = unsafe {
         call(number, arguments)?;
         memory.assume_init()

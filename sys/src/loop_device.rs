@@ -34,7 +34,8 @@ pub fn show(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<()> {
     let mut config = [0_u32; WORDS];
     config[0] = file.as_raw_fd() as u32;
     config[FLAGS] = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
-    // SAFETY: the operation reads a `struct loop_config`, which is as long as the array.
+    // SAFETY: the operation reads a `struct loop_config`, which is as long as the array, and writes nothing. The kernel copies
+    // it, so it need not be aligned as the structure is.
     match unsafe { ioctl(device, LOOP_CONFIGURE, config.as_ptr().expose_provenance()) } {
         // Before Linux 5.8 it takes two calls.
         Err(Errno::INVAL | Errno::NOTTY) => {}
@@ -43,6 +44,6 @@ pub fn show(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: this operation takes a number.
     unsafe { ioctl(device, LOOP_SET_FD, file.as_raw_fd() as usize) }?;
     let info = config.get(INFO..).unwrap_or_default();
-    // SAFETY: the operation reads a `struct loop_info64`, which is shorter than what is left of the array.
+    // SAFETY: the operation reads a `struct loop_info64`, which is shorter than what is left of the array, and writes nothing.
     unsafe { ioctl(device, LOOP_SET_STATUS64, info.as_ptr().expose_provenance()) }.map(drop)
 }

@@ -22,10 +22,10 @@ macro_rules! memory_functions {
         unsafe extern "C" fn memmove(destination: *mut u8, source: *const u8, n: usize) -> *mut u8 {
             // The distance wraps, so one comparison tells whether a forward copy would overwrite what is still to be read.
             if destination.addr().wrapping_sub(source.addr()) >= n {
-                // SAFETY: the caller keeps memmove's contract; destination is not inside source.
+                // SAFETY: the caller keeps memmove's contract; destination lies below source or behind its end.
                 unsafe { $crate::arch::copy_forward(destination, source, n) };
             } else {
-                // SAFETY: the caller keeps memmove's contract; destination lies above source.
+                // SAFETY: the caller keeps memmove's contract; destination is source, or lies above it.
                 unsafe { $crate::arch::copy_backward(destination, source, n) };
             }
             destination
@@ -90,7 +90,8 @@ macro_rules! memory_functions {
 pub unsafe fn compare(a: *const u8, b: *const u8, n: usize) -> i32 {
     let mut i = 0;
     while i < n {
-        // SAFETY: i < n. Volatile, so that the loop is not turned into a call to memcmp.
+        // SAFETY: i < n, and the caller has n bytes at both. As in C, they are not to be uninitialised. Volatile, so that the
+        // loop is not turned into a call to memcmp.
         let (x, y) = unsafe { (a.add(i).read_volatile(), b.add(i).read_volatile()) };
         if x != y {
             return i32::from(x) - i32::from(y);

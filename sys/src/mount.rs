@@ -28,7 +28,8 @@ pub fn set_attributes(fd: BorrowedFd<'_>, recursive: bool, attributes: &MountAtt
     const AT_EMPTY_PATH: usize = 0x1000;
     const AT_RECURSIVE: usize = 0x8000;
     let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
-    // SAFETY: the kernel reads a NUL-terminated path and a `struct mount_attr` of the given size.
+    // SAFETY: the kernel reads a NUL-terminated path, a literal, and a `struct mount_attr` of the given size, which is borrowed
+    // for the call. It writes neither.
     unsafe {
         call(
             k::__NR_mount_setattr,
@@ -48,7 +49,8 @@ pub fn set_attributes(fd: BorrowedFd<'_>, recursive: bool, attributes: &MountAtt
 /// `mount(2)` with the flag word as the kernel defines it. `None` is a null pointer.
 pub fn mount(source: Option<&CStr>, target: &CStr, kind: Option<&CStr>, flags: u32, data: Option<&CStr>) -> Result<()> {
     let pointer = |text: Option<&CStr>| text.map_or(0, |text| text.as_ptr().expose_provenance());
-    // SAFETY: the kernel reads up to four NUL-terminated strings that are borrowed for the call.
+    // SAFETY: the kernel reads up to four NUL-terminated strings that are borrowed for the call. Of `data` it copies a page, or
+    // as much as there is before memory that cannot be read; what lies behind the NUL means nothing to those that read text.
     unsafe {
         call(
             k::__NR_mount,

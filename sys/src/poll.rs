@@ -12,9 +12,9 @@ use crate::call::call;
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Watch {
-    fd: i32,
-    events: i16,
-    happened: i16,
+    pub(crate) fd: i32,
+    pub(crate) events: i16,
+    pub(crate) happened: i16,
 }
 
 impl Watch {
@@ -64,10 +64,10 @@ pub fn poll(watches: &mut [Watch], milliseconds: Option<u64>) -> Result<usize> {
     // The call without nanoseconds is not everywhere, and the one with them has seconds of 32 bits where words have 32 bits.
     #[cfg(target_pointer_width = "64")]
     {
-        let time = milliseconds.map(|time| [time / 1000, time % 1000 * 1_000_000]);
-        let time = time.as_ref().map_or(0, |time| time.as_ptr().expose_provenance());
-        // SAFETY: the kernel reads `count` structures and writes their last members, and reads a `struct timespec` of two
-        // words where there is one. A null set leaves the blocked signals as they are.
+        let mut time = milliseconds.map(|time| [time / 1000, time % 1000 * 1_000_000]);
+        let time = time.as_mut().map_or(0, |time| time.as_mut_ptr().expose_provenance());
+        // SAFETY: the kernel reads `count` structures and writes their last members. Where there is a `struct timespec` of two
+        // words it reads that, and writes what is left of the time into it. A null set leaves the blocked signals as they are.
         unsafe { call(k::__NR_ppoll, [address, count, time, 0, 0, 0]) }
     }
     #[cfg(target_pointer_width = "32")]

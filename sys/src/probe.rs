@@ -27,12 +27,15 @@ pub enum Call {
 /// Makes the call with arguments that every kernel which has it refuses. `ENOSYS` means that it is missing.
 pub fn call_with_nonsense(which: Call) -> Result<()> {
     const NO_FD: usize = usize::MAX;
+    // One that kernels have no meaning for.
+    const UNKNOWN_FLAG: usize = 1 << 30;
     let (number, arguments) = match which {
         // A structure of no size is EINVAL.
         Call::Clone3 => (k::__NR_clone3, [0; 6]),
-        // An unknown flag is EINVAL.
-        Call::OpenTree => (k::__NR_open_tree, [NO_FD, 0, 2, 0, 0, 0]),
-        Call::MountSetattr => (k::__NR_mount_setattr, [NO_FD, 0, 2, 0, 0, 0]),
+        // An unknown flag is EINVAL; and there is no path.
+        Call::OpenTree => (k::__NR_open_tree, [NO_FD, 0, UNKNOWN_FLAG, 0, 0, 0]),
+        // The same, and a structure of no size.
+        Call::MountSetattr => (k::__NR_mount_setattr, [NO_FD, 0, UNKNOWN_FLAG, 0, 0, 0]),
         // There is no process 0.
         Call::PidfdOpen => (k::__NR_pidfd_open, [0; 6]),
         // The first is above the last.
@@ -42,7 +45,8 @@ pub fn call_with_nonsense(which: Call) -> Result<()> {
         // No such operation.
         Call::Keyctl => (k::__NR_keyctl, [0xffff, 0, 0, 0, 0, 0]),
     };
-    // SAFETY: each of these calls is refused for the reason above before it looks at memory or changes anything.
+    // SAFETY: each of these calls is refused for the reason above before it changes anything. All addresses are null, from where
+    // the kernel can read nothing, and none of the calls writes to memory.
     unsafe { call(number, arguments) }.map(drop)
 }
 
@@ -50,7 +54,7 @@ pub fn call_with_nonsense(which: Call) -> Result<()> {
 pub fn has_seccomp_filters() -> bool {
     const PR_SET_SECCOMP: usize = 22;
     const SECCOMP_MODE_FILTER: usize = 2;
-    // SAFETY: the kernel cannot read a filter at address 0, so it loads none.
+    // SAFETY: the kernel only reads what the address is of. At 0 there is nothing, so it loads no filter.
     let result = unsafe { call(k::__NR_prctl, [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, 0, 0, 0, 0]) };
     result == Err(Errno::FAULT)
 }

@@ -47,7 +47,8 @@ pub fn write_stdout(bytes: &[u8]) -> Result<usize> {
 /// Nothing is undefined if it is not: every call on it then gives EBADF. It must not be one that this program owns.
 pub fn inherited_fd(number: i32) -> BorrowedFd<'static> {
     // SAFETY: `BorrowedFd` asks that the descriptor stay open while it is borrowed. We never close a descriptor that we
-    // did not open, so an inherited one stays open until exec; and -1, which would be a niche, is excluded.
+    // did not open, so an inherited one stays open until exec (one that is replaced stays open as well); and -1, which would be
+    // a niche, is excluded.
     unsafe { BorrowedFd::borrow_raw(number.max(0)) }
 }
 
@@ -113,8 +114,9 @@ pub fn spawn(options: &SpawnOptions<'_>) -> Result<Spawned> {
     arguments[1] = (&raw mut pidfd).expose_provenance() as u64;
     // SAFETY: `arguments` is a `struct clone_args` of version 0 (64 bytes) or 2 (88 bytes): flags, pidfd, child_tid,
     // parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup. The kernel writes one int to
-    // `pidfd`, which outlives the call. CLONE_VM is never set, so the child has a copy of this stack and a zero stack
-    // pointer means to go on with it.
+    // `pidfd`, which outlives the call, and nothing else: no flag asks for the other numbers to be written. CLONE_VM is never
+    // set, as the namespaces' bits do not have it, so the child has a copy of this stack and a zero stack pointer means to go
+    // on with it.
     let result = match unsafe {
         call(
             k::__NR_clone3,
@@ -129,7 +131,8 @@ pub fn spawn(options: &SpawnOptions<'_>) -> Result<Spawned> {
     if result == 0 {
         return Ok(Spawned::Child);
     }
-    // SAFETY: the kernel set `pidfd` to a new descriptor, which nobody else knows.
+    // SAFETY: it was -1 until the call that has succeeded, so the kernel has set it to a new descriptor, which nobody else
+    // knows.
     let pidfd = (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
     Ok(Spawned::Parent(Child {
         pid: result as i32,
@@ -149,7 +152,8 @@ fn spawn_with_clone(namespaces: u32, sibling: bool, pidfd: &mut i32) -> Result<u
     }
     let clone = |flags: u64, pidfd: usize| {
         // SAFETY: no CLONE_VM, so a zero stack means the copy of this one. The third argument is where CLONE_PIDFD
-        // writes an int, on every architecture that we have; without that flag the kernel does not read it.
+        // writes an int, on every architecture that we have: the caller's, which is borrowed for this; without that flag the
+        // kernel does not look at it.
         unsafe { call(k::__NR_clone, [flags as usize, 0, pidfd, 0, 0, 0]) }
     };
     match clone(flags | CLONE_PIDFD, core::ptr::from_mut(pidfd).expose_provenance()) {
@@ -182,7 +186,7 @@ pub fn wait(pid: i32) -> Result<WaitStatus> {
 /// Sets the resource limit with the kernel's number `resource` for the process `pid`, 0 for this one. The largest number is
 /// "unlimited".
 pub fn set_rlimit(pid: i32, resource: u8, soft: u64, hard: u64) -> Result<()> {
-    let new = [soft, hard];
+    let new: [u64; 2] = [soft, hard];
     // SAFETY: prlimit64 reads a `struct rlimit64` of two 64-bit numbers from `new` and writes nothing for a null old limit.
     unsafe {
         call(
@@ -241,16 +245,15 @@ pub struct SchedulerAttributes {
     pub period: u64,
 }
 
-static_assertions::const_assert_eq!(size_of::<SchedulerAttributes>(), 48);
-
 /// Sets how this process is scheduled (`sched_setattr`, Linux 3.14).
 pub fn set_scheduler(mut attributes: SchedulerAttributes) -> Result<()> {
     attributes.size = size_of::<SchedulerAttributes>() as u32;
-    // SAFETY: the kernel reads `size` bytes of the structure, which says its own size.
+    // SAFETY: the kernel reads `size` bytes of the structure, which says its own size, and should it find that too large it
+    // writes the size that it knows into the same member.
     unsafe {
         call(
             k::__NR_sched_setattr,
-            [0, (&raw const attributes).expose_provenance(), 0, 0, 0, 0],
+            [0, (&raw mut attributes).expose_provenance(), 0, 0, 0, 0],
         )
     }
     .map(drop)
@@ -275,7 +278,7 @@ pub fn set_affinity(pid: i32, processors: &[usize]) -> Result<()> {
         0,
         0,
     ];
-    // SAFETY: the kernel reads that many bytes of the mask, which is borrowed for the call.
+    // SAFETY: the kernel reads at most that many bytes of the mask, which is borrowed for the call.
     unsafe { call(k::__NR_sched_setaffinity, arguments) }.map(drop)
 }
 
@@ -286,7 +289,7 @@ pub fn set_memory_policy(mode: u32, nodes: &[usize]) -> Result<()> {
     // it reads nothing at all for none.
     let bits = if used == 0 { 0 } else { used * usize::BITS as usize + 1 };
     let arguments = [mode as usize, nodes.as_ptr().expose_provenance(), bits, 0, 0, 0];
-    // SAFETY: the kernel reads `bits - 1` bits, which are the first `used` words of the borrowed mask.
+    // SAFETY: the kernel reads `bits - 1` bits, which are the first `used` words of the borrowed mask, in whole words.
     unsafe { call(k::__NR_set_mempolicy, arguments) }.map(drop)
 }
 

@@ -19,8 +19,8 @@ const HEADER: usize = size_of::<u16>();
 /// The strings, one behind the other, and behind all of them the name that no kernel takes.
 struct Scratch(UnsafeCell<[u8; SCRATCH_BYTES + HEADER + TOO_LONG + 1]>);
 
-// SAFETY: as for `Register`, there is one thread. A range of bytes is written before there is a `ScratchString` that shows
-// it, and then only through that one, until it is freed.
+// SAFETY: as for `Register`, there is one thread, and a `ScratchString` is not Send, so no other one can come to it. A range of
+// bytes is written before there is a `ScratchString` that shows it, and then only through that one, until it is freed.
 unsafe impl Sync for Scratch {}
 
 static SCRATCH: Scratch = Scratch(UnsafeCell::new([0; SCRATCH_BYTES + HEADER + TOO_LONG + 1]));
@@ -45,7 +45,10 @@ impl ScratchString {
     #[inline(never)]
     pub fn join(parts: &[&[u8]]) -> Self {
         let start = USED.get();
-        // SAFETY: `start` is at most SCRATCH_BYTES, and the strings that exist lie before it; the one behind is not reached.
+        // SAFETY: `start` is at most SCRATCH_BYTES, since only what has fit is counted, so the range is inside the memory, all of
+        // which is initialised. The strings that exist lie before it, as do the parts that are among them: `free` takes back
+        // none but the last. The name that is too long lies behind it. So nobody else has a reference to any of these bytes,
+        // and this one is used no more once the new string exists.
         let rest = unsafe { core::slice::from_raw_parts_mut(Self::at(start).as_ptr(), SCRATCH_BYTES - start) };
         let Some((header, rest)) = rest.split_first_chunk_mut::<HEADER>() else {
             return Self::too_long();
@@ -87,13 +90,13 @@ impl ScratchString {
 
     /// A place in the memory.
     fn at(place: usize) -> NonNull<u8> {
-        // SAFETY: every caller has a place inside the memory or just behind it, and the memory's address is not null.
+        // SAFETY: every caller has a place inside the memory, and the memory's address is not null.
         unsafe { NonNull::new_unchecked(SCRATCH.0.get().cast::<u8>().add(place)) }
     }
 
     /// Without the NUL.
     fn len(&self) -> usize {
-        // SAFETY: there is a header before each string, which nobody writes while the string exists.
+        // SAFETY: there is a header before each string, written with it, which nobody writes while the string exists.
         u16::from_ne_bytes(unsafe { self.0.sub(HEADER).cast().read_unaligned() }).into()
     }
 
@@ -102,7 +105,8 @@ impl ScratchString {
         if self.is_too_long() || old == 0 || new == 0 {
             return;
         }
-        // SAFETY: so many bytes were written there, and they belong to this value alone until it is freed.
+        // SAFETY: so many bytes were written there, and they belong to this value alone until it is freed; `&mut self` says
+        // that nobody has a reference that `as_c_str` gave.
         let bytes = unsafe { core::slice::from_raw_parts_mut(self.0.as_ptr(), self.len()) };
         for byte in bytes.iter_mut().filter(|byte| **byte == old) {
             *byte = new;
@@ -112,15 +116,16 @@ impl ScratchString {
     /// For the kernel.
     #[inline]
     pub fn as_c_str(&self) -> &CStr {
-        // SAFETY: as for `replace`, with `&self`; nobody writes the bytes that are shared any more. The first NUL is that
-        // behind them.
+        // SAFETY: as for `replace`, with `&self`, so that nobody writes them meanwhile; nobody ever writes the bytes that all the
+        // names that are too long share. `join` has put a NUL behind them and none among them, and `replace` brings none.
         unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(self.0.as_ptr(), self.len() + 1)) }
     }
 
     /// The string for the rest of the program, whose memory is not given back.
     #[inline]
     pub fn leak(self) -> &'static CStr {
-        // SAFETY: as for `as_c_str`; and since this value is gone, nobody can free or write the range.
+        // SAFETY: as for `as_c_str`; and since this value is gone without having been freed, nobody can free or write the
+        // range.
         unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(self.0.as_ptr(), self.len() + 1)) }
     }
 

@@ -1,5 +1,6 @@
 //! Seccomp filters.
 
+use core::marker::PhantomData;
 use core::ptr;
 
 use linux_raw_sys::general as k;
@@ -9,28 +10,31 @@ use rustix::io::{Errno, Result};
 use crate::OwnedFd;
 use crate::call::call;
 
-/// `struct sock_fprog`: a 16-bit length, padding, a pointer.
+/// `struct sock_fprog`: a 16-bit length, padding, a pointer. It borrows what that is of.
 #[repr(C)]
-pub(crate) struct Program<T> {
+pub(crate) struct Program<'a, T> {
     pub(crate) length: u16,
     pub(crate) instructions: *const T,
+    borrowed: PhantomData<&'a [T]>,
 }
 
-impl<T: Copy> Program<T> {
-    fn of(instructions: &[T]) -> Result<Self> {
+impl<'a, T: Copy> Program<'a, T> {
+    fn of(instructions: &'a [T]) -> Result<Self> {
         const { assert!(size_of::<T>() == 8 && align_of::<T>() == 4) };
         Ok(Self {
             length: u16::try_from(instructions.len()).map_err(|_| Errno::TOOBIG)?,
             instructions: instructions.as_ptr(),
+            borrowed: PhantomData,
         })
     }
 }
 
-fn set_mode_filter<T>(program: &Program<T>, flags: u32) -> Result<usize> {
+fn set_mode_filter<T>(program: &Program<'_, T>, flags: u32) -> Result<usize> {
     const SECCOMP_SET_MODE_FILTER: usize = 1;
     let address = ptr::from_ref(program).expose_provenance();
     let arguments = [SECCOMP_SET_MODE_FILTER, flags as usize, address, 0, 0, 0];
-    // SAFETY: the kernel reads the structure and `length` instructions of 8 bytes, all of which is borrowed for the call.
+    // SAFETY: the kernel reads the structure and `length` instructions of 8 bytes, all of which is borrowed for the call: `of`,
+    // which alone makes a `Program`, has looked at the size of one, and has the length from the slice. It writes nothing.
     unsafe { call(k::__NR_seccomp, arguments) }
 }
 

@@ -72,8 +72,8 @@ fn set_of(words: &Words) -> SignalSet {
 /// Replaces the set of blocked signals and returns the old one.
 pub fn set_blocked(set: SignalSet) -> SignalSet {
     let (new, mut old) = (words(set), Words::default());
-    // SAFETY: the kernel reads SET_BYTES from the first pointer and writes as many to the second. It cannot fail with these
-    // arguments.
+    // SAFETY: the kernel reads SET_BYTES from the first pointer and writes as many to the second: both are arrays of that size
+    // here. It cannot fail with these arguments.
     let _ = unsafe {
         call(
             k::__NR_rt_sigprocmask,
@@ -114,7 +114,8 @@ pub fn blocked() -> SignalSet {
 pub fn wait_for(set: SignalSet) -> Result<u8> {
     let set = words(set);
     loop {
-        // SAFETY: the kernel reads SET_BYTES; null for the siginfo and the timeout means that neither is wanted.
+        // SAFETY: the kernel reads SET_BYTES, which is the size of the set; null for the siginfo and the timeout means that
+        // neither is wanted.
         match unsafe {
             call(
                 k::__NR_rt_sigtimedwait,
@@ -138,12 +139,15 @@ pub struct Taken {
     pub process: i32,
 }
 
+/// `siginfo_t`, and `struct signalfd_siginfo`, which has the same size.
+pub(crate) type Info = [u32; 32];
+/// The word of `siginfo_t` that is the process: there are three numbers before it, and a gap on 64-bit machines.
+pub(crate) const PROCESS: usize = if size_of::<usize>() == 8 { 4 } else { 3 };
+
 /// The same, and about whom. With `milliseconds` (less than 1000) it waits no longer than that, and `None` says that it did
 /// in vain.
 pub fn wait_for_any(set: SignalSet, milliseconds: Option<u16>) -> Result<Option<Taken>> {
-    // `siginfo_t`: three numbers, on 64-bit machines a gap, and then the process.
-    const PROCESS: usize = if size_of::<usize>() == 8 { 4 } else { 3 };
-    let (set, mut info) = (words(set), [0_u32; 32]);
+    let (set, mut info) = (words(set), Info::default());
     let time = milliseconds.map(|time| [0, usize::from(time) * 1_000_000]);
     let time = time.as_ref().map_or(0, |time| time.as_ptr().expose_provenance());
     let arguments = [
@@ -155,8 +159,8 @@ pub fn wait_for_any(set: SignalSet, milliseconds: Option<u16>) -> Result<Option<
         0,
     ];
     loop {
-        // SAFETY: the kernel reads SET_BYTES, writes the 128 bytes of a `siginfo_t`, and reads a `struct timespec` of two
-        // words where there is one.
+        // SAFETY: the kernel reads SET_BYTES, writes a `siginfo_t`, which `Info` is, and reads a `struct timespec` of two words
+        // where there is one, which unlike that of other calls it leaves as it is.
         match unsafe { call(k::__NR_rt_sigtimedwait, arguments) } {
             Ok(signal) => {
                 return Ok(Some(Taken {
@@ -176,7 +180,7 @@ pub fn open_signal_fd(set: SignalSet) -> Result<OwnedFd> {
     // `SFD_CLOEXEC` and `SFD_NONBLOCK` are these.
     let flags = (k::O_CLOEXEC | k::O_NONBLOCK) as usize;
     let set = words(set);
-    // SAFETY: the kernel reads SET_BYTES; -1 asks for a new descriptor, which nobody else knows.
+    // SAFETY: the kernel reads SET_BYTES, which is the size of the set; -1 asks for a new descriptor, which nobody else knows.
     unsafe {
         let fd = call(
             k::__NR_signalfd4,
@@ -188,22 +192,24 @@ pub fn open_signal_fd(set: SignalSet) -> Result<OwnedFd> {
 
 /// Takes one signal from [`open_signal_fd`]'s descriptor, or `None` where none is pending.
 pub fn read_signal_fd(fd: BorrowedFd<'_>) -> Option<u8> {
-    let mut info = [0_u32; 32];
-    // SAFETY: the kernel writes at most the 128 bytes of a `struct signalfd_siginfo`; its first word is the number.
+    let mut info = Info::default();
+    // SAFETY: the kernel writes at most as many bytes as it is told, which are all of `info`. It writes whole structures, whose
+    // first word is the number.
     let n = unsafe {
         call(
             k::__NR_read,
             [
                 fd.as_raw_fd() as usize,
                 info.as_mut_ptr().expose_provenance(),
-                128,
+                size_of::<Info>(),
                 0,
                 0,
                 0,
             ],
         )
     };
-    matches!(n, Ok(128)).then_some(info[0] as u8)
+    const WHOLE: usize = size_of::<Info>();
+    matches!(n, Ok(WHOLE)).then_some(info[0] as u8)
 }
 
 /// Sends `signal` (0 only asks whether it could be sent) to `pid`; negative and zero ids as in `kill(2)`.
@@ -234,17 +240,27 @@ pub enum Disposition {
     Ignore = 1,
 }
 
-/// `struct kernel_sigaction`: handler, flags, (restorer,) mask; MIPS has the flags first. Eight words cover it everywhere.
+/// `struct kernel_sigaction`: handler, flags, (restorer,) mask; MIPS has the flags first, and riscv64 no restorer. Eight words
+/// cover it everywhere.
 pub(crate) type Action = [usize; 8];
 /// The word that is the handler.
 pub(crate) const HANDLER: usize = if cfg!(target_arch = "mips") { 1 } else { 0 };
+/// The one that has the flags, or on MIPS is the flags, of 32 bits.
+pub(crate) const FLAGS: usize = 1 - HANDLER;
+/// The first one of the mask.
+pub(crate) const MASK: usize = if cfg!(any(target_arch = "mips", target_arch = "riscv64")) {
+    2
+} else {
+    3
+};
 
 /// Sets what `signal` does; SIGKILL and SIGSTOP stay as they are.
 pub fn set_disposition(signal: u8, disposition: Disposition) {
     // With no handler, nothing else counts.
     let mut action = Action::default();
     action[HANDLER] = disposition as usize;
-    // SAFETY: the kernel reads at most 32 bytes of `action` and, for a null old action, writes nothing.
+    // SAFETY: the kernel reads a `struct kernel_sigaction`, which is no longer than `action`, and, for a null old action, writes
+    // nothing. What it is to do calls nothing of ours.
     let _ = unsafe {
         call(
             k::__NR_rt_sigaction,
@@ -263,8 +279,8 @@ pub fn set_disposition(signal: u8, disposition: Disposition) {
 /// What `signal` does now. A handler counts as the default, which is what it becomes on exec.
 pub fn disposition(signal: u8) -> Disposition {
     let mut action = Action::default();
-    // SAFETY: null for the new action changes nothing; the kernel writes at most the 32 bytes of a `struct
-    // kernel_sigaction`.
+    // SAFETY: null for the new action changes nothing; the kernel writes a `struct kernel_sigaction`, which is no longer than
+    // `action`.
     let _ = unsafe {
         call(
             k::__NR_rt_sigaction,
@@ -296,6 +312,11 @@ pub const BUGS: [u8; 7] = [
     k::SIGSYS as u8,
 ];
 
+/// `stack_t` in words: the address, and in either order the flags and the size.
+pub(crate) type AlternateStack = [usize; 3];
+/// The word that is the size.
+pub(crate) const STACK_SIZE: usize = if cfg!(target_arch = "mips") { 1 } else { 2 };
+
 /// A stack for [`end_at_bugs`]: the usual one may be what is broken.
 #[repr(C, align(16))]
 struct Stack(UnsafeCell<[u8; 16 * 1024]>);
@@ -308,34 +329,22 @@ static STACK: Stack = Stack(UnsafeCell::new([0; 16 * 1024]));
 /// Calls `end` with the signal's number when one of [`BUGS`] comes, whether the kernel found the bug or somebody sent it.
 /// `end` runs on a stack of its own, and all signals are blocked. The program does not go on.
 pub fn end_at_bugs(end: extern "C" fn(i32) -> !) {
-    // `stack_t`; MIPS has the size before the flags.
-    let (address, size) = (STACK.0.get().expose_provenance(), size_of::<Stack>());
-    let stack = if cfg!(target_arch = "mips") {
-        [address, size, 0]
-    } else {
-        [address, 0, size]
-    };
-    // SAFETY: the memory is static, and nothing else uses it. On 64-bit machines the flags take half of their word, and the
-    // other half is padding.
+    let mut stack = AlternateStack::default();
+    stack[0] = STACK.0.get().expose_provenance();
+    stack[STACK_SIZE] = size_of::<Stack>();
+    // SAFETY: the kernel reads a `stack_t`. The memory that it names is static, and nothing else uses it. On 64-bit machines the
+    // flags take half of their word, and the other half is padding.
     let _ = unsafe { call(k::__NR_sigaltstack, [stack.as_ptr().expose_provenance(), 0, 0, 0, 0, 0]) };
-    // `struct kernel_sigaction`, whose flags are a word of 32 bits before the handler on MIPS, and of the size of an address
-    // behind it elsewhere.
     let mut action = Action::default();
-    let flags = k::SA_ONSTACK as usize;
     let end = end as *const () as usize;
     action[HANDLER] = end;
-    if cfg!(target_arch = "mips") {
-        action[0] = flags;
-        action[2..6].fill(usize::MAX);
-    } else if cfg!(target_arch = "riscv64") {
-        action[1] = flags;
-        action[2] = usize::MAX;
-    } else {
+    action[FLAGS] = k::SA_ONSTACK as usize;
+    action[MASK..MASK + SET_BYTES / size_of::<usize>()].fill(usize::MAX);
+    if MASK == 3 {
         // The kernel of x86_64 wants to be told how a handler comes back, which this one does not.
         const SA_RESTORER: usize = 0x0400_0000;
-        action[1] = flags | SA_RESTORER;
+        action[FLAGS] |= SA_RESTORER;
         action[2] = end;
-        action[3..5].fill(usize::MAX);
     }
     for signal in BUGS {
         let arguments = [
@@ -346,9 +355,10 @@ pub fn end_at_bugs(end: extern "C" fn(i32) -> !) {
             0,
             0,
         ];
-        // SAFETY: the kernel reads at most the 32 bytes of `action`. What it then calls is a function that takes the number
-        // of a signal and never returns, at a moment that nobody chose: but as nothing goes on after it, nothing can find
-        // what it has changed.
+        // SAFETY: the kernel reads a `struct kernel_sigaction`, which is no longer than `action`. What it then calls is a
+        // function that takes the number of a signal and never returns, at a moment that nobody chose: but as nothing goes on
+        // after it, nothing can find what it has changed. It runs on a stack that nobody else has, and all signals are
+        // blocked, so it is never called while it runs.
         let _ = unsafe { call(k::__NR_rt_sigaction, arguments) };
     }
 }

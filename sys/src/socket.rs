@@ -66,7 +66,7 @@ pub fn send_with_fd(socket: BorrowedFd<'_>, parts: &[&[u8]; 3], fd: BorrowedFd<'
         flags: 0,
     };
     // SAFETY: the kernel reads the header, the parts, their bytes and the control message, all of which are borrowed or live
-    // here until the call returns.
+    // here until the call returns. It writes to none of them. The gaps between members mean nothing to it.
     unsafe {
         call(
             k::__NR_sendmsg,
@@ -99,8 +99,8 @@ pub fn receive(socket: BorrowedFd<'_>, memory: &mut [u8]) -> Result<(usize, Opti
         control_len: RIGHTS_LEN,
         flags: 0,
     };
-    // SAFETY: the kernel reads the header and the part, and writes at most `memory.len()` bytes into `memory`, at most
-    // RIGHTS_LEN into `rights`, and the header.
+    // SAFETY: the kernel reads the header and the part, and writes at most `memory.len()` bytes into `memory`, which is borrowed
+    // for that, at most RIGHTS_LEN into `rights`, which has room for them, and the lengths and flags of the header.
     let n = unsafe {
         call(
             k::__NR_recvmsg,
@@ -114,13 +114,14 @@ pub fn receive(socket: BorrowedFd<'_>, memory: &mut [u8]) -> Result<(usize, Opti
             ],
         )
     }?;
-    // SAFETY: it was zeroed, and any bytes are numbers.
+    // SAFETY: it was zeroed, the kernel has written bytes at most, and any bytes are numbers.
     let rights = unsafe { rights.assume_init() };
     let has_fd = header.control_len >= RIGHTS_LEN
         && rights.len == RIGHTS_LEN
         && rights.level == SOL_SOCKET as i32
         && rights.kind == SCM_RIGHTS as i32;
-    // SAFETY: the kernel has opened it for this process just now, and nobody else knows it.
+    // SAFETY: only the kernel writes there, and nobody can have it write a message of this kind without a descriptor, which it
+    // has opened for this process just now. Nobody else knows it.
     Ok((n, has_fd.then(|| unsafe { OwnedFd::from_raw_fd(rights.fd) })))
 }
 
@@ -161,7 +162,7 @@ pub fn connect(socket: BorrowedFd<'_>, path: &CStr) -> Result<()> {
         0,
         0,
     ];
-    // SAFETY: the kernel reads the address, of which it is told the length that was filled.
+    // SAFETY: the kernel reads the address, of which it is told the length that was filled, which is no more than it has.
     unsafe { call(k::__NR_connect, arguments) }.map(drop)
 }
 
@@ -199,10 +200,12 @@ pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     }
 }
 
+/// `struct ucred`: process, user, group.
+pub(crate) type Credentials = [u32; 3];
+
 /// The user who has connected.
 pub fn peer(socket: BorrowedFd<'_>) -> Result<u32> {
-    // `struct ucred`: process, user, group.
-    let mut credentials = [0_u32; 3];
+    let mut credentials = Credentials::default();
     let mut len = size_of_val(&credentials) as u32;
     let arguments = [
         socket.as_raw_fd() as usize,
@@ -212,7 +215,8 @@ pub fn peer(socket: BorrowedFd<'_>) -> Result<u32> {
         (&raw mut len).expose_provenance(),
         0,
     ];
-    // SAFETY: getsockopt writes no more than the length says, and the length.
+    // SAFETY: getsockopt reads the length, writes no more than that says into `credentials`, of which it is the size, and the
+    // length.
     unsafe { call(k::__NR_getsockopt, arguments) }?;
     Ok(credentials[1])
 }
@@ -230,7 +234,7 @@ pub fn ask_for_words(netlink: BorrowedFd<'_>) -> Result<()> {
         size_of_val(&on),
         0,
     ];
-    // SAFETY: setsockopt reads a number, of which it is told the size.
+    // SAFETY: setsockopt reads a number, of which it is told the size, and which lives here until it returns.
     unsafe { call(k::__NR_setsockopt, arguments) }.map(drop)
 }
 

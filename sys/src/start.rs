@@ -13,11 +13,13 @@ impl Arguments {
     /// Reads the words that the kernel left at the initial stack pointer: `argc`, `argv[]`, null, `envp[]`, null.
     ///
     /// # Safety
-    /// `stack` must be the stack pointer with which the kernel entered the program. What it points to must never be
-    /// written again.
+    /// `stack` must be the stack pointer with which the kernel entered the program. The strings that are reached from it must
+    /// never be written, and neither must the arrays, but by [`crate::exec::execve_with_own_tail`], which puts back what was
+    /// there.
     #[doc(hidden)]
     pub unsafe fn from_stack(stack: *const usize) -> Self {
-        // SAFETY: the kernel puts argc at the initial stack pointer (`create_elf_tables` in fs/binfmt_elf.c).
+        // SAFETY: the kernel puts argc at the initial stack pointer, aligned, and argv behind it (`create_elf_tables` in
+        // fs/binfmt_elf.c).
         unsafe {
             Self {
                 argc: stack.read(),
@@ -41,17 +43,17 @@ impl Arguments {
         if index >= self.argc {
             return None;
         }
-        // SAFETY: argv has argc valid pointers to NUL-terminated strings, which live as long as the program, and
-        // `from_stack`'s contract says that nobody writes them.
+        // SAFETY: `index` is below argc, and argv has argc valid pointers to NUL-terminated strings, which live as long as the
+        // program, and `from_stack`'s contract says that nobody writes them.
         Some(unsafe { CStr::from_ptr(*self.argv.add(index)) })
     }
 
     /// The environment, in order, as `NAME=value` strings.
     pub fn environment(&self) -> impl Iterator<Item = &'static CStr> + use<> {
-        // SAFETY: the environment follows argv's terminating null.
+        // SAFETY: the environment follows argv's terminating null, in the same memory.
         let mut next = unsafe { self.argv.add(self.argc + 1) };
         core::iter::from_fn(move || {
-            // SAFETY: `next` never moves past the null that ends envp.
+            // SAFETY: `next` never moves past the null that ends envp; the pointer is copied, so nothing stays borrowed.
             let entry = unsafe { *next };
             if entry.is_null() {
                 return None;
@@ -81,7 +83,7 @@ impl Arguments {
 
     /// The environment in the form that `execve` takes.
     pub fn environment_pointers(&self) -> *const *const c_char {
-        // SAFETY: the environment follows argv's terminating null.
+        // SAFETY: the environment follows argv's terminating null, in the same memory.
         unsafe { self.argv.add(self.argc + 1) }
     }
 }

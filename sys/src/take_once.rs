@@ -14,7 +14,8 @@ pub struct TakeOnce<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is reachable only through `take`, and the swap lets exactly one caller through.
+// SAFETY: the value is reachable only through `take`, and the swap lets exactly one caller through, whichever thread it is in:
+// the value goes to it, as `T: Send` allows. It was there before any thread, so there is nothing to wait for.
 unsafe impl<T: Send> Sync for TakeOnce<T> {}
 
 impl<T> TakeOnce<T> {
@@ -48,9 +49,10 @@ fn take_flag(taken: &AtomicBool) {
 /// A small value that the whole program shares and may change: what a process is about to do when it fails, for example.
 pub struct Register<T: Copy>(UnsafeCell<T>);
 
-// SAFETY: every program here has one thread, a signal is taken by asking for it, and `get` and `set` copy the value without
-// calling anything: no access can come in the middle of another. The one handler there is, `signal::end_at_bugs`, comes for a
-// bug, which no access here has, and nothing goes on after it.
+// SAFETY: every program here has one thread (and of the unit tests there is one at a time, as .cargo/config.toml asks), a signal
+// is taken by asking for it, and `get` and `set` copy the value without calling anything: no access can come in the middle of
+// another. The one handler there is, `signal::end_at_bugs`, comes for a bug, which no access here has, and nothing goes on
+// after it.
 unsafe impl<T: Copy> Sync for Register<T> {}
 
 impl<T: Copy> Register<T> {
@@ -61,13 +63,14 @@ impl<T: Copy> Register<T> {
 
     /// A copy of the value.
     pub fn get(&self) -> T {
-        // SAFETY: no reference to the inside is ever given out, so nothing can be changing it now (see `Sync`).
+        // SAFETY: no reference to the inside is ever given out, so nothing can be changing it now (see `Sync`), and it has been a
+        // value from the start.
         unsafe { *self.0.get() }
     }
 
     /// Another value.
     pub fn set(&self, value: T) {
-        // SAFETY: as in `get`. A `Copy` value has no drop that could look at the old one.
+        // SAFETY: as in `get`: nothing can be reading it now. A `Copy` value has no drop that could look at the old one.
         unsafe { *self.0.get() = value }
     }
 }
@@ -96,11 +99,12 @@ impl<T> Once<T> {
         if !self.made.get() {
             let value = make();
             assert!(!self.made.get(), "a value was asked for while it was made");
-            // SAFETY: nobody has a reference to the value, which was not there until now.
+            // SAFETY: nobody has a reference to the value, which was not there until now: `made` says so again after `make`,
+            // which might have come here itself.
             unsafe { (*self.value.get()).write(value) };
             self.made.set(true);
         }
-        // SAFETY: it was written when `made` was set, and never is again.
+        // SAFETY: it was written before `made` was set, and never is again: `made` stays.
         unsafe { (*self.value.get()).assume_init_ref() }
     }
 }
@@ -136,7 +140,7 @@ impl<const N: usize> Notes<N> {
         // The whole rest is claimed while writing, so that a nested call sees a full buffer and not the same bytes.
         let start = self.used.swap(N, Ordering::Relaxed);
         // SAFETY: the swap gave start..N to this call alone: every other call sees N until the store below, and all text
-        // given out before lies below `start`.
+        // given out before lies below `start`. The bytes are inside the array, since `start` is at most N, and are initialised.
         let rest = unsafe { core::slice::from_raw_parts_mut(self.bytes.get().cast::<u8>().add(start), N - start) };
         let mut writer = Truncating::new(rest);
         write(&mut writer);

@@ -29,7 +29,7 @@ impl Modes {
             c_line: 0,
             c_cc: Default::default(),
         };
-        // SAFETY: TCGETS writes one `struct termios`.
+        // SAFETY: TCGETS writes one `struct termios`, as the headers of this machine have it, into what lives here.
         unsafe { ioctl(fd, TCGETS, (&raw mut modes).expose_provenance()) }?;
         Ok(Self(modes))
     }
@@ -54,13 +54,13 @@ impl Modes {
 
     /// Gives the terminal `fd` these modes.
     pub fn set(&self, fd: BorrowedFd<'_>) -> Result<()> {
-        // SAFETY: TCSETS reads one `struct termios`.
+        // SAFETY: TCSETS reads one `struct termios`, as the headers of this machine have it, which is borrowed for the call.
         unsafe { ioctl(fd, TCSETS, (&raw const self.0).expose_provenance()) }.map(drop)
     }
 
     /// The same once all that was written has passed.
     pub fn set_after_output(&self, fd: BorrowedFd<'_>) -> Result<()> {
-        // SAFETY: TCSETSW reads one `struct termios`.
+        // SAFETY: as for `set`; TCSETSW reads the same.
         unsafe { ioctl(fd, TCSETSW, (&raw const self.0).expose_provenance()) }.map(drop)
     }
 }

@@ -17,6 +17,7 @@ pub mod leaks;
 mod machine;
 mod runner;
 mod runtime;
+pub mod systemd;
 mod test;
 pub mod tidy;
 

@@ -151,6 +151,11 @@ impl Host {
         }
     }
 
+    /// Whether it is systemd that makes the cgroups of its units in the hierarchy `name`, and removes them.
+    fn is_systemds(&self, name: &str) -> bool {
+        self.is_v2 || name == "systemd"
+    }
+
     /// Removes an empty directory that [`Self::make`] may have made.
     fn unmake(&self, name: &str, path: &CStr) {
         let _ = unlinkat(&self.top, self.directory(name, path).as_c_str(), AtFlags::REMOVEDIR);
@@ -432,12 +437,13 @@ impl NewCgroup {
         }
     }
 
-    /// Makes the cgroup: in version 1 in every hierarchy, or else in the one that every container is in, to which those
-    /// come that a limit needs. The inner error is that of who has no right to make one.
+    /// Makes the cgroup, or what is missing of one of systemd's: in version 1 in every hierarchy, or else in the one that every
+    /// container is in, to which those come that a limit needs. The inner error is that of who has no right to make one.
     pub fn make(
         host: &'static Host,
         path: &'static CStr,
         everywhere: bool,
+        is_systemds: bool,
     ) -> Result<core::result::Result<Self, Errno>> {
         let mut new = Self {
             is_awaited: false,
@@ -448,7 +454,12 @@ impl NewCgroup {
             if place != main && !everywhere {
                 continue;
             }
-            match host.make(name, path) {
+            // What systemd has made is there, or has gone with its last process: nobody would remove it if it were made again.
+            let made = match is_systemds && host.is_systemds(name) {
+                true => Ok(()),
+                false => host.make(name, path),
+            };
+            match made {
                 Ok(()) => new.made.set(new.made.get().with(place)),
                 // What was made is no cgroup.
                 Err(Errno::NOENT | Errno::ROFS) if place != main && !Host::has_mounted(name) => host.unmake(name, path),

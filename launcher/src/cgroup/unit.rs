@@ -10,9 +10,9 @@ use sys::signal::SIGKILL;
 
 use super::dbus::{Calls, unquoted};
 use super::systemd::{SAID, is_users};
-use super::{Hierarchies, Host, REMOVE_ATTEMPTS};
+use super::{Hierarchies, Host, REMOVE_ATTEMPTS, found};
 use crate::cli::{Invocation, Opt};
-use crate::container::{Container, Document, SCOPE_FILE, write_all};
+use crate::container::{self, Container, Document, SCOPE_FILE, write_all};
 use crate::error::{During, Error, Result, keep};
 use crate::msg;
 use crate::path::{Path, split_last};
@@ -87,7 +87,7 @@ impl Unit {
     /// The unit of a container whose cgroup is at `path`, if that is one of systemd's.
     pub fn of(container: &Container, path: &CStr) -> Option<Self> {
         let name = utf8(split_last(path.to_bytes()).1);
-        if !name.ends_with(".scope") || open_in(container.directory.as_fd(), SCOPE_FILE, OFlags::PATH).is_err() {
+        if !name.ends_with(".scope") || !container::has(container.directory.as_fd(), SCOPE_FILE) {
             return None;
         }
         let name = keep("#", &[name]);
@@ -133,8 +133,8 @@ pub fn remove(host: &Host, container: &Container, path: &CStr, hierarchies: Hier
 /// The path of the cgroup that a killed create may have left.
 pub fn noted_path(container: &Container) -> Option<Path> {
     let mut memory = [0; PATH_BYTES];
-    let file = open_in(container.directory.as_fd(), SCOPE_FILE, OFlags::RDONLY).ok()?;
-    let path = read(file.as_fd(), &mut memory).ok()?;
+    let file = found(open_in(container.directory.as_fd(), SCOPE_FILE, OFlags::RDONLY))?;
+    let path = found(read(file.as_fd(), &mut memory))?;
     (path.len() > 1).then(|| Path::new(path))
 }
 
@@ -152,7 +152,7 @@ impl Host {
         }
         let mut others = Hierarchies::NONE;
         for (place, (name, _)) in self.lines().enumerate() {
-            if !self.is_v2 && name != "systemd" && hierarchies.contains(place) {
+            if !self.is_systemds(name) && hierarchies.contains(place) {
                 others = others.with(place);
             }
         }

@@ -32,7 +32,8 @@ pub unsafe fn syscall(number: u32, a: [usize; 6]) -> isize {
     let result: isize;
     // SAFETY: the caller vouches for the arguments. The kernel preserves every register but r0, and reads and writes only
     // the memory that the arguments name, which the absence of `nomem` tells the compiler. The number belongs into r7, which
-    // is the compiler's own frame pointer in Thumb code: it is put back before the compiler sees it again.
+    // is the compiler's own frame pointer in Thumb code: it is put back before the compiler sees it again. `kept` is not the
+    // register of any argument, as it is written before they are read. The kernel keeps the flags.
     unsafe {
         asm!(
             "mov {kept}, r7",

@@ -43,8 +43,10 @@ pub unsafe fn syscall(number: u32, a: [usize; 6]) -> isize {
     let result: isize;
     let failed: usize;
     // SAFETY: the caller vouches for the arguments. The kernel takes the fifth and the sixth from the stack, above room for
-    // four, which is made and given back here; it writes $2 and $7, and may change the temporaries that are named. It reads
-    // and writes only the memory that the arguments name, which the absence of `nomem` tells the compiler.
+    // four, which is made and given back here; it writes $2 and $7, and may change the temporaries that are named. It may
+    // change hi and lo, which have no name here: but they hold nothing across a call, and this function is never inlined, so
+    // nothing of a caller is in them. It reads and writes only the memory that the arguments name, which the absence of
+    // `nomem` tells the compiler.
     unsafe {
         asm!(
             "addiu $sp, $sp, -24",

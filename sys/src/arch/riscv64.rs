@@ -34,8 +34,9 @@ macro_rules! start_asm {
 #[inline]
 pub unsafe fn syscall(number: u32, a: [usize; 6]) -> isize {
     let result: isize;
-    // SAFETY: the caller vouches for the arguments. The kernel preserves every register but a0, and reads and writes only
-    // the memory that the arguments name, which the absence of `nomem` tells the compiler.
+    // SAFETY: the caller vouches for the arguments. The kernel preserves every register but a0 (and those of vectors, which
+    // the machine that we build for does not have), and reads and writes only the memory that the arguments name, which the
+    // absence of `nomem` tells the compiler.
     unsafe {
         asm!(
             "ecall",

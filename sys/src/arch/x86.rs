@@ -38,7 +38,8 @@ pub unsafe fn syscall(number: u32, a: [usize; 6]) -> isize {
     let block = [fourth, fifth, sixth];
     // SAFETY: the caller vouches for the arguments. The kernel preserves every register but eax, and reads and writes only
     // the memory that the arguments name, which the absence of `nomem` tells the compiler. esi and ebp are put back from the
-    // stack.
+    // stack, which the absence of `nostack` allows to use; nothing is addressed by way of ebp or esp between that. `block`
+    // outlives the instruction.
     unsafe {
         asm!(
             "push esi",

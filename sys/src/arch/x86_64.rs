@@ -30,8 +30,9 @@ macro_rules! start_asm {
 #[inline]
 pub unsafe fn syscall(number: u32, a: [usize; 6]) -> isize {
     let result: isize;
-    // SAFETY: the caller vouches for the arguments. The instruction clobbers rcx and r11 only, and reads and writes
-    // only the memory that the arguments name, which the absence of `nomem` tells the compiler.
+    // SAFETY: the caller vouches for the arguments. The instruction changes rax, rcx and r11 only, pushes nothing onto the stack
+    // of the program, and reads and writes only the memory that the arguments name, which the absence of `nomem` tells the
+    // compiler.
     unsafe {
         asm!(
             "syscall",
@@ -53,7 +54,7 @@ pub unsafe fn syscall(number: u32, a: [usize; 6]) -> isize {
 /// Copies `n` bytes forwards, one after the other.
 ///
 /// # Safety
-/// As for `core::ptr::copy`; where the regions overlap, `destination` must lie below `source`.
+/// As for `core::ptr::copy`; where the regions overlap, `destination` must not lie above `source`.
 #[inline]
 pub unsafe fn copy_forward(destination: *mut u8, source: *const u8, n: usize) {
     // SAFETY: the caller vouches for both regions; the ABI guarantees a clear direction flag.
@@ -71,7 +72,7 @@ pub unsafe fn copy_forward(destination: *mut u8, source: *const u8, n: usize) {
 /// Copies `n` bytes backwards, the last one first.
 ///
 /// # Safety
-/// As for `core::ptr::copy`; where the regions overlap, `destination` must lie above `source`.
+/// As for `core::ptr::copy`; where the regions overlap, `destination` must not lie below `source`.
 #[inline]
 pub unsafe fn copy_backward(destination: *mut u8, source: *const u8, n: usize) {
     // SAFETY: the caller vouches for both regions. `wrapping_add` keeps the n = 0 case free of pointer overflow, and

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::host::{Host, reap};
 use super::tracer::{Call, Ended, Fault, Place, Watchdog, memory_file, run, text_of, trace};
-use super::world::{LOOK, Program, WORLDS, World};
+use super::world::{LOOK, Program, World, worlds};
 use super::{calls, listed};
 
 /// A command.
@@ -22,7 +22,8 @@ pub enum Command {
 }
 
 impl Command {
-    const ALL: [Self; 7] = [
+    /// All of them.
+    pub const ALL: [Self; 7] = [
         Self::Create,
         Self::Start,
         Self::Run,
@@ -63,8 +64,13 @@ pub struct Case {
 impl Case {
     /// All of them.
     pub fn all() -> Vec<Self> {
-        let of_world = |world| Command::ALL.map(|command| Self { command, world });
-        WORLDS.into_iter().flat_map(of_world).collect()
+        let of_world = |world: World| {
+            world.commands.iter().map(move |command| Self {
+                command: *command,
+                world,
+            })
+        };
+        worlds().into_iter().flat_map(of_world).collect()
     }
 
     /// As in `create/plain`.
@@ -152,7 +158,13 @@ impl Bench {
 
     fn create(&self, case: &Case, program: Program, id: &str, output: &File) -> Result<(), String> {
         let words = self.making("create", case, program, id);
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let words: Vec<_> = case
+            .world
+            .global
+            .iter()
+            .copied()
+            .chain(words.iter().map(String::as_str))
+            .collect();
         ok(&self.call_to(&words, output), "create before it")
     }
 
@@ -197,7 +209,8 @@ impl Bench {
     }
 
     fn command_line(&self, case: &Case, id: &str) -> Vec<String> {
-        let words = match case.command {
+        let mut words: Vec<_> = case.world.global.iter().map(|word| (*word).to_owned()).collect();
+        words.extend(match case.command {
             Command::Create => self.making("create", case, Program::Look, id),
             Command::Run => self.making("run", case, Program::Look, id),
             Command::Start => vec!["start".to_owned(), id.to_owned()],
@@ -209,7 +222,7 @@ impl Bench {
             Command::Kill => ["kill", id, "KILL"].map(str::to_owned).to_vec(),
             Command::Delete => ["delete", id].map(str::to_owned).to_vec(),
             Command::DeleteForce => ["delete", "--force", id].map(str::to_owned).to_vec(),
-        };
+        });
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         self.words(&words)
     }

@@ -12,9 +12,9 @@ use super::tracer::{Ended, Fault};
 /// A call that may fail.
 struct Optional {
     call: &'static str,
-    /// A part of what tells the call from its likes.
+    /// A part of what tells the call from its likes, or, where nothing does, which one it is, as in `sendto#6 `.
     shows: &'static str,
-    /// A part of the case's name.
+    /// Parts of the case's name.
     case: &'static str,
     /// The errors, or none for any.
     errnos: &'static [&'static str],
@@ -60,6 +60,9 @@ const OLD_KERNEL: &str =
 const AGAIN: &str = "it is tried again";
 const POSTSTOP: &str = "a poststop hook that fails is a warning (runtime.md, step 13)";
 const IS_A_CONTAINER: &str = "what is not there was deleted before: there is nothing to do";
+const ENDS_BY_ITSELF: &str = "a scope ends with its last process, and without systemd delete removes what it has made";
+const LAST_TOLD: &str = "the period is the last that systemd is told, and older ones do not know it (before 244)";
+const KILLED_LATER: &str = "what is left in a scope is killed, or told of, where the cgroup is removed";
 const NO_RIGHT: &str = "who has no right to a cgroup, and asks for no limit, has none";
 
 const OPTIONAL: &[Optional] = &[
@@ -309,6 +312,12 @@ const OPTIONAL: &[Optional] = &[
     ),
     same("fchownat", "upper.work", &[], "a plain user is the owner already"),
     same("fchdir", "rootfs)", &[], "it is entered by name"),
+    same(
+        "fchown",
+        "/dev/pts",
+        &["EPERM"],
+        "a terminal that cannot be given to the container's user works all the same (as runc)",
+    ),
     same("openat", ", \".\"", &[], "roci need not go back to where it was"),
     same("fcntl", "pipe", &[], "a hook's output may be non-blocking"),
     same(
@@ -381,6 +390,25 @@ const OPTIONAL: &[Optional] = &[
         "/hooks",
         same("read", "pipe", &[], "the words of a hook that succeeds are not wanted"),
     ),
+    only("run/systemd", same("sendto", "sendto#6 ", &[], LAST_TOLD)),
+    only("run/systemd", same("read", "(socket", &[], LAST_TOLD)),
+    only(
+        "/systemd",
+        same(
+            "newfstatat",
+            ", \"scope\"",
+            &["ENOENT"],
+            "a cgroup that no scope is noted for is roci's own to remove",
+        ),
+    ),
+    only("delete /systemd", same("socket", "", &[], ENDS_BY_ITSELF)),
+    only("delete /systemd", same("connect", "", &[], ENDS_BY_ITSELF)),
+    only("delete /systemd", same("sendto", "", &[], ENDS_BY_ITSELF)),
+    only("delete /systemd", same("read", "socket", &[], ENDS_BY_ITSELF)),
+    only("/systemd", same("openat", ".scope", &[], KILLED_LATER)),
+    only("/systemd", same("read", ".scope/cgroup.procs", &[], KILLED_LATER)),
+    only("/systemd", same("lseek", ".scope", &[], KILLED_LATER)),
+    only("/systemd", same("getdents64", ".scope", &[], KILLED_LATER)),
     only(
         "/network",
         same("sendto", "", &[], "where the way out cannot be found, the MTU is 1500"),
@@ -404,11 +432,11 @@ pub fn excuse(case: &Case, point: &Point) -> Option<usize> {
         calls::errno_name(errno),
         &point.call.text,
     );
-    let case = case.name();
+    let (case, place) = (case.name(), point.name());
     let fits = |optional: &Optional| {
         optional.call == name
-            && text.contains(optional.shows)
-            && case.contains(optional.case)
+            && (text.contains(optional.shows) || place.contains(optional.shows))
+            && optional.case.split(' ').all(|part| case.contains(part))
             && (optional.errnos.is_empty() || optional.errnos.contains(&errno.as_str()))
     };
     let exact = OPTIONAL.iter().position(|optional| optional.differs && fits(optional));
@@ -458,7 +486,7 @@ pub fn warns(point: &Point, stderr: &str) -> bool {
 }
 
 /// What says in other words than the error's name what failed: where roci knows what it means.
-const WORDED: [&str; 21] = [
+const WORDED: [&str; 23] = [
     "make devices at ",
     "open the host's device: ",
     "(EOVERFLOW)",
@@ -480,6 +508,9 @@ const WORDED: [&str; 21] = [
     "executable file not found in $PATH",
     "drop bounding capability",
     "remove state directory",
+    "it has hung up",
+    // The scope has gone with the process, which had ended before it was told to go on.
+    "open cgroup.procs: no such file or directory",
 ];
 
 /// What roci calls it.
@@ -522,7 +553,7 @@ pub fn may_stay(ended: &Ended) -> bool {
 }
 
 /// Points that were found to go wrong, which are tried whatever the seed: the case, the process, a part of the call, the fault.
-const ALWAYS: [(&str, &str, &str, &str); 15] = [
+const ALWAYS: [(&str, &str, &str, &str); 17] = [
     ("exec/plain", "0", "self/ns/mnt", "ENOENT"),
     ("run/plain", "0.0", "prctl(0x18)", "EINVAL"),
     ("create/plain", "0", "fstatfs(/sys/fs/cgroup)", "EIO"),
@@ -538,6 +569,8 @@ const ALWAYS: [(&str, &str, &str, &str); 15] = [
     ("run/plain", "0.0", "setgroups", "EPERM"),
     ("exec/user", "0", "pidfd_open", "ENOSYS"),
     ("create/plain", "0", "recvmsg", "ECONNRESET"),
+    ("run/systemd", "0", ", \"scope\")", "ENOMEM"),
+    ("run/systemd", "0", "connect", "EPROTOTYPE"),
 ];
 
 /// Whether the point is tried first.

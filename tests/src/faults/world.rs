@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::case::Command;
 use crate::bundle::{default_config, make_rootfs};
+use crate::systemd::{self, Mood, Systemd};
 
 /// Shows what a container is made of, so that one in which something silently failed differs from the others.
 pub const LOOK: [&str; 3] = [
@@ -21,26 +23,34 @@ pub const LOOK: [&str; 3] = [
 pub struct World {
     /// In the names of cases.
     pub name: &'static str,
+    /// Before the name of the command.
+    pub global: &'static [&'static str],
     /// For `create` and `run`.
     pub options: &'static [&'static str],
+    /// The commands that are tried, which elsewhere do what they do in another world.
+    pub commands: &'static [Command],
     /// Whether there are networks, and rules to compare.
     pub has_network: bool,
     change: fn(&mut Value),
 }
 
+const PLAIN: World = World {
+    name: "plain",
+    global: &[],
+    options: &[],
+    commands: &Command::ALL,
+    has_network: false,
+    change: |_| {},
+};
+
 /// All of them.
-pub const WORLDS: [World; 6] = [
-    World {
-        name: "plain",
-        options: &[],
-        has_network: false,
-        change: |_| {},
-    },
+const WORLDS: [World; 7] = [
+    PLAIN,
     World {
         name: "limits",
         options: &["--pid-file", "DIR/pid"],
-        has_network: false,
         change: limits,
+        ..PLAIN
     },
     World {
         name: "network",
@@ -53,27 +63,53 @@ pub const WORLDS: [World; 6] = [
             "8080:80",
         ],
         has_network: true,
-        change: |_| {},
+        ..PLAIN
     },
     World {
         name: "user",
-        options: &[],
-        has_network: false,
         change: user,
+        ..PLAIN
     },
     World {
         name: "hooks",
         options: &["--overlay", "--init"],
-        has_network: false,
         change: hooks,
+        ..PLAIN
     },
     World {
         name: "terminal",
         options: &["--console-socket", "DIR/socket", "--pidfd-socket", "DIR/socket"],
-        has_network: false,
         change: |config| config["process"]["terminal"] = true.into(),
+        ..PLAIN
+    },
+    World {
+        name: "systemd",
+        global: &["--systemd-cgroup"],
+        commands: &[Command::Run, Command::Delete, Command::DeleteForce],
+        change: scope,
+        ..PLAIN
     },
 ];
+
+/// Those that this machine can have.
+pub fn worlds() -> Vec<World> {
+    let has_systemd = systemd::hierarchy().is_some();
+    let mut worlds = WORLDS.to_vec();
+    worlds.retain(|world| has_systemd || world.global.is_empty());
+    worlds
+}
+
+/// For `DBUS_SYSTEM_BUS_ADDRESS`: where the systemd of a worker is.
+pub fn bus(directory: &Path) -> PathBuf {
+    directory.join("bus")
+}
+
+/// Has a systemd answer there.
+pub fn start_systemd(directory: &Path) {
+    if let Some(hierarchy) = systemd::hierarchy() {
+        Systemd::start(&bus(directory), Mood::Willing, hierarchy);
+    }
+}
 
 /// Limits, a profile of seccomp, and what else roci sets for a process.
 fn limits(config: &mut Value) {
@@ -105,6 +141,14 @@ fn user(config: &mut Value) {
     let mount =
         json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro", "nosuid"]});
     config["mounts"].as_array_mut().expect("mounts").push(mount);
+}
+
+/// A scope with limits, of which systemd has to be told.
+fn scope(config: &mut Value) {
+    config["linux"]["cgroupsPath"] = "-.slice:sweep:WORKER".into();
+    config["linux"]["resources"]["memory"] = json!({"limit": 64 << 20});
+    config["linux"]["resources"]["pids"] = json!({"limit": 50});
+    config["linux"]["resources"]["cpu"] = json!({"quota": 50000, "period": 100_000});
 }
 
 /// Hooks of all kinds, and roci-init.
@@ -155,7 +199,10 @@ impl World {
             (self.change)(&mut config);
             let bundle = self.bundle(directory, program);
             fs::create_dir_all(&bundle).expect("mkdir");
-            fs::write(bundle.join("config.json"), config.to_string()).expect("config.json");
+            // The worker's directory has a name that nobody else has.
+            let worker = directory.file_name().expect("a name").to_string_lossy();
+            let config = config.to_string().replace("WORKER", &worker);
+            fs::write(bundle.join("config.json"), config).expect("config.json");
         }
     }
 }
