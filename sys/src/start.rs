@@ -168,21 +168,18 @@ mod tests {
 
     #[test]
     fn variables_are_found_by_their_whole_name() {
-        let words: [*const c_char; 6] = [
+        // What is no pointer is a number in the place of one.
+        let stack: &[*const c_char] = Vec::leak(vec![
+            ptr::without_provenance(1),
             c"roci".as_ptr(),
             ptr::null(),
             c"AB=1".as_ptr(),
             c"A=2=3".as_ptr(),
             c"A=4".as_ptr(),
             ptr::null(),
-        ];
-        let stack: &[usize] = Vec::leak(
-            [1].into_iter()
-                .chain(words.map(|word| word.expose_provenance()))
-                .collect(),
-        );
+        ]);
         // SAFETY: that is the layout, and nothing of it is ever written or freed.
-        let arguments = unsafe { Arguments::from_stack(stack.as_ptr()) };
+        let arguments = unsafe { Arguments::from_stack(stack.as_ptr().cast()) };
         assert_eq!(
             (arguments.len(), arguments.get(0), arguments.get(1)),
             (1, Some(c"roci"), None)

@@ -81,10 +81,9 @@ impl Calls {
     }
 
     fn end(&mut self) {
+        // Where there is no call yet, these are bytes of the first one, which is written later.
         let length = (self.len - self.body) as u32;
-        if self.serial > 0 {
-            self.put(self.start + 4, &length.to_ne_bytes());
-        }
+        self.put(self.start + 4, &length.to_ne_bytes());
     }
 
     /// All calls as they are sent.
@@ -453,6 +452,7 @@ mod tests {
         };
         assert_eq!(parse("0-3,9"), Some([0x0f, 2].to_vec()));
         assert_eq!(parse("7\n"), Some([0x80].to_vec()));
+        assert_eq!(parse("0-1,1,0"), Some([3].to_vec()));
         assert_eq!(parse(""), Some(Vec::new()));
         assert_eq!(parse("1023").map(|bits| bits.len()), Some(128));
         for list in ["1024", "x", "1-", "-1", "3-1000000"] {
@@ -508,5 +508,14 @@ mod tests {
         let mut wrong = bytes.clone();
         wrong[12..16].copy_from_slice(&u32::MAX.to_ne_bytes());
         assert!(Message::parse(&wrong).is_none());
+    }
+
+    #[test]
+    fn a_text_ends_with_a_nul() {
+        let signature = |bytes| Reader { bytes, at: 0 }.signature();
+        assert_eq!(signature(b"\x01s\0"), Some("s"));
+        assert_eq!(signature(b"\x01sx"), None);
+        assert_eq!(signature(b"\x01s"), None);
+        assert_eq!(signature(b""), None);
     }
 }
