@@ -365,7 +365,16 @@ const INTERPRETED: [(&str, &[&str]); 3] = [
             "every_beginning_of_a_document",
         ],
     ),
-    ("sys", &["take_once::", "scratch::", "start::"]),
+    (
+        "sys",
+        &[
+            "take_once::",
+            "scratch::",
+            "start::",
+            "--skip",
+            "what_is_dropped_last_first",
+        ],
+    ),
     ("launcher", &["--skip", "root::"]),
 ];
 
