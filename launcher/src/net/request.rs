@@ -214,6 +214,7 @@ mod tests {
 
     #[test]
     fn messages_stand_one_behind_the_other() {
+        NUMBER.set(7);
         let mut request = Request::new(20, 0x400, &[[7; 4]]);
         assert!(request.is_single());
         request.message(21, 0x200, &[]).attribute(3, b"ab");
