@@ -22,7 +22,7 @@ pub use table::{Command, Opt, write_help};
 use table::{commands, options};
 
 /// The place of each option in the table, and its value.
-type GivenOptions = Vec<(u8, &'static CStr), OPTIONS_MAX>;
+pub type GivenOptions = Vec<(u8, &'static CStr), OPTIONS_MAX>;
 
 static OPTIONS_GIVEN: TakeOnce<GivenOptions> = TakeOnce::new(Vec::new());
 
@@ -40,6 +40,24 @@ pub struct Invocation {
 }
 
 impl Invocation {
+    /// Nothing is understood yet; the options will stand in `options`.
+    pub fn new(arguments: Arguments, options: &'static mut GivenOptions) -> Self {
+        Self {
+            command: Command::Help,
+            options,
+            positional: Vec::new(),
+            topic: None,
+            program_at: arguments.len(),
+            arguments,
+        }
+    }
+
+    /// The same again for other arguments.
+    pub fn again(self, arguments: Arguments) -> Self {
+        self.options.clear();
+        Self::new(arguments, self.options)
+    }
+
     /// Whether `option` was given.
     pub fn has(&self, option: Opt) -> bool {
         self.value(option).is_some()
@@ -121,14 +139,20 @@ pub fn number(word: &'static CStr, what: &str) -> Result<u32> {
 /// # Errors
 /// Unknown commands and options, missing and surplus words, all with exit status 2.
 pub fn parse(arguments: Arguments) -> Result<Invocation> {
-    let mut invocation = Invocation {
-        command: Command::Help,
-        options: OPTIONS_GIVEN.take(),
-        positional: Vec::new(),
-        topic: None,
-        program_at: arguments.len(),
-        arguments,
-    };
+    let mut invocation = Invocation::new(arguments, OPTIONS_GIVEN.take());
+    read(&mut invocation, crate::open_log)?;
+    Ok(invocation)
+}
+
+/// What is to be done with what the options so far say of the log.
+type OpenLog = fn(&Invocation) -> Result<()>;
+
+/// The same for what was made of the arguments. But for `open_log` it makes no system call.
+///
+/// # Errors
+/// As above.
+pub fn read(invocation: &mut Invocation, open_log: OpenLog) -> Result<()> {
+    let arguments = invocation.arguments;
     let mut command = None;
     let mut only_words = false;
     let mut index = 1;
@@ -138,10 +162,10 @@ pub fn parse(arguments: Arguments) -> Result<Invocation> {
         if !only_words && text == "--" {
             only_words = true;
         } else if !only_words && text.len() > 1 && text.starts_with('-') {
-            index += take_option(&mut invocation, command, word, arguments.get(index))?;
+            index += take_option(invocation, command, word, arguments.get(index), open_log)?;
         } else if command.is_none() {
             // Whatever is wrong from here on belongs into the log, too.
-            crate::open_log(&invocation)?;
+            open_log(invocation)?;
             command = Some(find_command(text)?);
         } else {
             if invocation.positional.push(word).is_err() {
@@ -178,8 +202,7 @@ pub fn parse(arguments: Arguments) -> Result<Invocation> {
         }
         Some(command) => command,
     };
-    check_words(&invocation)?;
-    Ok(invocation)
+    check_words(invocation)
 }
 
 fn find_command(name: &str) -> Result<Command> {
@@ -204,6 +227,7 @@ fn take_option(
     command: Option<Command>,
     word: &'static CStr,
     next: Option<&'static CStr>,
+    open_log: OpenLog,
 ) -> Result<usize> {
     let text = as_text(word)?;
     let (is_long, mut rest) = match (text.strip_prefix("--"), text.strip_prefix("-")) {
@@ -263,7 +287,7 @@ fn take_option(
     }
     if command.is_some() && row.place <= Opt::Verbose as u8 {
         // It stands behind the command, which is unusual.
-        crate::open_log(invocation)?;
+        open_log(invocation)?;
     }
     Ok(taken)
 }
@@ -303,3 +327,6 @@ fn check_words(invocation: &Invocation) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

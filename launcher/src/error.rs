@@ -99,7 +99,8 @@ fn enter_site(list: Message, index: usize, name: &'static str) {
 }
 
 /// The texts that are not known at compile time and live as long as the program. An operation makes a handful of them.
-static NOTES: sys::Notes<{ 4 * MESSAGE_BYTES_MAX }> = sys::Notes::new();
+static NOTES: sys::Notes<NOTES_BYTES_MAX> = sys::Notes::new();
+const NOTES_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX * if cfg!(test) { 16 } else { 1 };
 
 /// What errors are worded with: a text that was made now, or one that the build script has packed.
 pub trait Wording: Copy {

@@ -74,6 +74,7 @@ mod tests {
         assert_eq!(first_word("0"), Some(1));
         assert_eq!(first_word("0-3,5"), Some(0b10_1111));
         assert_eq!(first_word(" 1 - 2 , 4,"), Some(0b1_0110));
+        assert_eq!(first_word("0-1,1,0"), Some(0b11));
         assert_eq!(first_word(""), Some(0));
         for list in ["a", "3-1", "-", "1-", "16384", "0-99999999999999999999"] {
             assert_eq!(first_word(list), None, "{list}");

@@ -109,3 +109,54 @@ pub fn is_preferred(feature: Feature) -> bool {
 fn of(feature: Feature) -> Policy {
     POLICIES.get().get(feature as usize).copied().unwrap_or(Policy::Require)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+    use std::string::String;
+
+    #[test]
+    fn every_feature_has_its_own_policy() {
+        let features = [
+            Feature::Seccomp,
+            Feature::Apparmor,
+            Feature::Selinux,
+            Feature::Limits,
+            Feature::Devices,
+            Feature::MemoryPolicy,
+            Feature::IntelRdt,
+            Feature::Overlay,
+            Feature::Nat,
+        ];
+        for (place, name) in NAMES.iter().enumerate() {
+            for (word, policy) in [
+                ("off", (true, false)),
+                ("prefer", (false, true)),
+                ("require", (false, false)),
+            ] {
+                assert!(set(name, word, "--policy").is_ok());
+                for (other, feature) in features.into_iter().enumerate() {
+                    let expected = if place == other { policy } else { (false, false) };
+                    assert_eq!(
+                        (is_off(feature), is_preferred(feature)),
+                        expected,
+                        "{name} {word} {other}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn others_are_refused() {
+        let refused = |name: &'static str, policy: &'static str| -> String {
+            *catch_unwind(|| set(name, policy, "here").is_ok())
+                .unwrap_err()
+                .downcast()
+                .unwrap()
+        };
+        assert!(refused("no", "off").ends_with("here: no such feature: no"));
+        assert!(refused("nat", "").contains("here: nat: neither require"));
+    }
+}

@@ -101,5 +101,10 @@ mod tests {
             nanoseconds: 42,
         };
         assert_eq!(time.line().text(), Ok("2001-09-09T01:46:40.000000042Z"));
+        let time = Rfc3339 {
+            seconds: 1_000_000_000 + 32 * 86_400 + 30_000 + 10,
+            nanoseconds: 999_999_999,
+        };
+        assert_eq!(time.line().text(), Ok("2001-10-11T10:06:50.999999999Z"));
     }
 }

@@ -99,9 +99,7 @@ impl<'a> Error<'a> {
     fn write_path(&self, out: &mut dyn Sink) {
         let mut depth = 0;
         let mut at = grammar::skip_space(self.document, 0);
-        while at < self.offset
-            && let Some((step, child)) = grammar::step_towards(self.document, at, self.offset)
-        {
+        while let Some((step, child)) = grammar::step_towards(self.document, at, self.offset) {
             write_step(out, depth, step);
             (at, depth) = (child, depth + 1);
         }
@@ -138,8 +136,7 @@ fn write_cut(out: &mut dyn Sink, text: &str) {
     if text.len() <= SHOWN_BYTES_MAX {
         return out.put(text);
     }
-    // A character has at most four bytes.
-    let ends = SHOWN_BYTES_MAX - 3..=SHOWN_BYTES_MAX;
+    let ends = 0..=SHOWN_BYTES_MAX;
     out.put(ends.rev().find_map(|end| text.get(..end)).unwrap_or_default());
     out.put("…");
 }

@@ -93,5 +93,6 @@ mod tests {
         assert_eq!(Digits::of(u64::MAX).as_str(), "18446744073709551615");
         assert_eq!(Digits::signed(i64::MIN).as_str(), "-9223372036854775808");
         assert_eq!(Digits::signed(42).as_str(), "42");
+        assert_eq!(Digits::signed(0).as_str(), "0");
     }
 }

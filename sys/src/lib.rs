@@ -45,7 +45,7 @@ pub mod terminal;
 pub use fd::OwnedFd;
 pub use file_system::FileSystem;
 pub use scratch::ScratchString;
-pub use start::Arguments;
+pub use start::{Arguments, Words};
 pub use take_once::{Notes, Once, Register, TakeOnce, Truncating};
 
 /// Copies `bytes` to the front of `place`, as many as fit.

@@ -1,6 +1,8 @@
 //! Program start: what a libc would do before `main`, which for us is to name the arguments.
 
+use core::cell::Cell;
 use core::ffi::{CStr, c_char};
+use core::ptr;
 
 /// The command line and the environment, as the kernel laid them out on the first stack.
 #[derive(Clone, Copy)]
@@ -88,6 +90,34 @@ impl Arguments {
     }
 }
 
+/// A command line that does not come from the kernel, for tests: always as many words, and no environment.
+pub struct Words(&'static [Cell<*const c_char>]);
+
+impl Words {
+    /// Empty words, one for each place but the last two: nulls end the words and the environment, as the kernel has it.
+    ///
+    /// # Panics
+    /// Where there is no room for the nulls.
+    pub fn new(room: &'static mut [*const c_char]) -> Self {
+        let words = room.len().checked_sub(2).expect("room for two nulls");
+        for (index, place) in room.iter_mut().enumerate() {
+            *place = if index < words { c"".as_ptr() } else { ptr::null() };
+        }
+        Self(Cell::from_mut(room).as_slice_of_cells())
+    }
+
+    /// The same with other words in the first places. Who still has what this gave before sees them too.
+    pub fn with(&self, words: &[&'static CStr]) -> Arguments {
+        let argc = self.0.len() - 2;
+        // Each place holds a word all the time, and the nulls stay.
+        for (place, word) in self.0.iter().take(argc).zip(words) {
+            place.set(word.as_ptr());
+        }
+        let argv = self.0.as_ptr().cast();
+        Arguments { argc, argv }
+    }
+}
+
 /// Makes `$main`, a `fn(sys::Arguments) -> u8`, the program: defines `_start`, the panic handler and the memory functions
 /// that the compiler calls. The value that `$main` returns is the exit status.
 ///
@@ -116,4 +146,49 @@ macro_rules! program {
 
         $crate::memory_functions!();
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_followed_by_nothing() {
+        let words = Words::new(Vec::leak(vec![ptr::null(); 4]));
+        for typed in [[c"roci", c"list"], [c"roci", c"state"]] {
+            let arguments = words.with(&typed);
+            assert_eq!((arguments.len(), arguments.is_empty()), (2, false));
+            assert_eq!([arguments.get(0), arguments.get(1)], typed.map(Some));
+            assert_eq!(arguments.get(2), None);
+            assert_eq!(arguments.environment().count(), 0);
+            assert_eq!(arguments.variable("list"), None);
+        }
+        // One too many has no room.
+        let none = Words::new(Vec::leak(vec![ptr::null(); 2])).with(&[c"roci"]);
+        assert!(none.is_empty() && none.get(0).is_none());
+    }
+
+    #[test]
+    fn variables_are_found_by_their_whole_name() {
+        // What is no pointer is a number in the place of one.
+        let stack: &[*const c_char] = Vec::leak(vec![
+            ptr::without_provenance(1),
+            c"roci".as_ptr(),
+            ptr::null(),
+            c"AB=1".as_ptr(),
+            c"A=2=3".as_ptr(),
+            c"A=4".as_ptr(),
+            ptr::null(),
+        ]);
+        // SAFETY: that is the layout, and nothing of it is ever written or freed.
+        let arguments = unsafe { Arguments::from_stack(stack.as_ptr().cast()) };
+        assert_eq!(
+            (arguments.len(), arguments.get(0), arguments.get(1)),
+            (1, Some(c"roci"), None)
+        );
+        assert_eq!(arguments.environment().count(), 3);
+        assert_eq!(arguments.variable("A"), Some(c"2=3"));
+        assert_eq!(arguments.variable("AB"), Some(c"1"));
+        assert_eq!([arguments.variable(""), arguments.variable("B")], [None; 2]);
+    }
 }

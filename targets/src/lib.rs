@@ -191,6 +191,41 @@ pub fn cargo_with_std(triple: &str, args: &[&str]) -> Result<Command, String> {
     Ok(command)
 }
 
+/// A call of Miri, the interpreter that comes with nightly.
+///
+/// # Errors
+/// One line that says how to get what is missing.
+pub fn cargo_miri(args: &[&str]) -> Result<Command, String> {
+    let nightly = |words: &[&str]| {
+        let mut command = Command::new("rustup");
+        command.args(["run", "nightly"]).args(words).current_dir(workspace());
+        // This program was started by another toolchain, which is not to be used for the rest.
+        for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
+            command.env_remove(name);
+        }
+        command
+    };
+    let sysroot = run(&mut nightly(&["rustc", "--print", "sysroot"])).map_err(|_| {
+        "there is no nightly toolchain: `rustup toolchain install nightly --component miri,rust-src` brings it"
+            .to_owned()
+    })?;
+    let source = Path::new(String::from_utf8_lossy(&sysroot.stdout).trim()).join("lib/rustlib/src/rust/library/core");
+    if !source.exists() || run(&mut nightly(&["cargo", "miri", "--version"])).is_err() {
+        return Err(
+            "nightly has no Miri: `rustup component add --toolchain nightly miri rust-src` brings it".to_owned(),
+        );
+    }
+    let mut command = nightly(&["cargo", "miri"]);
+    command
+        .args(args)
+        .env_remove("RUSTFLAGS")
+        .env("CARGO_TARGET_DIR", target_directory().join("miri"))
+        // What lives as long as the program is not freed.
+        .env("MIRIFLAGS", "-Zmiri-disable-isolation -Zmiri-ignore-leaks")
+        .env("PROPTEST_CASES", "4");
+    Ok(command)
+}
+
 /// The environment variable of cargo with something that is said of one target.
 pub fn variable_of(triple: &str, what: &str) -> String {
     format!("CARGO_TARGET_{}_{what}", triple.replace('-', "_").to_uppercase())

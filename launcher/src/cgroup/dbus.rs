@@ -46,8 +46,12 @@ pub type Target = [&'static str; 3];
 impl Calls {
     /// None yet. There is memory for one of these.
     pub fn new() -> Self {
+        Self::within(MEMORY.take())
+    }
+
+    fn within(bytes: &'static mut [u8; CALL_BYTES]) -> Self {
         Self {
-            bytes: MEMORY.take(),
+            bytes,
             len: 0,
             start: 0,
             body: 0,
@@ -81,10 +85,9 @@ impl Calls {
     }
 
     fn end(&mut self) {
+        // Where there is no call yet, these are bytes of the first one, which is written later.
         let length = (self.len - self.body) as u32;
-        if self.serial > 0 {
-            self.put(self.start + 4, &length.to_ne_bytes());
-        }
+        self.put(self.start + 4, &length.to_ne_bytes());
     }
 
     /// All calls as they are sent.
@@ -401,6 +404,14 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What `append` appends.
+#[cfg(test)]
+pub(super) fn appended(append: impl FnOnce(&mut Calls)) -> std::vec::Vec<u8> {
+    let mut calls = Calls::within(std::boxed::Box::leak(std::boxed::Box::new([0; CALL_BYTES])));
+    append(&mut calls);
+    calls.bytes[..calls.len].to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -453,6 +464,7 @@ mod tests {
         };
         assert_eq!(parse("0-3,9"), Some([0x0f, 2].to_vec()));
         assert_eq!(parse("7\n"), Some([0x80].to_vec()));
+        assert_eq!(parse("0-1,1,0"), Some([3].to_vec()));
         assert_eq!(parse(""), Some(Vec::new()));
         assert_eq!(parse("1023").map(|bits| bits.len()), Some(128));
         for list in ["1024", "x", "1-", "-1", "3-1000000"] {
@@ -508,5 +520,68 @@ mod tests {
         let mut wrong = bytes.clone();
         wrong[12..16].copy_from_slice(&u32::MAX.to_ne_bytes());
         assert!(Message::parse(&wrong).is_none());
+    }
+
+    #[test]
+    fn a_text_ends_with_a_nul() {
+        let signature = |bytes| Reader { bytes, at: 0 }.signature();
+        assert_eq!(signature(b"\x01s\0"), Some("s"));
+        assert_eq!(signature(b"\x01sx"), None);
+        assert_eq!(signature(b"\x01s"), None);
+        assert_eq!(signature(b""), None);
+    }
+
+    #[test]
+    fn properties_of_every_kind() {
+        let word = |number: u32| number.to_ne_bytes().to_vec();
+        let text = |text: &str| [&word(text.len() as u32), text.as_bytes(), &[0]].concat();
+        let padded = |mut bytes: Vec<u8>, align| {
+            bytes.resize(bytes.len().next_multiple_of(align), 0);
+            bytes
+        };
+        let long = 5_u64.to_ne_bytes().to_vec();
+        let texts = [padded(text("a"), 4), text("bc")].concat();
+        for (kind, types, align, value) in [
+            (b'b', &b"\x01b\0"[..], 4, word(5)),
+            (b'u', b"\x01u\0", 4, word(5)),
+            (b'i', b"\x01i\0", 4, word(5)),
+            (b't', b"\x01t\0", 8, long.clone()),
+            (b'x', b"\x01x\0", 8, long),
+            (b's', b"\x01s\0", 4, text("'a',\"bc\"")),
+            (b'U', b"\x02au\0", 4, [word(4), word(5)].concat()),
+            (b'S', b"\x02as\0", 4, [word(texts.len() as u32), texts].concat()),
+        ] {
+            let expected = [padded([&text("P"), types].concat(), align), value].concat();
+            let found = appended(|calls| calls.property("P", kind, 5, "'a',\"bc\""));
+            assert_eq!(found, expected, "{}", char::from(kind));
+        }
+        let expected = [
+            padded([&text("P")[..], b"\x02ay\0"].concat(), 4),
+            word(2),
+            [9, 1].to_vec(),
+        ]
+        .concat();
+        assert_eq!(appended(|calls| calls.property("P", b'Y', 0, "0,3,8")), expected);
+        // The next one begins at a multiple of eight.
+        let two = appended(|calls| {
+            calls.property("P", b'u', 5, "");
+            calls.property("P", b'u', 5, "");
+        });
+        assert_eq!((two.len(), &two[16..]), (32, &two[..16]));
+    }
+
+    #[test]
+    fn what_stands_between_quotation_marks() {
+        for (text, expected) in [
+            ("'a b'", Some("a b")),
+            (" \"a\" ", Some("a")),
+            ("''", Some("")),
+            ("\"", None),
+        ] {
+            assert_eq!(unquoted(text), expected, "{text}");
+        }
+        for text in ["", "a", "'a", "'a\"", "'a'b'", "'a\\n'", "'a,b'", "xax", "'\"'"] {
+            assert_eq!(unquoted(text), None, "{text}");
+        }
     }
 }

@@ -273,6 +273,14 @@ mod tests {
     }
 
     #[test]
+    fn nothing_stands_behind_a_rule_about_every_access() {
+        let all = rule(false, None, None, None, "rwm");
+        let one = rule(true, Some(DeviceKind::Block), Some(8), Some(1), "r");
+        assert_eq!(assembled(&[one, all], &[]).len(), 6 + 2);
+        assert_eq!(assembled(&[all, one], &[]).len(), 6 + 8 + 2);
+    }
+
+    #[test]
     fn the_longest_list_fits() {
         let one = rule(true, Some(DeviceKind::Block), Some(8), Some(1), "r");
         let rules = std::vec![one; DEVICE_RULES_MAX];

@@ -160,5 +160,14 @@ mod tests {
             access,
         };
         assert_eq!(device_rule(&tty).text(), Ok("c 136:* rm"));
+        let (major, minor) = (None, Some(5));
+        let others = [
+            (DeviceRule { major, ..tty }, "c *:* rm"),
+            (DeviceRule { kind: None, ..tty }, "a 136:* rm"),
+            (DeviceRule { minor, ..all }, "a *:5 rm"),
+        ];
+        for (rule, text) in others {
+            assert_eq!(device_rule(&rule).text(), Ok(text));
+        }
     }
 }

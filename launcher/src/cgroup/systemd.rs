@@ -427,6 +427,7 @@ mod tests {
         assert_eq!(processor_time(50_000, None), 500_000);
         assert_eq!(processor_time(12_345, Some(100_000)), 130_000);
         assert_eq!(processor_time(200_000, Some(100_000)), 2_000_000);
+        assert_eq!(processor_time(0, None), 0);
         assert_eq!(processor_time(-1, Some(100_000)), u64::MAX);
     }
 }

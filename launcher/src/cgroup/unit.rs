@@ -226,6 +226,7 @@ pub(super) fn annotate(calls: &mut Calls, spec: &Spec<'static>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dbus::appended;
     use super::*;
 
     #[test]
@@ -241,5 +242,47 @@ mod tests {
         assert_eq!(path("a-b-c.slice", "/"), "/a.slice/a-b.slice/a-b-c.slice/p-n.scope");
         assert_eq!(path("-.slice", ""), "/p-n.scope");
         assert_eq!(path("user.slice", "/u/s"), "/u/s/user.slice/p-n.scope");
+    }
+
+    #[test]
+    fn values_as_annotations_have_them() {
+        for (value, kind, number, text) in [
+            ("true", b'b', 1, ""),
+            ("false", b'b', 0, ""),
+            ("'a b'", b's', 0, "a b"),
+            ("['a', \"b\"]", b'S', 0, "'a', \"b\""),
+            ("uint64 5", b't', 5, ""),
+            ("int64 -5", b'x', u64::MAX - 4, ""),
+            ("uint32 7", b'u', 7, ""),
+            ("int32 -1", b'i', u64::MAX, ""),
+            ("7", b'i', 7, ""),
+            ("-7", b'i', u64::MAX - 6, ""),
+        ] {
+            let found = appended(|calls| assert!(annotated(calls, "P", value), "{value}"));
+            assert_eq!(
+                found,
+                appended(|calls| calls.property("P", kind, number, text)),
+                "{value}"
+            );
+        }
+        for value in [
+            "", "x", "uint64", "uint64 x", "uint8 5", "['a', b]", "[1]", "'a", "--1", "- 1",
+        ] {
+            appended(|calls| assert!(!annotated(calls, "P", value), "{value}"));
+        }
+    }
+
+    #[test]
+    fn paths_that_are_units() {
+        for (path, expected) in [
+            ("a.slice:b:c", true),
+            ("::", true),
+            ("/a:b:c", false),
+            ("a:b", false),
+            ("a:b:c:d", false),
+            ("", false),
+        ] {
+            assert_eq!(is_unit(path), expected, "{path}");
+        }
     }
 }

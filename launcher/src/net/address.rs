@@ -490,6 +490,7 @@ mod tests {
     #[test]
     fn names_and_defaults_are_derived() {
         assert_eq!(device_name(hash(b"web")).len(), 15);
+        assert_eq!(device_name(1 | 2 << 5 | 31 << 50), "rocibcaaaaaaaa7");
         assert_ne!(device_name(hash(b"web")), device_name(hash(b"wea")));
         assert_eq!(hardware_address(hash(b"web"))[0] & 3, 2);
         let [v4, v6] = default_subnets("roci0");

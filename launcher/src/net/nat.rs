@@ -306,4 +306,24 @@ mod tests {
         add_table(&mut request);
         assert!(request.fits(1024));
     }
+
+    #[test]
+    fn sets_and_chains_are_made_and_rules_appended() {
+        let mut request = begin();
+        add_table(&mut request);
+        let mut bytes = request.finish();
+        let half = |bytes: &[u8], at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+        let mut messages = std::vec![];
+        while !bytes.is_empty() {
+            messages.push((half(bytes, 4), half(bytes, 6) & !1));
+            bytes = &bytes[usize::from(half(bytes, 0))..];
+        }
+        let lines = Text::Nat.get().lines();
+        let expected = lines.map(|line| match &line[..2] {
+            "S " => (NEWSET, CREATE),
+            "C " => (NEWCHAIN, CREATE),
+            _ => (NEWRULE, APPEND),
+        });
+        assert_eq!(messages[1..], expected.collect::<std::vec::Vec<_>>());
+    }
 }

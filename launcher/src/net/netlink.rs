@@ -413,4 +413,42 @@ mod tests {
             let _ = attribute(&[first, second, 9, 0, 1, 2, 3, 4, 5, 6], 0, 1);
         }
     }
+
+    #[test]
+    fn an_answer_ends_with_its_last_message() {
+        let read = |answer: &[Vec<u8>], is_acknowledged| {
+            let mut seen = 0;
+            let end = read_answer(&answer.concat(), 5, is_acknowledged, &mut |_| seen += 1);
+            (end, seen)
+        };
+        let one = message(16, 0, 5, b"");
+        let part = message(16, NLM_F_MULTI, 5, b"");
+        let done = message(NLMSG_DONE, NLM_F_MULTI, 5, &[0; 4]);
+        let acknowledgement = message(NLMSG_ERROR, 0, 5, &[0; 4]);
+        let others = message(NLMSG_DONE, 0, 4, &[0; 4]);
+        assert_eq!(read(&[one.clone(), one.clone()], false), (Some(Ok(())), 1));
+        assert_eq!(read(&[one.clone(), one.clone()], true), (None, 2));
+        assert_eq!(read(&[one, acknowledgement, part.clone()], true), (Some(Ok(())), 1));
+        assert_eq!(read(&[part.clone(), part.clone()], false), (None, 2));
+        assert_eq!(read(&[part.clone(), others, part, done], false), (Some(Ok(())), 2));
+    }
+
+    #[test]
+    fn words_are_read_where_there_are_some() {
+        let mut said = (-17_i32).to_ne_bytes().to_vec();
+        said.extend(message(RTM_NEWLINK, 0, 5, b""));
+        said.extend(10_u16.to_ne_bytes());
+        said.extend(NLMSGERR_ATTR_MSG.to_ne_bytes());
+        said.extend(b"words\0");
+        // The length that the kernel has cut the request to is not the one that it says.
+        said[4..8].copy_from_slice(&99_u32.to_ne_bytes());
+        let read = |flags| {
+            SAID.set("");
+            let answer = message(NLMSG_ERROR, flags, 5, &said);
+            assert_eq!(read_answer(&answer, 5, true, &mut |_| {}), Some(Err(Errno::EXIST)));
+            SAID.get()
+        };
+        assert_eq!(read(NLM_F_ACK_TLVS | NLM_F_CAPPED), "words");
+        assert_eq!([read(NLM_F_ACK_TLVS), read(NLM_F_CAPPED), read(0)], [""; 3]);
+    }
 }

@@ -206,3 +206,38 @@ impl Request {
 fn number_of(digits: &str) -> u32 {
     parse_number(digits).unwrap_or(0) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn messages_stand_one_behind_the_other() {
+        NUMBER.set(7);
+        let mut request = Request::new(20, 0x400, &[[7; 4]]);
+        assert!(request.is_single());
+        request.message(21, 0x200, &[]).attribute(3, b"ab");
+        request.acknowledge();
+        assert!(!request.is_single() && request.is_acknowledged);
+        let mut expected = Vec::new();
+        for (length, kind, flags, rest) in [
+            (20_u32, 20_u16, 0x401_u16, &[7; 4][..]),
+            (
+                24,
+                21,
+                0x205,
+                &[6_u16.to_ne_bytes(), 3_u16.to_ne_bytes(), *b"ab", [0; 2]].concat(),
+            ),
+        ] {
+            expected.extend(length.to_ne_bytes());
+            expected.extend(kind.to_ne_bytes());
+            expected.extend(flags.to_ne_bytes());
+            expected.extend(NUMBER.get().to_ne_bytes());
+            expected.extend([0; 4]);
+            expected.extend(rest);
+        }
+        assert_eq!(request.number_of_message(), NUMBER.get());
+        assert_eq!(request.finish(), expected);
+    }
+}

@@ -329,7 +329,7 @@ mod tests {
             ("restart", "always"),
             ("restart.delay", "100ms"),
             ("restart.delay-max", "5s"),
-            ("restart.reset", "1m"),
+            ("restart.reset", "2m"),
             ("restart.max", "7"),
             ("ready", "delay:2s"),
             ("ready.timeout", "3s"),
@@ -350,7 +350,7 @@ mod tests {
             restart: Some(Restart::Always),
             delay: 100,
             delay_max: 5000,
-            reset: 60_000,
+            reset: 120_000,
             restarts_max: 7,
             ready: Ready::Delay(2000),
             ready_timeout: 3000,
@@ -371,6 +371,13 @@ mod tests {
         let health = taken(&[("health", "x"), ("ready", "health")]).unwrap();
         assert_eq!(health.ready, Ready::Health);
         assert_eq!(taken(&[("kind", "oneshot")]).unwrap().kind, Kind::Oneshot);
+        for (word, restart) in [("no", Restart::No), ("on-failure", Restart::OnFailure)] {
+            assert_eq!(taken(&[("restart", word)]).unwrap().restart, Some(restart));
+        }
+        for (word, log) in [("ring", Log::Ring), ("console", Log::Console)] {
+            assert_eq!(taken(&[("log", word)]).unwrap().log, Some(log));
+        }
+        assert!(!taken(&[("critical", "true"), ("critical", "false")]).unwrap().critical);
     }
 
     #[test]

@@ -94,6 +94,7 @@ fn what_it_does_not_allow_is_refused_where_it_shows() {
         (r#""@\ud800\n""#, "lone surrogate in a string"),
         (r#""@\ud800\ud800""#, "lone surrogate in a string"),
         (r#""@\udc00""#, "lone surrogate in a string"),
+        (r#""@\udc00"#, "lone surrogate in a string"),
         (r#""\ud800@"#, END),
         (r#""\ud800\@"#, END),
         (r#""\ud800\u@"#, END),

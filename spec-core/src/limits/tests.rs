@@ -280,3 +280,14 @@ fn twice_the_document_is_enough_for_the_strings() {
         check(&json, "");
     }
 }
+
+#[test]
+fn a_name_that_has_no_room_is_the_place_of_the_error() {
+    let json = br#"{"linux": {"c\u0067roupsPath": "/a"}}"#;
+    let mut spec = std::boxed::Box::new(crate::Spec::new());
+    let error = crate::parse_config(json, &mut [], &mut spec).unwrap_err();
+    assert_eq!(
+        std::string::ToString::to_string(&error),
+        r#"1:32: linux["c\u0067roupsPath"]: no room left for strings (TEXT_BYTES_MAX)"#
+    );
+}

@@ -10,7 +10,7 @@ fn what_is_given_is_read() {
         "namespaces": [{"type": "user"}, {"type": "network", "path": "/run/netns/a"}, {"type": "time", "path": ""}],
         "uidMappings": [{"containerID": 1, "hostID": 2, "size": 3}, {"containerID": 4, "hostID": 5, "size": 6}],
         "gidMappings": [{"containerID": 7, "hostID": 8, "size": 9}],
-        "timeOffsets": {"monotonic": {"secs": -5, "nanosecs": 999999999}, "boottime": {}},
+        "timeOffsets": {"monotonic": {"secs": -5, "nanosecs": 999999999}, "boottime": {"secs": 6}},
         "netDevices": {"eth0": {}, "eth1": {"name": "net%d"}, "eth2": {"name": ""}},
         "cgroupsPath": "a:b:c", "rootfsPropagation": "rslave", "mountLabel": "l",
         "intelRdt": {"closID": "c", "l3CacheSchema": "L3", "memBwSchema": "MB:", "schemata": ["s", "t"],
@@ -49,7 +49,8 @@ fn what_is_given_is_read() {
                 nanosecs: 999_999_999
             })
         );
-        assert_eq!(linux.time_offsets.boottime, Some(TimeOffset::default()));
+        let boottime = TimeOffset { secs: 6, nanosecs: 0 };
+        assert_eq!(linux.time_offsets.boottime, Some(boottime));
         let names = |index: usize| {
             let pair = spec.list(linux.net_devices)[index];
             (pair.key.as_str(), pair.value.as_str())
@@ -296,4 +297,5 @@ fn propagations_are_known_with_and_without_r() {
         assert_eq!(propagation(word), Some(bits));
         assert_eq!(propagation(&format!("r{word}")), Some(bits | MS_REC));
     }
+    assert_eq!([propagation(8), propagation(u64::MAX)], [None; 2]);
 }

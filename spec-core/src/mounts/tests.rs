@@ -206,3 +206,13 @@ fn the_options_are_those_of_the_specification_in_order() {
     assert!(words.is_sorted());
     assert_eq!((words.len(), EFFECTS.len()), (62, 62));
 }
+
+#[test]
+fn an_option_may_stand_twice() {
+    for (twice, once) in [("ro ro", "ro"), ("rw rw", "rw"), ("rro rro", "rro"), ("rrw rrw", "rrw")] {
+        let bits = |plan: &MountPlan<'_>| (plan.flags, plan.cleared, plan.recursive_set, plan.recursive_clear);
+        assert_eq!(plan(twice, bits), plan(once, bits));
+    }
+    let mounts = r#""mounts": [{"destination": "/a", "options": ["rbind"], "source": "/b"}]"#;
+    accept(&config(mounts), |spec| assert!(spec.mounts[0].is_bind()));
+}

@@ -256,3 +256,15 @@ fn page_sizes() {
         check_with(crate::parse_resources, &json, &message);
     }
 }
+
+#[test]
+fn a_device_of_rdma_may_have_no_limit() {
+    let json = linux(r#""resources": {"rdma": {"a": {"hcaHandles": 1}, "b": {}, "c": {"hcaObjects": null}}}"#);
+    accept(&json, |spec| {
+        let devices = spec.list(spec.linux.resources.rdma).iter();
+        let devices: std::vec::Vec<_> = devices
+            .map(|limit| (limit.device.as_str(), limit.hca_handles))
+            .collect();
+        assert_eq!(devices, [("a", Some(1)), ("b", None), ("c", None)]);
+    });
+}

@@ -71,7 +71,7 @@ pub struct Scratch {
     verdicts: [u16; ARCHITECTURES_MAX * SLOTS],
     /// The first places of the ranges of one architecture.
     starts: Vec<u16, SLOTS>,
-    /// In the order of their places, and for each in the order in which they are asked.
+    /// Those of a place in the order in which they are asked.
     conditions: Vec<Condition, SECCOMP_CONDITIONS_MAX>,
 }
 
@@ -277,8 +277,7 @@ impl Compiler<'_, '_> {
         let conditions = &mut self.scratch.conditions;
         let at = conditions.iter().position(|other| {
             let others = arguments_of(self.spec, self.rules, *other);
-            other.place > condition.place
-                || other.place == condition.place && condition.precedes(arguments, *other, others, wide)
+            other.place == condition.place && condition.precedes(arguments, *other, others, wide)
         });
         let at = at.unwrap_or(conditions.len());
         conditions.push(condition).ok()?;

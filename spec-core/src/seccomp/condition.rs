@@ -105,8 +105,9 @@ impl Condition {
             let Some(other) = others.next() else {
                 return false;
             };
-            if comparison.rank != other.rank {
-                return comparison.rank > other.rank;
+            let order = comparison.rank.cmp(&other.rank);
+            if order.is_ne() {
+                return order.is_gt();
             }
             if (comparison.code, comparison.mask) != (other.code, other.mask) {
                 return false;

@@ -187,7 +187,7 @@ impl<'f> Writer<'f> {
         }
         let at = self.push(RETURN, 0, 0, value);
         // The nearest of those with this value is the one that is found.
-        let place = self.leaves.iter().position(|leaf| leaf.0 == value && leaf.1.0 > 0);
+        let place = self.leaves.iter().position(|leaf| leaf.0 == value);
         let place = place.unwrap_or_else(|| {
             self.oldest_leaf += 1;
             self.oldest_leaf % LEAVES
@@ -196,5 +196,53 @@ impl<'f> Writer<'f> {
             *leaf = (value, at);
         }
         at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program that is so long, the address of whose last instruction is the first that is returned.
+    fn padded(writer: &mut Writer<'_>, length: usize) -> Address {
+        let end = writer.leaf(7);
+        for _ in 1..length {
+            writer.push(LOAD, 0, 0, 0);
+        }
+        end
+    }
+
+    #[test]
+    fn a_comparison_jumps_as_far_as_it_can() {
+        for (length, is_near) in [(NEAR + 1, true), (NEAR + 2, false)] {
+            let mut filter = Filter::new();
+            let mut writer = Writer::new(&mut filter);
+            let end = padded(&mut writer, length);
+            assert_eq!(writer.near(end) == end, is_near);
+            assert_eq!(writer.length, if is_near { length } else { length + 1 });
+        }
+        // Both ways need a jump of their own, and the first of them still reaches its own.
+        let mut filter = Filter::new();
+        let mut writer = Writer::new(&mut filter);
+        let end = padded(&mut writer, NEAR + 2);
+        let other = Address(2);
+        writer.compare(IF_EQUAL, 1, end, other);
+        writer.finish().unwrap();
+        let [first, second, third, ..] = filter.instructions() else {
+            panic!("it is shorter");
+        };
+        assert_eq!((first.code, first.jump_true, first.jump_false), (IF_EQUAL, 1, 0));
+        assert_eq!((second.code, second.constant), (JUMP, NEAR as u32 + 1));
+        assert_eq!((third.code, third.constant), (JUMP, NEAR as u32 + 1));
+    }
+
+    #[test]
+    fn a_return_is_used_again_while_it_is_near() {
+        for (length, is_known) in [(LEAF_NEAR, true), (LEAF_NEAR + 1, false)] {
+            let mut filter = Filter::new();
+            let mut writer = Writer::new(&mut filter);
+            let end = padded(&mut writer, length);
+            assert_eq!(writer.leaf(7) == end, is_known);
+        }
     }
 }

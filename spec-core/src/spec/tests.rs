@@ -311,3 +311,58 @@ fn exec_changes_the_process() {
     let gids = spec.process.as_ref().unwrap().user.additional_gids;
     assert_eq!(gids.len(), crate::limits::IDS_MAX);
 }
+
+/// Nothing of the first one is left.
+#[test]
+fn of_members_of_one_name_the_last_counts() {
+    let json = process(
+        r#""user": {"uid": 5, "gid": 6, "additionalGids": [7]}, "user": {"gid": 8},
+        "capabilities": {"bounding": ["CAP_KILL"], "ambient": ["CAP_NO_SUCH"]}, "capabilities": {},
+        "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 1}], "rlimits": []"#,
+    );
+    accept(&json, |spec| {
+        let process = spec.process.as_ref().unwrap();
+        assert_eq!((process.user.uid, process.user.gid), (0, 8));
+        assert!(process.user.additional_gids.is_empty() && process.rlimits.is_empty());
+        assert!(process.unknown_capability.is_none());
+        assert_eq!(process.capabilities.bounding, 0);
+    });
+    let hooks = r#""hooks": {"prestart": [{"path": "/a"}], "poststop": [{"path": "/b"}]}, "hooks": {"poststop": []}"#;
+    accept(&config(hooks), |spec| {
+        assert!(spec.hooks.prestart.is_empty() && spec.hooks.poststop.is_empty());
+    });
+}
+
+#[test]
+fn what_exec_changes() {
+    let json = process(r#""env": ["A=1", "B=2"], "user": {"additionalGids": [3, 4]}"#);
+    let mut arena = std::vec![0; 2 * json.len()];
+    let mut spec = std::boxed::Box::new(crate::Spec::new());
+    crate::parse_config(json.as_bytes(), &mut arena, &mut spec).unwrap();
+    let text = |text| crate::Text::from_str_with_nul(text).unwrap();
+    for variable in ["B=3\0", "C=4\0", "A\0", "D=5\0"] {
+        spec.add_variable(text(variable)).unwrap();
+    }
+    spec.set_arguments(["a\0", "b\0", "c\0"].into_iter().map(|word| Some(text(word))))
+        .unwrap();
+    spec.add_variable(text("C=6\0")).unwrap();
+    spec.add_variable(text("E=7\0")).unwrap();
+    spec.add_group(5).unwrap();
+    let process = spec.process.as_ref().unwrap();
+    let words = |list| {
+        spec.list(list)
+            .iter()
+            .map(|text: &crate::Text<'_>| text.as_str())
+            .collect::<std::vec::Vec<_>>()
+    };
+    assert_eq!(words(process.args), ["a", "b", "c"]);
+    assert_eq!(words(process.env), ["A", "B=3", "C=6", "D=5", "E=7"]);
+    assert_eq!(spec.list(process.user.additional_gids), [3, 4, 5]);
+    assert!(spec.set_arguments([None].into_iter()).is_err());
+}
+
+#[test]
+fn empty_texts() {
+    let text = crate::Text::from_str_with_nul("a\0").unwrap();
+    assert!(crate::Text::EMPTY.is_empty() && !text.is_empty());
+}

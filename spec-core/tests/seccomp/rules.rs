@@ -262,6 +262,30 @@ fn actions() {
     assert_eq!(returned(&program, X86_64, 7, [0; 6]), 0x0005_0005);
 }
 
+/// Of rules that compare by size, the one that holds for fewer values, as libseccomp has it.
+#[test]
+fn the_narrower_of_two_ranges_decides() {
+    let trap = "\"action\": \"SCMP_ACT_TRAP\"";
+    let trapped = 0x0003_0000;
+    for (operator, expected) in [
+        ("LT", [(3, LOGGED), (7, trapped), (12, ALLOW)]),
+        ("LE", [(3, LOGGED), (7, trapped), (12, ALLOW)]),
+        ("GT", [(3, ALLOW), (7, LOGGED), (12, trapped)]),
+        ("GE", [(3, ALLOW), (7, LOGGED), (12, trapped)]),
+    ] {
+        let five = rule("read", LOG, &[(0, operator, 5, 0)]);
+        let ten = rule("read", trap, &[(0, operator, 10, 0)]);
+        for rules in [[&five, &ten], [&ten, &five]] {
+            let rules = rules.map(String::as_str).join(",");
+            let program = compile_rules("ALLOW", &rules, Machine::X86_64);
+            for (value, answer) in expected {
+                let found = returned(&program, X86_64, 0, [value, 0, 0, 0, 0, 0]);
+                assert_eq!(found, answer, "{operator} {value}");
+            }
+        }
+    }
+}
+
 #[test]
 fn which_rule_decides() {
     let [trap, kill] = ["\"action\": \"SCMP_ACT_TRAP\"", "\"action\": \"SCMP_ACT_KILL_PROCESS\""];

@@ -4,6 +4,7 @@
 //! `cargo suite --fast` leaves virtual machines, conformance and clients out; `cargo suite --bless` writes the README's tables anew.
 //! `cargo suite --faults` makes every system call of every command fail once; `cargo suite --soak` makes ten thousand
 //! containers; `cargo suite --fuzz` runs each fuzzer for ten minutes. Of each of these the suite has a part.
+//! `cargo suite --miri` runs the unit tests of pure code in Miri, of which the suite has no part.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -145,9 +146,11 @@ fn main() -> ExitCode {
     let has = |name: &str| options.iter().any(|option| option == name);
     if let Some(unknown) = options
         .iter()
-        .find(|option| !["--fast", "--bless", "--faults", "--soak", "--fuzz"].contains(&option.as_str()))
+        .find(|option| !["--fast", "--bless", "--faults", "--soak", "--fuzz", "--miri"].contains(&option.as_str()))
     {
-        eprintln!("unknown option {unknown}; usage: cargo suite [--fast|--bless|--faults|--soak|--fuzz] [NAME...]");
+        eprintln!(
+            "unknown option {unknown}; usage: cargo suite [--fast|--bless|--faults|--soak|--fuzz|--miri] [NAME...]"
+        );
         return ExitCode::from(2);
     }
     if has("--bless") {
@@ -161,6 +164,10 @@ fn main() -> ExitCode {
     }
     let mut times = Times::default();
     let mut tally = Tally::default();
+    if has("--miri") {
+        miri(&mut tally);
+        return finish(&tally, &times);
+    }
     install_tools(&mut tally);
     let built = products::build(None);
     let release = built.clone().unwrap_or_default();
@@ -344,6 +351,45 @@ fn unit_tests_elsewhere(tally: &mut Tally) {
             command.env(products::variable_of(triple, "RUNNER"), target.emulator);
         }
         count_unit_tests(tally, &what, &mut command);
+    }
+}
+
+/// Which unit tests Miri runs. It interprets, so it makes no system call by instruction, and takes a thousand times as long.
+const INTERPRETED: [(&str, &[&str]); 3] = [
+    (
+        "spec-core",
+        &[
+            "--skip",
+            "every_name_is_found",
+            "--skip",
+            "every_beginning_of_a_document",
+        ],
+    ),
+    (
+        "sys",
+        &[
+            "take_once::",
+            "scratch::",
+            "start::",
+            "--skip",
+            "what_is_dropped_last_first",
+        ],
+    ),
+    ("launcher", &["--skip", "root::"]),
+];
+
+/// Unit tests in Miri, which sees undefined behaviour.
+fn miri(tally: &mut Tally) {
+    for (package, words) in INTERPRETED {
+        let what = format!("unit tests of {package} in Miri");
+        let mut command = match products::cargo_miri(&["test", "--quiet", "-p", package, "--lib", "--"]) {
+            Ok(command) => command,
+            Err(why) => {
+                tally.skip(&what, &why);
+                continue;
+            }
+        };
+        count_unit_tests(tally, &what, command.args(words));
     }
 }
 

@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::string::ToString;
+use std::vec::Vec;
 
 use super::*;
 
@@ -91,4 +92,42 @@ fn numbers_are_the_kernels() {
         (None, Some(0xf0005))
     );
     assert_eq!(Machine::X86_64.architectures[2].system_call(512), 0x4000_0200);
+}
+
+#[test]
+fn architectures_are_the_kernels() {
+    let x86 = (0, 0x4000_0003, 0, false, true);
+    let machines = [
+        (
+            Machine::X86_64,
+            &[
+                (1, 0xc000_003e, 0, true, false),
+                x86,
+                (2, 0xc000_003e, 0x4000_0000, false, false),
+            ][..],
+            false,
+        ),
+        (
+            Machine::AARCH64,
+            &[(4, 0xc000_00b7, 0, true, false), (3, 0x4000_0028, 0, false, false)],
+            false,
+        ),
+        (Machine::X86, &[x86], false),
+        (Machine::ARM, &[(3, 0x4000_0028, 0, false, false)], false),
+        (Machine::RISCV64, &[(18, 0xc000_00f3, 0, true, false)], false),
+        (Machine::MIPSEL, &[(8, 0x4000_0008, 4000, false, true)], false),
+        (Machine::MIPS, &[(5, 0x0000_0008, 4000, false, true)], true),
+        (Machine::UNKNOWN, &[], cfg!(target_endian = "big")),
+    ];
+    for (machine, expected, big_endian) in machines {
+        let found = machine.architectures.iter();
+        let found = found.map(|one| (one.number, one.token, one.base, one.wide, one.multiplexes));
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        assert_eq!(machine.big_endian, big_endian);
+        let numbers = machine.architecture_numbers();
+        assert_eq!(
+            numbers.collect::<Vec<_>>(),
+            expected.iter().map(|one| one.0 as usize).collect::<Vec<_>>()
+        );
+    }
 }
