@@ -1,6 +1,6 @@
 //! Long texts that few calls print: they are packed by the build script, which says how, and unpacked when one is asked for.
 
-use spec_core::packed::{LEANS, Leans, unpack};
+use spec_core::packed::{CHOICES, Leans, unpack};
 use sys::{Register, TakeOnce};
 
 use crate::text::{cut, utf8};
@@ -37,7 +37,7 @@ pub enum Text {
 }
 
 static MEMORY: TakeOnce<[u8; UNPACKED_BYTES]> = TakeOnce::new([0; UNPACKED_BYTES]);
-static LEANS_MEMORY: TakeOnce<Leans> = TakeOnce::new(LEANS);
+static LEANS: TakeOnce<Leans> = TakeOnce::new([0; CHOICES]);
 static UNPACKED: Register<&str> = Register::new("");
 
 impl Text {
@@ -46,7 +46,7 @@ impl Text {
     pub fn get(self) -> &'static str {
         if UNPACKED.get().is_empty() {
             let memory = MEMORY.take();
-            unpack(&PACKED, memory, LEANS_MEMORY.take());
+            unpack(&PACKED, memory, LEANS.take());
             UNPACKED.set(utf8(memory));
         }
         let mut rest = UNPACKED.get();

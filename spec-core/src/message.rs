@@ -1,7 +1,7 @@
 //! The texts of errors. The build script packs them, and whoever writes one names it by its place among them: that is told in
 //! fewer bytes than an address and a length, and the texts, which few documents ever need, take a third of theirs.
 
-use crate::packed::{LEANS, unpack};
+use crate::packed::{CHOICES, unpack};
 use crate::sink::Sink;
 
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
@@ -26,7 +26,7 @@ impl Message {
     /// Writes the text; whether it ends in a space, and so wants to be followed by something.
     #[inline(never)]
     pub fn write_to(self, out: &mut dyn Sink) -> bool {
-        let (mut memory, mut leans) = ([0; UNPACKED_BYTES], LEANS);
+        let (mut memory, mut leans) = ([0; UNPACKED_BYTES], [0; CHOICES]);
         unpack(&PACKED, &mut memory, &mut leans);
         let mut texts = memory.split(|byte| *byte == 0);
         let text = texts.nth(self.0.into()).unwrap_or_default();

@@ -9,10 +9,10 @@ const LENGTH: usize = DISTANCE + 2 * BITS;
 const LETTER: usize = LENGTH + 2 * BITS;
 
 /// For each choice, how much more likely than 1 in 2 a 0 is, in parts of 4096. At first they are all 0.
-pub type Leans = [i16; LETTER + 128 * 128];
+pub type Leans = [i16; CHOICES];
 
-/// No lean.
-pub const LEANS: Leans = [0; LETTER + 128 * 128];
+/// How many choices there are.
+pub const CHOICES: usize = LETTER + 128 * 128;
 
 struct Choices<'l> {
     leans: &'l mut Leans,
