@@ -375,7 +375,7 @@ const INTERPRETED: [(&str, &[&str]); 3] = [
             "what_is_dropped_last_first",
         ],
     ),
-    ("launcher", &["--skip", "root::"]),
+    ("launcher", &["--skip", "root::", "--skip", "cli::tests"]),
 ];
 
 /// Unit tests in Miri, which sees undefined behaviour.
