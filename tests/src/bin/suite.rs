@@ -362,7 +362,9 @@ const INTERPRETED: [(&str, &[&str]); 3] = [
             "--skip",
             "every_name_is_found",
             "--skip",
-            "every_beginning_of_a_document",
+            "limits::",
+            "--skip",
+            "samples::",
         ],
     ),
     (
