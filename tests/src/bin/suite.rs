@@ -377,7 +377,17 @@ const INTERPRETED: [(&str, &[&str]); 3] = [
             "what_is_dropped_last_first",
         ],
     ),
-    ("launcher", &["--skip", "root::", "--skip", "cli::tests"]),
+    (
+        "launcher",
+        &[
+            "--skip",
+            "root::",
+            "--skip",
+            "cli::tests",
+            "--skip",
+            "texts_are_lower_case",
+        ],
+    ),
 ];
 
 /// Unit tests in Miri, which sees undefined behaviour.
