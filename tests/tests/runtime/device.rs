@@ -621,7 +621,7 @@ fn mistakes_in_bundles_are_told(t: &Test) {
         "@lost: not started: io.roci.after: there is no container nobody",
         "@wrong: not started: an annotation of io.roci. has a wrong value",
         "@signal: not started: io.roci.stop.signal: not a signal",
-        "@both: not started: io.roci.restart: a oneshot that ended",
+        "@both: not started: annotations of io.roci. contradict each other",
         "empty: not started: no such file or directory",
         "@fine: done",
     ] {
