@@ -306,6 +306,7 @@ fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>
 }
 
 /// Attaches a detached tree onto `destination`.
+#[inline(never)]
 pub fn attach(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(tree, c"", destination, c"", flags)
@@ -329,6 +330,7 @@ pub fn bind_fd(source: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::res
 }
 
 /// The name by which kernels before 5.2 can mount onto a descriptor.
+#[inline(never)]
 pub fn fd_path(fd: BorrowedFd<'_>) -> Path {
     use rustix::fd::AsRawFd;
     Path::numbered("/proc/self/fd/", fd.as_raw_fd() as u32)
@@ -502,6 +504,7 @@ pub fn attach_read_only(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>, recur
 }
 
 /// A detached copy of the mount that `fd` (of this mount namespace) stands for.
+#[inline(never)]
 pub fn clone_tree(fd: BorrowedFd<'_>, recursive: bool) -> core::result::Result<OwnedFd, Errno> {
     let recursive = if recursive {
         OpenTreeFlags::AT_RECURSIVE

@@ -95,6 +95,7 @@ struct Line {
 static LINE: Register<Line> = Register::new(Line { fd: -1, is_gate: false });
 
 /// From here on this process's failure goes over `socket`. What the process that made it has to undo is not its own.
+#[inline(never)]
 pub fn tell_over(socket: &Socket) {
     undo::forget_all();
     LINE.set(Line {

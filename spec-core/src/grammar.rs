@@ -169,6 +169,7 @@ impl Scan<'_> {
     }
 
     /// Passes over a byte, if it is that one.
+    #[inline(never)]
     fn skip(&mut self, byte: u8) -> bool {
         let is_there = self.peek() == Some(byte);
         self.at += usize::from(is_there);
@@ -326,6 +327,7 @@ struct Children<'j> {
 }
 
 /// The children of the value at `at`: none where it is a scalar.
+#[inline(never)]
 fn children(json: &[u8], at: usize) -> Children<'_> {
     let closing = match json.get(at) {
         Some(b'{') => b'}',

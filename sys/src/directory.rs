@@ -32,6 +32,7 @@ pub struct Names<'a> {
 
 impl<'a> Names<'a> {
     /// The names in `directory`, from where it was read to.
+    #[inline(never)]
     pub fn of(directory: BorrowedFd<'a>) -> Self {
         Self {
             directory,

@@ -33,6 +33,7 @@ impl<'a, const N: usize> StringList<'a, N> {
     }
 
     /// Appends `string`; gives it back when the list is full.
+    #[inline(never)]
     pub fn push(&mut self, string: &'a CStr) -> Result<(), &'a CStr> {
         match self.pointers.get_mut(self.len) {
             Some(place) if self.len + 1 < N => *place = string.as_ptr(),

@@ -134,6 +134,7 @@ pub(super) struct Commands {
 }
 
 /// The commands, as help shows them.
+#[inline(never)]
 pub(super) fn commands() -> Commands {
     Commands {
         rest: COMMANDS,

@@ -29,6 +29,7 @@ const MAIN_ROUTE: Word = [254, 4, 0, 1];
 pub const INSIDE: &str = "eth0";
 
 /// `struct ifinfomsg`: the number of the device, its flags, and which of them are meant.
+#[inline(never)]
 pub fn link(index: u32, flags: u32, change: u32) -> [Word; 4] {
     [0, index, flags, change].map(u32::to_ne_bytes)
 }

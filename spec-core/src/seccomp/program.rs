@@ -118,6 +118,7 @@ impl<'f> Writer<'f> {
         Some(())
     }
 
+    #[inline(never)]
     fn push(&mut self, code: u16, jump_true: usize, jump_false: usize, constant: u32) -> Address {
         let at = SECCOMP_INSTRUCTIONS_MAX.checked_sub(self.length + 1);
         match at.and_then(|at| self.filter.instructions.get_mut(at)) {
