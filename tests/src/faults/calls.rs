@@ -192,8 +192,8 @@ const KNOWN: &[Known] = known! {
     SYS_fcntl fcntl FdNumber &[EACCES, EAGAIN, EBUSY, EINTR, EINVAL, EMFILE, EPERM];
     SYS_flock flock Fd &[EINTR, EINVAL, ENOLCK, EAGAIN];
     SYS_ioctl ioctl FdNumber &[ENOTTY, EINVAL, EPERM, EIO, ENODEV];
-    SYS_dup3 dup3 Number &[EBUSY, EINTR, EINVAL, EMFILE];
-    SYS_dup2 dup2 Number &[EBUSY, EINTR, EMFILE];
+    SYS_dup3 dup3 Fd &[EBUSY, EINTR, EINVAL, EMFILE];
+    SYS_dup2 dup2 Fd &[EBUSY, EINTR, EMFILE];
     SYS_pipe2 pipe2 Nothing &[EINVAL, EMFILE, ENFILE];
     SYS_sendfile sendfile Fd &[EAGAIN, EINVAL, EIO, ENOMEM, EOVERFLOW];
     SYS_copy_file_range copy_file_range Fd &[ENOSYS, EXDEV, EINVAL, EIO, ENOSPC];
