@@ -76,6 +76,7 @@ impl Scan<'_> {
         self.at = skip_space(self.json, self.at);
     }
 
+    #[inline(never)]
     fn document(&mut self) -> Option<()> {
         // Bit n says whether the bracket at depth n is a brace.
         let (mut depth, mut braces) = (0, 0_u64);

@@ -304,6 +304,7 @@ fn sysctl_namespace(key: &str) -> Option<NamespaceKind> {
 
 /// A name is spelt with dots or with slashes, whichever comes first in it; the other of the two is then a part of a
 /// component (sysctl.d(5)).
+#[inline(never)]
 fn separator(key: &str) -> u8 {
     key.bytes().find(|byte| matches!(byte, b'.' | b'/')).unwrap_or(b'.')
 }

@@ -154,6 +154,7 @@ impl Request {
     }
 
     /// Begins an attribute that holds others, and returns where.
+    #[inline(never)]
     fn open(&mut self, kind: u16) -> usize {
         let start = self.len;
         self.attribute(kind | NLA_F_NESTED, &[]);
