@@ -374,7 +374,7 @@ const INTERPRETED: [(&str, &[&str]); 3] = [
             "scratch::",
             "start::",
             "--skip",
-            "what_is_dropped_last_first",
+            "what_is_freed_last_first",
         ],
     ),
     (
