@@ -1,8 +1,6 @@
 //! Packs the texts that are printed when somebody asks for them, which are a tenth of the program, into a third of their
 //! bytes (`targets/pack.rs` says how).
 
-use std::fmt::Write;
-
 #[path = "../targets/link.rs"]
 mod link;
 #[path = "../targets/messages.rs"]
@@ -94,17 +92,7 @@ fn main() {
     });
     whole += &messages.join("\u{1}");
     whole.push('\0');
-    let packed = pack::pack(whole.as_bytes());
-    let mut source = String::new();
-    let _ = write!(
-        source,
-        "/// Bytes of all texts.\nconst UNPACKED_BYTES: usize = {};\n\
-         /// The texts, packed.\nstatic PACKED: [u8; {}] = {packed:?};\n\
-         /// The texts of errors, in their order.\nconst MESSAGES: [&str; {}] = {messages:?};\n",
-        whole.len(),
-        packed.len(),
-        messages.len(),
-    );
+    let source = pack::source(&whole, &messages);
     let directory = std::env::var("OUT_DIR").unwrap_or_default();
     if let Err(error) = std::fs::write(format!("{directory}/texts.rs"), source) {
         panic!("texts.rs: {error}");

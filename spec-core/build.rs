@@ -1,7 +1,7 @@
 //! Packs the texts of errors (`targets/pack.rs` says how) and the tables of system calls.
 //!
-//! In a table, the names come in their order, each followed by its numbers in bytes that no name has: two bytes of seven bits for each
-//! architecture, but for those behind which all have the number of the first, and one for `socketcall` or `ipc`.
+//! In a table, the names come in their order, each followed by its numbers in bytes that no name has: two bytes of seven bits
+//! for each architecture, but for those behind which all have the number of the first, and one for `socketcall` or `ipc`.
 //!
 //! The names are shortened to half their bytes (`targets/pairs.rs` says how). The order is that of the names, so that a
 //! lookup can bisect.
@@ -42,18 +42,9 @@ fn main() {
     println!("cargo::rerun-if-changed=../targets/pairs.rs");
     println!("cargo::rerun-if-changed=src/seccomp/syscalls");
     let messages = messages::messages("src", "text", |path| path.ends_with("tests.rs"));
-    let whole = messages.join("\0");
-    let packed = pack::pack(whole.as_bytes());
-    let messages = format!(
-        "/// Bytes of all texts.\nconst UNPACKED_BYTES: usize = {};\n\
-         /// The texts, packed.\nstatic PACKED: [u8; {}] = {packed:?};\n\
-         /// The texts.\nconst MESSAGES: [&str; {}] = {messages:?};\n",
-        whole.len(),
-        packed.len(),
-        messages.len(),
-    );
-    write("messages.rs", &messages);
-    let source = pack("X86", &x86::ROWS)
+    write("messages.rs", &pack::source(&messages.join("\0"), &messages));
+    let source = format!("const PAIRS_DEPTH: usize = {PAIRS_DEPTH};\n")
+        + &pack("X86", &x86::ROWS)
         + &pack("I386", &column(&x86::ROWS, 1))
         + &pack("ARM", &arm::ROWS)
         + &pack("ARM32", &column(&arm::ROWS, 1))

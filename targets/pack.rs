@@ -4,20 +4,10 @@
 
 use std::collections::HashMap;
 
-/// Bits of the largest number.
-const BITS: usize = 16;
-/// Whether a copy follows: one chance for after a letter, one for after a copy.
-const COPY: usize = 0;
-/// Whether the copy is from as far back as the one before it.
-const AGAIN: usize = 2;
-/// How far back it is from.
-const DISTANCE: usize = 3;
-/// How long it is.
-const LENGTH: usize = DISTANCE + 2 * BITS;
-/// Which letter follows: for each letter before it, a tree of 128.
-const LETTER: usize = LENGTH + 2 * BITS;
-/// All chances. A chance is that of a 0, in parts of 4096.
-pub const CHANCES: usize = LETTER + 128 * 128;
+#[path = "../spec-core/src/packed/choices.rs"]
+mod choices;
+
+use choices::{AGAIN, BITS, CHOICES, COPY, DISTANCE, LENGTH, LETTER};
 
 /// Places that are tried for a copy: those nearest.
 const TRIED: usize = 256;
@@ -136,15 +126,28 @@ fn after(step: Step, before: Before) -> (usize, Before) {
     }
 }
 
+/// The Rust source that has `whole`, packed, and the texts of errors in it, in their order.
+pub fn source(whole: &str, messages: &[String]) -> String {
+    let packed = pack(whole.as_bytes());
+    format!(
+        "/// Bytes of all texts.\nconst UNPACKED_BYTES: usize = {};\n\
+         /// The texts, packed.\nstatic PACKED: [u8; {}] = {packed:?};\n\
+         /// The texts of errors, in their order.\nconst MESSAGES: [&str; {}] = {messages:?};\n",
+        whole.len(),
+        packed.len(),
+        messages.len(),
+    )
+}
+
 /// Packs `text`, which is ASCII.
-pub fn pack(text: &[u8]) -> Vec<u8> {
+fn pack(text: &[u8]) -> Vec<u8> {
     assert!(text.is_ascii(), "only ASCII is packed");
-    let mut chances = vec![1 << 11; CHANCES];
+    let mut chances = vec![1 << 11; CHOICES];
     let mut shortest = Vec::new();
     // What a step costs is known once the text has been packed.
     for round in 0..3 {
         let mut coder = Coder {
-            chances: vec![1 << 11; CHANCES],
+            chances: vec![1 << 11; CHOICES],
             low: 0,
             range: u32::MAX,
             held: None,

@@ -1,6 +1,6 @@
 //! Long texts that few calls print: they are packed by the build script, which says how, and unpacked when one is asked for.
 
-use spec_core::packed::{CHOICES, Leans, unpack};
+use spec_core::packed::{CHOICES, Leans, place_of, unpack};
 use sys::{Register, TakeOnce};
 
 use crate::text::{cut, utf8};
@@ -64,14 +64,7 @@ pub struct Message(u16);
 impl Message {
     /// The place of `text`; [`msg!`](crate::msg) asks while the program is compiled.
     pub const fn of(text: &str) -> Self {
-        let mut place = 0;
-        while place < MESSAGES.len() {
-            if is_same(MESSAGES[place].as_bytes(), text.as_bytes()) {
-                return Self(place as u16);
-            }
-            place += 1;
-        }
-        panic!("the build script has not found this text");
+        Self(place_of(&MESSAGES, text))
     }
 
     /// The text.
@@ -83,14 +76,6 @@ impl Message {
         }
         cut(&mut rest, 1)
     }
-}
-
-const fn is_same(a: &[u8], b: &[u8]) -> bool {
-    let mut at = 0;
-    while at < a.len() && at < b.len() && a[at] == b[at] {
-        at += 1;
-    }
-    at == a.len() && at == b.len()
 }
 
 /// A text of an error. The build script finds it here, in the source, and packs it with the others.

@@ -1,7 +1,7 @@
 //! The texts of errors. The build script packs them, and whoever writes one names it by its place among them: that is told in
 //! fewer bytes than an address and a length, and the texts, which few documents ever need, take a third of theirs.
 
-use crate::packed::{CHOICES, unpack};
+use crate::packed::{CHOICES, place_of, unpack};
 use crate::sink::Sink;
 
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
@@ -13,14 +13,7 @@ pub struct Message(u16);
 impl Message {
     /// The place of `text`; [`text!`] asks while the program is compiled.
     pub(crate) const fn of(text: &str) -> Self {
-        let mut place = 0;
-        while place < MESSAGES.len() {
-            if is_same(MESSAGES[place].as_bytes(), text.as_bytes()) {
-                return Self(place as u16);
-            }
-            place += 1;
-        }
-        panic!("the build script has not found this text");
+        Self(place_of(&MESSAGES, text))
     }
 
     /// Writes the text; whether it ends in a space, and so wants to be followed by something.
@@ -39,14 +32,6 @@ impl Message {
     pub(crate) fn text(self) -> &'static str {
         MESSAGES[usize::from(self.0)]
     }
-}
-
-const fn is_same(a: &[u8], b: &[u8]) -> bool {
-    let mut at = 0;
-    while at < a.len() && at < b.len() && a[at] == b[at] {
-        at += 1;
-    }
-    at == a.len() && at == b.len()
 }
 
 /// For tests that fail.

@@ -1,18 +1,12 @@
-//! Reads a text that a build script has packed; `targets/pack.rs` says how, and names the choices.
+//! Reads what a build script has packed; `targets/pack.rs` says how.
 
-/// Bits of the largest number.
-const BITS: usize = 16;
-const COPY: usize = 0;
-const AGAIN: usize = 2;
-const DISTANCE: usize = 3;
-const LENGTH: usize = DISTANCE + 2 * BITS;
-const LETTER: usize = LENGTH + 2 * BITS;
+mod choices;
+
+pub use choices::CHOICES;
+use choices::{AGAIN, BITS, COPY, DISTANCE, LENGTH, LETTER};
 
 /// For each choice, how much more likely than 1 in 2 a 0 is, in parts of 4096. At first they are all 0.
 pub type Leans = [i16; CHOICES];
-
-/// How many choices there are.
-pub const CHOICES: usize = LETTER + 128 * 128;
 
 struct Choices<'l> {
     leans: &'l mut Leans,
@@ -103,4 +97,28 @@ pub fn unpack(packed: &'static [u8], memory: &mut [u8], leans: &mut Leans) {
             at += 1;
         }
     }
+}
+
+/// The place of `text` among the `texts` that the build script has found in the sources; for what is known while the program is
+/// compiled.
+///
+/// # Panics
+/// Where it is none of them.
+pub const fn place_of(texts: &[&str], text: &str) -> u16 {
+    let mut place = 0;
+    while place < texts.len() {
+        if is_same(texts[place].as_bytes(), text.as_bytes()) {
+            return place as u16;
+        }
+        place += 1;
+    }
+    panic!("the build script has not found this text");
+}
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
 }

@@ -229,9 +229,6 @@ impl Numbers {
     }
 }
 
-/// How deep pairs are in pairs at most; the build script sees to it.
-const PAIRS_DEPTH: usize = 16;
-
 /// What marks a number as a call of `ipc`, in rows.
 const IPC_FROM: u8 = 32;
 

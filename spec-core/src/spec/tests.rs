@@ -284,12 +284,22 @@ fn long_values_are_cut() {
     );
 }
 
+/// A configuration that can be changed.
+fn parsed<'a>(json: &'a str, arena: &'a mut [u8]) -> std::boxed::Box<crate::Spec<'a>> {
+    let mut spec = std::boxed::Box::new(crate::Spec::new());
+    crate::parse_config(json.as_bytes(), arena, &mut spec).unwrap();
+    spec
+}
+
+fn words<'a>(spec: &crate::Spec<'a>, list: crate::List<crate::Text<'a>>) -> std::vec::Vec<&'a str> {
+    spec.list(list).iter().map(|text| text.as_str()).collect()
+}
+
 #[test]
 fn exec_changes_the_process() {
     let json = process(r#""env": ["A=1"], "user": {"additionalGids": [5]}"#);
     let mut arena = std::vec![0; 2 * json.len()];
-    let mut spec = std::boxed::Box::new(crate::Spec::new());
-    crate::parse_config(json.as_bytes(), &mut arena, &mut spec).unwrap();
+    let mut spec = parsed(&json, &mut arena);
     let text = |with_nul| crate::Text::from_str_with_nul(with_nul);
     spec.set_arguments([text("ls\0"), text("-l\0")].into_iter()).unwrap();
     // The list is no longer the last of its pool, and moves; then it is, and grows.
@@ -297,12 +307,7 @@ fn exec_changes_the_process() {
     spec.add_variable(text("C=3\0").unwrap()).unwrap();
     spec.add_group(6).unwrap();
     let process = spec.process.as_ref().unwrap();
-    let words = |list| {
-        spec.list(list)
-            .iter()
-            .map(|text: &crate::Text<'_>| text.as_str())
-            .collect::<std::vec::Vec<_>>()
-    };
+    let words = |list| words(&spec, list);
     assert_eq!(words(process.args), ["ls", "-l"]);
     assert_eq!(words(process.env), ["A=1", "B=2", "C=3"]);
     assert_eq!(spec.list(process.user.additional_gids), [5, 6]);
@@ -337,8 +342,7 @@ fn of_members_of_one_name_the_last_counts() {
 fn what_exec_changes() {
     let json = process(r#""env": ["A=1", "B=2"], "user": {"additionalGids": [3, 4]}"#);
     let mut arena = std::vec![0; 2 * json.len()];
-    let mut spec = std::boxed::Box::new(crate::Spec::new());
-    crate::parse_config(json.as_bytes(), &mut arena, &mut spec).unwrap();
+    let mut spec = parsed(&json, &mut arena);
     let text = |text| crate::Text::from_str_with_nul(text).unwrap();
     for variable in ["B=3\0", "C=4\0", "A\0", "D=5\0"] {
         spec.add_variable(text(variable)).unwrap();
@@ -349,12 +353,7 @@ fn what_exec_changes() {
     spec.add_variable(text("E=7\0")).unwrap();
     spec.add_group(5).unwrap();
     let process = spec.process.as_ref().unwrap();
-    let words = |list| {
-        spec.list(list)
-            .iter()
-            .map(|text: &crate::Text<'_>| text.as_str())
-            .collect::<std::vec::Vec<_>>()
-    };
+    let words = |list| words(&spec, list);
     assert_eq!(words(process.args), ["a", "b", "c"]);
     assert_eq!(words(process.env), ["A", "B=3", "C=6", "D=5", "E=7"]);
     assert_eq!(spec.list(process.user.additional_gids), [3, 4, 5]);
