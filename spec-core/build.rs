@@ -1,35 +1,34 @@
 //! Packs the texts of errors (`targets/pack.rs` says how) and the tables of system calls.
 //!
-//! In a table, the names come in their order, each followed by its numbers in bytes that no name has: two bytes of seven bits
-//! for each architecture, but for those behind which all have the number of the first, and one for `socketcall` or `ipc`.
+//! A row of a table is one number, from the upper bits to the lower: 32 of the name's hash, by which rows are sorted, ten each
+//! of the first and the second architecture's number, six that say how the third's differs from the first's, and six of the
+//! call behind `socketcall` or `ipc`.
 //!
-//! The names are shortened to half their bytes (`targets/pairs.rs` says how). The order is that of the names, so that a
-//! lookup can bisect.
+//! The names themselves are left out. No two that any kernel has for any machine here have the same hash, which is checked
+//! below; one that comes later is taken for another with a chance of one to nine millions.
 
-use std::fmt::Write;
+use std::collections::BTreeSet;
 
 /// What a row has where an architecture does not have the system call.
-const NONE: u16 = 0x3fff;
+const NONE: u16 = 0x3ff;
 /// Where the numbers start that are private to ARM.
 const PRIVATE: u16 = 1008;
-/// How deep pairs may be in pairs.
-const PAIRS_DEPTH: usize = 16;
-/// How many numbers there are.
-const SLOTS: u16 = 1024;
+/// From here on the third architecture has numbers of its own, less one.
+const OWN: u16 = 510;
 
 /// Name, the number on each architecture, and which of the calls behind `socketcall` (from 1) or `ipc` (from 32) it is.
 type Row<const N: usize> = (&'static str, [u16; N], u8);
 
 #[path = "src/seccomp/syscalls/arm.rs"]
 mod arm;
+#[path = "src/seccomp/syscalls/hash.rs"]
+mod hash;
 #[path = "../targets/messages.rs"]
 mod messages;
 #[path = "src/seccomp/syscalls/mips.rs"]
 mod mips;
 #[path = "../targets/pack.rs"]
 mod pack;
-#[path = "../targets/pairs.rs"]
-mod pairs;
 #[path = "src/seccomp/syscalls/riscv.rs"]
 mod riscv;
 #[path = "src/seccomp/syscalls/x86.rs"]
@@ -39,12 +38,19 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../targets/messages.rs");
     println!("cargo::rerun-if-changed=../targets/pack.rs");
-    println!("cargo::rerun-if-changed=../targets/pairs.rs");
     println!("cargo::rerun-if-changed=src/seccomp/syscalls");
     let messages = messages::messages("src", "text", |path| path.ends_with("tests.rs"));
     write("messages.rs", &pack::source(&messages.join("\0"), &messages));
-    let source = format!("const PAIRS_DEPTH: usize = {PAIRS_DEPTH};\n")
-        + &pack("X86", &x86::ROWS)
+    let names = [
+        names(&x86::ROWS),
+        names(&arm::ROWS),
+        names(&riscv::ROWS),
+        names(&mips::ROWS),
+    ];
+    let names: BTreeSet<&str> = names.concat().into_iter().collect();
+    let hashes: BTreeSet<u32> = names.iter().map(|name| hash::hash(name.as_bytes())).collect();
+    assert_eq!(names.len(), hashes.len(), "two names have the same hash");
+    let source = pack("X86", &x86::ROWS)
         + &pack("I386", &column(&x86::ROWS, 1))
         + &pack("ARM", &arm::ROWS)
         + &pack("ARM32", &column(&arm::ROWS, 1))
@@ -69,45 +75,32 @@ fn column<const N: usize>(rows: &[Row<N>], column: usize) -> Vec<Row<1>> {
         .collect()
 }
 
-/// How many second halves wait at once while a code is unpacked.
-fn depth(pairs: &[[u8; 2]], code: u8) -> usize {
-    match pairs[usize::from(code)] {
-        [0, 0] => 0,
-        [first, second] => (1 + depth(pairs, first)).max(depth(pairs, second)),
-    }
+fn names<const N: usize>(rows: &[Row<N>]) -> Vec<&'static str> {
+    rows.iter().map(|row| row.0).collect()
 }
 
 /// The table of a machine as Rust.
 fn pack<const N: usize>(machine: &str, rows: &[Row<N>]) -> String {
-    assert!(rows.is_sorted_by_key(|row| row.0), "rows have to be sorted");
-    let mut names: Vec<Vec<u8>> = rows.iter().map(|row| row.0.into()).collect();
-    let free: Vec<u8> = (1..0x80)
-        .filter(|code| !names.iter().any(|name| name.contains(code)))
+    let mut packed: Vec<u64> = rows
+        .iter()
+        .map(|(name, numbers, multiplexed)| {
+            let [first, second, third] = [0, 1, 2].map(|column| *numbers.get(column).unwrap_or(&numbers[0]));
+            let third = match third {
+                third if third == first => 0,
+                NONE => 1,
+                third => third - OWN,
+            };
+            assert!(
+                first <= NONE && second <= NONE && third < 64 && *multiplexed < 64,
+                "{name} does not fit"
+            );
+            u64::from(hash::hash(name.as_bytes())) << 32
+                | u64::from(first) << 22
+                | u64::from(second) << 12
+                | u64::from(third) << 6
+                | u64::from(*multiplexed)
+        })
         .collect();
-    let pairs = pairs::pack(&mut names, free.into_iter());
-    assert!(
-        (0..0x80).all(|code| depth(&pairs, code) <= PAIRS_DEPTH),
-        "pairs nest too deep"
-    );
-    // Bytes above are numbers.
-    let pairs = &pairs[..0x80];
-    let mut packed = Vec::new();
-    for (name, (_, numbers, multiplexed)) in names.iter().zip(rows) {
-        packed.extend(name);
-        let last = numbers.iter().rposition(|number| *number != numbers[0]);
-        for number in &numbers[..=last.unwrap_or(0)] {
-            assert!(*number == NONE || *number < SLOTS, "numbers have to fit");
-            packed.extend([0x80 | (number >> 7) as u8, 0x80 | (number & 0x7f) as u8]);
-        }
-        if *multiplexed > 0 {
-            packed.push(0x80 | multiplexed);
-        }
-    }
-    let mut source = String::new();
-    let _ = write!(
-        source,
-        "static {machine}_TABLE: [u8; {}] = {packed:?};\nstatic {machine}_PAIRS: [[u8; 2]; 0x80] = {pairs:?};\n",
-        packed.len(),
-    );
-    source
+    packed.sort_unstable();
+    format!("static {machine}_TABLE: [u64; {}] = {packed:?};\n", packed.len())
 }

@@ -195,7 +195,6 @@ impl Compiler<'_, '_> {
     fn judge(&mut self, machine: &Machine, is_listed: impl Fn(usize, &Architecture) -> bool) -> Option<()> {
         self.scratch.verdicts.fill(DEFAULT);
         self.scratch.conditions.clear();
-        let mut next = 0;
         for (number, rule) in self.rules.iter().enumerate() {
             // It could only take the place of a rule that says something else.
             let value = returned(rule.action, rule.errno);
@@ -205,7 +204,7 @@ impl Compiler<'_, '_> {
             let same = |rule: &Rule<'_>| returned(rule.action, rule.errno) == value;
             let verdict = self.rules.iter().position(same).unwrap_or(number) as u16 + 1;
             for name in self.spec.list(rule.names) {
-                let Some(numbers) = machine.find(name.as_str(), &mut next) else {
+                let Some(numbers) = machine.find(name.as_str()) else {
                     continue;
                 };
                 for (column, architecture) in machine.architectures.iter().enumerate() {

@@ -1,10 +1,10 @@
 //! The system calls of each machine, by name.
 //!
-//! A table is written as rows that people can read, and packed by the build script, which says how. A lookup bisects the
-//! bytes themselves, so that there is no index.
+//! A table is written as rows that people can read, and packed by the build script, which says how.
 
 #[cfg(test)]
 mod arm;
+mod hash;
 #[cfg(test)]
 mod mips;
 #[cfg(test)]
@@ -12,12 +12,10 @@ mod riscv;
 #[cfg(test)]
 mod x86;
 
-use core::cmp::Ordering;
-
 use static_assertions::const_assert;
 
 /// What a row has where an architecture does not have the system call.
-const NONE: u16 = 0x3fff;
+const NONE: u16 = 0x3ff;
 /// System calls have numbers below this one. Those that are private to ARM (`__ARM_NR_BASE` on) come from here on.
 pub(super) const PRIVATE: u16 = 1008;
 /// How many numbers there are.
@@ -36,9 +34,7 @@ type Row<const N: usize> = (&'static str, [u16; N], u8);
 #[derive(Clone, Copy)]
 pub struct Machine {
     /// The packed table.
-    table: &'static [u8],
-    /// What each byte of a name stands for: a pair, or two NULs for itself.
-    pairs: &'static [[u8; 2]],
+    table: &'static [u64],
     /// In the order of the table. The first is the machine's own; one with a base shares its token.
     pub(super) architectures: &'static [Architecture],
     /// Which half of an argument comes first.
@@ -66,7 +62,6 @@ impl Machine {
     /// x86_64, with x32 and x86.
     pub const X86_64: Self = Self {
         table: &X86_TABLE,
-        pairs: &X86_PAIRS,
         architectures: &[
             Architecture::new(1, 0xc000_003e, true),
             Architecture {
@@ -84,7 +79,6 @@ impl Machine {
     /// aarch64, with arm.
     pub const AARCH64: Self = Self {
         table: &ARM_TABLE,
-        pairs: &ARM_PAIRS,
         architectures: &[
             Architecture::new(4, 0xc000_00b7, true),
             Architecture::new(3, 0x4000_0028, false),
@@ -95,7 +89,6 @@ impl Machine {
     /// x86 alone.
     pub const X86: Self = Self {
         table: &I386_TABLE,
-        pairs: &I386_PAIRS,
         architectures: &[Architecture {
             multiplexes: true,
             ..Architecture::new(0, 0x4000_0003, false)
@@ -106,7 +99,6 @@ impl Machine {
     /// arm alone.
     pub const ARM: Self = Self {
         table: &ARM32_TABLE,
-        pairs: &ARM32_PAIRS,
         architectures: &[Architecture::new(3, 0x4000_0028, false)],
         big_endian: false,
     };
@@ -114,7 +106,6 @@ impl Machine {
     /// riscv64.
     pub const RISCV64: Self = Self {
         table: &RISCV_TABLE,
-        pairs: &RISCV_PAIRS,
         architectures: &[Architecture::new(18, 0xc000_00f3, true)],
         big_endian: false,
     };
@@ -122,7 +113,6 @@ impl Machine {
     /// MIPS with 32 bits, the lower byte first.
     pub const MIPSEL: Self = Self {
         table: &MIPS_TABLE,
-        pairs: &MIPS_PAIRS,
         architectures: &[Architecture {
             base: 4000,
             multiplexes: true,
@@ -145,7 +135,6 @@ impl Machine {
     /// One that has no table yet: no profile can be compiled for it.
     pub const UNKNOWN: Self = Self {
         table: &[],
-        pairs: &[],
         architectures: &[],
         big_endian: cfg!(target_endian = "big"),
     };
@@ -201,16 +190,22 @@ impl Architecture {
     }
 }
 
-/// The numbers that stand behind a name, and how many there would be if none was left out: those are as the first.
+/// The row of a name.
 #[derive(Clone, Copy)]
-pub(super) struct Numbers(&'static [u8], usize);
+pub(super) struct Numbers(u64);
 
 impl Numbers {
     /// The slot on the architecture that is number `column` of the machine.
     pub(super) fn slot(self, column: usize) -> Option<u16> {
-        let (numbers, _) = self.0.as_chunks::<2>();
-        let number = numbers.get(column).or(numbers.first()).filter(|_| column < self.1)?;
-        let slot = number.iter().fold(0, |slot, byte| slot << 7 | u16::from(byte & 0x7f));
+        /// From here on the third architecture has numbers of its own, less one.
+        const OWN: u16 = 510;
+        let first = (self.0 >> 22) as u16;
+        let slot = match (column, (self.0 >> 6) as u16 % 64) {
+            (1, _) => (self.0 >> 12) as u16,
+            (2, 1) => NONE,
+            (2, own @ 2..) => OWN + own,
+            _ => first,
+        } % SLOTS as u16;
         (slot != NONE).then_some(slot)
     }
 
@@ -218,92 +213,22 @@ impl Numbers {
     pub(super) fn multiplexed(self) -> Option<(u16, u8)> {
         const SOCKETCALL: u16 = 102;
         const IPC: u16 = 117;
-        let (_, [call]) = self.0.as_chunks::<2>() else {
-            return None;
-        };
-        let call = call & 0x7f;
-        Some(
-            call.checked_sub(IPC_FROM)
-                .map_or((SOCKETCALL, call), |call| (IPC, call)),
-        )
+        /// What marks a number as a call of `ipc`, in rows.
+        const IPC_FROM: u8 = 32;
+        match self.0 as u8 % 64 {
+            0 => None,
+            call @ IPC_FROM.. => Some((IPC, call - IPC_FROM)),
+            call => Some((SOCKETCALL, call)),
+        }
     }
 }
 
-/// What marks a number as a call of `ipc`, in rows.
-const IPC_FROM: u8 = 32;
-
 impl Machine {
-    /// The numbers of a system call. `next` is where the row stands that follows the one found last, from 0: profiles have
-    /// their names in order and most names there are, so the search begins there with a few steps.
-    pub(super) fn find(&self, name: &str, next: &mut usize) -> Option<Numbers> {
-        const STEPS: usize = 3;
-        let number_at = |at: usize| self.table.get(at).is_none_or(|byte| *byte >= 0x80);
-        let (mut from, mut to, mut steps) = (*next, self.table.len(), STEPS);
-        while from < to {
-            let mut start = from;
-            if steps == 0 {
-                // The row that has the middle byte: its name follows a number.
-                start += (to - from) / 2;
-                while start > from && (number_at(start) || !number_at(start - 1)) {
-                    start -= 1;
-                }
-            }
-            let mut numbers = start;
-            while !number_at(numbers) {
-                numbers += 1;
-            }
-            let mut end = numbers;
-            while end < to && number_at(end) {
-                end += 1;
-            }
-            match self.compare(self.table.get(start..numbers)?, name.as_bytes()) {
-                Ordering::Equal => {
-                    *next = if end < self.table.len() { end } else { 0 };
-                    let numbers = self.table.get(numbers..end)?;
-                    return Some(Numbers(numbers, self.architectures.len()));
-                }
-                Ordering::Less => from = end,
-                Ordering::Greater if steps == STEPS => (from, to, steps) = (0, start, 1),
-                Ordering::Greater => to = start,
-            }
-            steps = steps.saturating_sub(1);
-        }
-        None
-    }
-
-    /// Compares what a packed name stands for with `name`.
-    fn compare(&self, packed: &[u8], mut name: &[u8]) -> Ordering {
-        // The second halves of the pairs that are being unpacked: a pair in a pair was made before it.
-        let (mut halves, mut depth) = ([0; PAIRS_DEPTH], 0);
-        for code in packed {
-            let mut code = *code;
-            loop {
-                let [first, second] = self.pairs.get(usize::from(code)).copied().unwrap_or_default();
-                if first != 0
-                    && let Some(half) = halves.get_mut(depth)
-                {
-                    (*half, code, depth) = (second, first, depth + 1);
-                    continue;
-                }
-                let Some((letter, rest)) = name.split_first() else {
-                    return Ordering::Greater;
-                };
-                if code != *letter {
-                    return code.cmp(letter);
-                }
-                name = rest;
-                if depth == 0 {
-                    break;
-                }
-                depth -= 1;
-                code = halves.get(depth).copied().unwrap_or_default();
-            }
-        }
-        if name.is_empty() {
-            Ordering::Equal
-        } else {
-            Ordering::Less
-        }
+    /// The numbers of a system call.
+    pub(super) fn find(&self, name: &str) -> Option<Numbers> {
+        let hash = hash::hash(name.as_bytes());
+        let row = self.table.binary_search_by_key(&hash, |row| (row >> 32) as u32).ok()?;
+        self.table.get(row).copied().map(Numbers)
     }
 }
 
