@@ -4,7 +4,7 @@ use spec_core::linux::{MEMORY_POLICY_FLAGS, MEMORY_POLICY_MODES, NamespaceKind};
 use spec_core::mounts::MOUNT_OPTIONS;
 use spec_core::process::CAPABILITY_NAMES;
 use spec_core::seccomp::{ACTIONS, ARCHITECTURE_NAMES, FLAGS, Machine, OPERATORS};
-use spec_core::words::Words;
+use spec_core::words::Family;
 
 use crate::error::Result;
 use crate::output::Output;
@@ -27,14 +27,12 @@ pub fn features() -> Result<()> {
         document.item("    ", "", kind.name());
     }
     document.end("    ");
-    for name in CAPABILITY_NAMES.iter() {
-        document.item("    ", "CAP_", name);
-    }
-    document.end("    ");
+    document.words("    ", CAPABILITY_NAMES);
     document.words("      ", ACTIONS);
     document.words("      ", OPERATORS);
     for number in Machine::HOST.architecture_numbers() {
-        document.item("      ", "", ARCHITECTURE_NAMES.get(number).unwrap_or_default());
+        let (prefix, names) = ARCHITECTURE_NAMES.split();
+        document.item("      ", prefix, names.get(number).unwrap_or_default());
     }
     document.end("      ");
     document.words("      ", FLAGS);
@@ -74,9 +72,10 @@ impl Document {
     }
 
     #[inline(never)]
-    fn words(&mut self, indent: &str, words: Words) {
-        for word in words.iter() {
-            self.item(indent, "", word);
+    fn words(&mut self, indent: &str, words: Family) {
+        let (prefix, rests) = words.split();
+        for rest in rests.iter() {
+            self.item(indent, prefix, rest);
         }
         self.end(indent);
     }

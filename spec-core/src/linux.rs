@@ -9,7 +9,7 @@ use crate::schema::{Kind, Member, Object, Rule, Wrong, members};
 use crate::seccomp::Seccomp;
 use crate::spec::{List, Present};
 use crate::text::{Text, has};
-use crate::words::{Words, words};
+use crate::words::{Family, family};
 
 /// `linux`.
 pub struct Linux<'a> {
@@ -134,7 +134,9 @@ impl NamespaceKind {
     /// The name that config.json uses.
     pub fn name(self) -> &'static str {
         let place = Self::ALL.iter().position(|kind| *kind == self);
-        place.and_then(|place| NAMESPACE_NAMES.get(place)).unwrap_or_default()
+        place
+            .and_then(|place| NAMESPACE_NAMES.split().1.get(place))
+            .unwrap_or_default()
     }
 
     /// The file name below `/proc/PID/ns`.
@@ -153,7 +155,7 @@ impl NamespaceKind {
 }
 
 /// The names of the kinds, in the order of [`NamespaceKind::ALL`].
-pub(crate) const NAMESPACE_NAMES: Words = words!("user pid network ipc uts cgroup time mount ");
+pub(crate) const NAMESPACE_NAMES: Family = family!("", "user pid network ipc uts cgroup time mount ");
 
 /// One element of an id mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,7 +265,10 @@ pub(crate) const MAJOR_MAX: u32 = 0xfff;
 pub(crate) const MINOR_MAX: u32 = 0xf_ffff;
 
 /// The words of `rootfsPropagation`; behind them the same with an "r" for `MS_REC`.
-pub(crate) const PROPAGATIONS: Words = words!("private shared slave unbindable rprivate rshared rslave runbindable ");
+pub(crate) const PROPAGATIONS: Family = family!(
+    "",
+    "private shared slave unbindable rprivate rshared rslave runbindable "
+);
 
 /// The `MS_` bits of the word at a place; `None` where there is no word.
 fn propagation(place: u64) -> Option<u32> {
@@ -273,12 +278,13 @@ fn propagation(place: u64) -> Option<u32> {
 }
 
 /// The modes of `memoryPolicy`, in the order in which `linux/mempolicy.h` numbers them.
-pub const MEMORY_POLICY_MODES: Words = words!(
-    "MPOL_DEFAULT MPOL_PREFERRED MPOL_BIND MPOL_INTERLEAVE MPOL_LOCAL MPOL_PREFERRED_MANY MPOL_WEIGHTED_INTERLEAVE ",
+pub const MEMORY_POLICY_MODES: Family = family!(
+    "MPOL_",
+    "DEFAULT PREFERRED BIND INTERLEAVE LOCAL PREFERRED_MANY WEIGHTED_INTERLEAVE "
 );
 
 /// The flags of `memoryPolicy`, from the lowest of the kernel's `MPOL_F_` bits on.
-pub const MEMORY_POLICY_FLAGS: Words = words!("MPOL_F_NUMA_BALANCING MPOL_F_RELATIVE_NODES MPOL_F_STATIC_NODES ");
+pub const MEMORY_POLICY_FLAGS: Family = family!("MPOL_F_", "NUMA_BALANCING RELATIVE_NODES STATIC_NODES ");
 /// The kernel's bit for the first of them.
 const MEMORY_POLICY_FLAGS_SHIFT: u32 = 13;
 
@@ -346,7 +352,7 @@ members! {
 }
 
 /// The words of `type` of a device.
-pub(crate) const DEVICE_KINDS: Words = words!("c b p u ");
+pub(crate) const DEVICE_KINDS: Family = family!("", "c b p u ");
 
 members! {
     const DEVICE, fn store_device(device: Device<'a>, given) {
@@ -405,7 +411,7 @@ members! {
 }
 
 /// The words for `PER_LINUX`, which is 0, and `PER_LINUX32`.
-pub(crate) const PERSONALITIES: Words = words!("LINUX LINUX32 ");
+pub(crate) const PERSONALITIES: Family = family!("LINUX", " 32 ");
 /// `PER_LINUX32` of `linux/personality.h`.
 const PER_LINUX32: u32 = 8;
 

@@ -4,7 +4,7 @@ use crate::linux::IdMapping;
 use crate::schema::members;
 use crate::spec::List;
 use crate::text::Text;
-use crate::words::{Words, words};
+use crate::words::{Family, family};
 
 /// One element of `mounts`.
 #[derive(Clone, Copy)]
@@ -161,7 +161,7 @@ pub(crate) enum Effect {
 macro_rules! options {
     ($($name:literal => $effect:expr,)*) => {
         /// All options that are not left to the file system, in the order of the alphabet.
-        pub const MOUNT_OPTIONS: Words = words!(concat!($($name, " "),*));
+        pub const MOUNT_OPTIONS: Family = family!("", $($name, " "),*);
         const EFFECTS: &[Effect] = {
             use Effect::*;
             &[$($effect),*]

@@ -6,7 +6,7 @@ use crate::limits::RLIMITS_MAX;
 use crate::schema::{Given, Object, Wrong, members, push};
 use crate::spec::{List, Present};
 use crate::text::Text;
-use crate::words::{Words, words};
+use crate::words::{Family, family};
 
 /// `process`. Also the document that `exec --process` reads.
 #[derive(Clone, Debug)]
@@ -132,29 +132,26 @@ impl Capabilities {
     };
 }
 
-/// The capabilities by number: name without `CAP_`, as `linux/capability.h` numbers them.
-pub const CAPABILITY_NAMES: Words = words!(concat!(
+/// The capabilities by number, as `linux/capability.h` numbers them.
+pub const CAPABILITY_NAMES: Family = family!(
+    "CAP_",
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE ",
     "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT ",
     "SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE ",
     "AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ ",
     "PERFMON BPF CHECKPOINT_RESTORE ",
-));
+);
 
 /// The number of the capability `name`, with or without `CAP_`, in any case of letters; `None` where nobody knows it.
 pub fn capability_number(name: &str) -> Option<u8> {
-    let is_it = |known: &[u8], name: &str| {
-        name.bytes()
-            .map(|byte| byte.to_ascii_uppercase())
-            .eq(known.iter().copied())
-    };
-    let bare = match name.split_at_checked(4) {
-        Some((prefix, bare)) if is_it(b"CAP_", prefix) => bare,
+    let is_it = |known: &str, name: &str| name.bytes().map(|byte| byte.to_ascii_uppercase()).eq(known.bytes());
+    let (prefix, names) = CAPABILITY_NAMES.split();
+    let bare = match name.split_at_checked(prefix.len()) {
+        Some((first, bare)) if is_it(prefix, first) => bare,
         _ => name,
     };
-    CAPABILITY_NAMES
-        .find(|known| is_it(known, bare))
-        .map(|number| number as u8)
+    let number = names.iter().position(|known| is_it(known, bare))?;
+    Some(number as u8)
 }
 
 /// One element of `rlimits`.
@@ -178,11 +175,10 @@ impl Rlimit {
 }
 
 /// The resources by number of `asm-generic/resource.h`.
-pub const RLIMIT_NAMES: Words = words!(concat!(
-    "RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE ",
-    "RLIMIT_MEMLOCK RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO ",
-    "RLIMIT_RTTIME ",
-));
+pub const RLIMIT_NAMES: Family = family!(
+    "RLIMIT_",
+    "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME "
+);
 
 /// `scheduler`, for `sched_setattr`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -213,8 +209,7 @@ pub struct IoPriority {
 }
 
 /// The policies of `scheduler`, in the order in which `linux/sched.h` numbers them, from 0.
-pub const SCHEDULER_POLICIES: Words =
-    words!("SCHED_OTHER SCHED_FIFO SCHED_RR SCHED_BATCH SCHED_ISO SCHED_IDLE SCHED_DEADLINE ");
+pub const SCHEDULER_POLICIES: Family = family!("SCHED_", "OTHER FIFO RR BATCH ISO IDLE DEADLINE ");
 
 /// The place of `SCHED_FIFO` among them.
 pub(crate) const SCHED_FIFO: u32 = 1;
@@ -224,13 +219,13 @@ pub(crate) const SCHED_RR: u32 = 2;
 pub(crate) const SCHED_DEADLINE: u32 = 6;
 
 /// The flags of `scheduler`, from the lowest of the kernel's bits on.
-pub const SCHEDULER_FLAGS: Words = words!(concat!(
-    "SCHED_FLAG_RESET_ON_FORK SCHED_FLAG_RECLAIM SCHED_FLAG_DL_OVERRUN SCHED_FLAG_KEEP_POLICY ",
-    "SCHED_FLAG_KEEP_PARAMS SCHED_FLAG_UTIL_CLAMP_MIN SCHED_FLAG_UTIL_CLAMP_MAX ",
-));
+pub const SCHEDULER_FLAGS: Family = family!(
+    "SCHED_FLAG_",
+    "RESET_ON_FORK RECLAIM DL_OVERRUN KEEP_POLICY KEEP_PARAMS UTIL_CLAMP_MIN UTIL_CLAMP_MAX "
+);
 
 /// The classes of `ioPriority`, in the order in which `linux/ioprio.h` numbers them, from 1.
-pub const IO_PRIORITY_CLASSES: Words = words!("IOPRIO_CLASS_RT IOPRIO_CLASS_BE IOPRIO_CLASS_IDLE ");
+pub const IO_PRIORITY_CLASSES: Family = family!("IOPRIO_CLASS_", "RT BE IDLE ");
 
 members! {
     const PROCESS, fn store_process(process: Process<'a>, given) {

@@ -5,7 +5,7 @@ use crate::message::{Message, text};
 use crate::schema::{Given, members};
 use crate::spec::List;
 use crate::text::Text;
-use crate::words::{Words, words};
+use crate::words::{Family, family};
 
 /// `resources`. A number that is not given is `None`; 0 is a value.
 #[derive(Clone, Copy)]
@@ -306,7 +306,7 @@ members! {
 }
 
 /// The words of `type` of a device rule. The last means all of them.
-pub(crate) const RULE_DEVICE_KINDS: Words = words!("c b a ");
+pub(crate) const RULE_DEVICE_KINDS: Family = family!("", "c b a ");
 
 members! {
     const DEVICE_RULE, fn store_device_rule(rule: DeviceRule, given) {

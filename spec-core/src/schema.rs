@@ -12,7 +12,7 @@ use crate::message::{Message, text};
 use crate::mounts::MountPlan;
 use crate::spec::List;
 use crate::text::Text;
-use crate::words::{Words, words};
+use crate::words::{Family, Words, words};
 use crate::{hooks, limits, linux, mounts, process, resources, seccomp, spec, state};
 
 /// What the value of a member, or an element of a list, has to be.
@@ -290,23 +290,26 @@ const fn pack() -> (usize, usize) {
 }
 
 /// The names of all members, as [`Words`] has them.
-static NAMES: [u8; NAMES_LEN] = {
-    let (mut bytes, mut length, mut table) = ([0; NAMES_LEN], 0, 0);
-    while table < TABLES.len() {
-        let mut member = 0;
-        while member < TABLES[table].len() {
-            let name = TABLES[table][member].name.as_bytes();
-            bytes[length] = name.len() as u8;
-            let mut at = 0;
-            while at < name.len() {
-                bytes[length + 1 + at] = name[at];
-                at += 1;
+static NAMES: Words = {
+    const PACKED: [u8; NAMES_LEN] = {
+        let (mut bytes, mut length, mut table) = ([0; NAMES_LEN], 0, 0);
+        while table < TABLES.len() {
+            let mut member = 0;
+            while member < TABLES[table].len() {
+                let name = TABLES[table][member].name.as_bytes();
+                bytes[length] = name.len() as u8;
+                let mut at = 0;
+                while at < name.len() {
+                    bytes[length + 1 + at] = name[at];
+                    at += 1;
+                }
+                (length, member) = (length + 1 + name.len(), member + 1);
             }
-            (length, member) = (length + 1 + name.len(), member + 1);
+            table += 1;
         }
-        table += 1;
-    }
-    bytes
+        bytes
+    };
+    Words::new(&PACKED)
 };
 
 /// The kinds of all members, and whether each of them is required.
@@ -357,7 +360,7 @@ impl Object {
     /// The names of the members.
     fn names(self) -> Words {
         let (start, end) = self.packed().names;
-        Words::new(NAMES.get(usize::from(start)..usize::from(end)).unwrap_or_default())
+        NAMES.between(start.into(), end.into())
     }
 
     /// The number of the member `name`, and what it is.
@@ -541,7 +544,7 @@ macro_rules! vocabularies {
         }
 
         /// The words, and what is wrong with any other.
-        static VOCABULARIES: &[(Words, Message)] = &[$(($words, $unknown)),*];
+        static VOCABULARIES: &[(Family, Message)] = &[$(($words, $unknown)),*];
     };
 }
 
@@ -565,7 +568,7 @@ vocabularies! {
 
 impl Vocabulary {
     /// The words, and what is wrong with any other.
-    pub(crate) fn words(self) -> (Words, Message) {
+    pub(crate) fn words(self) -> (Family, Message) {
         VOCABULARIES[self as usize]
     }
 }

@@ -12,7 +12,7 @@ pub use syscalls::Machine;
 use crate::schema::{Wrong, members};
 use crate::spec::{List, Present};
 use crate::text::Text;
-use crate::words::{Words, words};
+use crate::words::{Family, family};
 
 /// `seccomp`.
 #[derive(Clone, Copy)]
@@ -101,19 +101,17 @@ pub enum Operator {
 }
 
 /// `SCMP_ARCH_` names, by the bit that stands for each in [`Seccomp::architectures`].
-pub const ARCHITECTURE_NAMES: Words = words!(concat!(
-    "SCMP_ARCH_X86 SCMP_ARCH_X86_64 SCMP_ARCH_X32 SCMP_ARCH_ARM SCMP_ARCH_AARCH64 SCMP_ARCH_MIPS ",
-    "SCMP_ARCH_MIPS64 SCMP_ARCH_MIPS64N32 SCMP_ARCH_MIPSEL SCMP_ARCH_MIPSEL64 SCMP_ARCH_MIPSEL64N32 ",
-    "SCMP_ARCH_PPC SCMP_ARCH_PPC64 SCMP_ARCH_PPC64LE SCMP_ARCH_S390 SCMP_ARCH_S390X SCMP_ARCH_PARISC ",
-    "SCMP_ARCH_PARISC64 SCMP_ARCH_RISCV64 SCMP_ARCH_LOONGARCH64 SCMP_ARCH_M68K SCMP_ARCH_SH ",
-    "SCMP_ARCH_SHEB ",
-));
+pub const ARCHITECTURE_NAMES: Family = family!(
+    "SCMP_ARCH_",
+    "X86 X86_64 X32 ARM AARCH64 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 ",
+    "S390X PARISC PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB ",
+);
 
 /// The names of the actions.
-pub const ACTIONS: Words = words!(concat!(
-    "SCMP_ACT_ALLOW SCMP_ACT_ERRNO SCMP_ACT_KILL SCMP_ACT_KILL_PROCESS SCMP_ACT_KILL_THREAD SCMP_ACT_LOG ",
-    "SCMP_ACT_NOTIFY SCMP_ACT_TRACE SCMP_ACT_TRAP ",
-));
+pub const ACTIONS: Family = family!(
+    "SCMP_ACT_",
+    "ALLOW ERRNO KILL KILL_PROCESS KILL_THREAD LOG NOTIFY TRACE TRAP "
+);
 
 /// What they stand for.
 const ACTIONS_MEANT: [Action; 9] = [
@@ -129,8 +127,7 @@ const ACTIONS_MEANT: [Action; 9] = [
 ];
 
 /// The names of the operators.
-pub const OPERATORS: Words =
-    words!("SCMP_CMP_EQ SCMP_CMP_GE SCMP_CMP_GT SCMP_CMP_LE SCMP_CMP_LT SCMP_CMP_MASKED_EQ SCMP_CMP_NE ");
+pub const OPERATORS: Family = family!("SCMP_CMP_", "EQ GE GT LE LT MASKED_EQ NE ");
 
 /// What they stand for.
 const OPERATORS_MEANT: [Operator; 7] = [
@@ -144,10 +141,7 @@ const OPERATORS_MEANT: [Operator; 7] = [
 ];
 
 /// The names of the flags.
-pub const FLAGS: Words = words!(concat!(
-    "SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW ",
-    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV ",
-));
+pub const FLAGS: Family = family!("SECCOMP_FILTER_FLAG_", "TSYNC LOG SPEC_ALLOW WAIT_KILLABLE_RECV ");
 
 /// The kernel's bits for a set of them: the first three are its lowest, and two that are not for profiles come next.
 fn filter_flags(set: u32) -> u32 {

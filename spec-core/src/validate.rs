@@ -287,18 +287,18 @@ const SYSCTLS: [(Words, NamespaceKind); 4] = [
 /// The namespace that a sysctl belongs to.
 fn sysctl_namespace(key: &str) -> Option<NamespaceKind> {
     let separator = separator(key);
-    let begins = |known: &[u8]| {
+    let begins = |known: &str| {
         // No byte of a name is the NUL that stands for its end here.
         let mut bytes = key
             .bytes()
             .map(|byte| if byte == separator { b'.' } else { byte })
             .chain([0]);
-        let mut known = known.iter().map(|byte| if *byte == b'$' { 0 } else { *byte });
+        let mut known = known.bytes().map(|byte| if byte == b'$' { 0 } else { byte });
         known.all(|byte| bytes.next() == Some(byte))
     };
     let mut sysctls = SYSCTLS.iter();
     sysctls
-        .find(|(known, _)| known.find(begins).is_some())
+        .find(|(known, _)| known.iter().any(begins))
         .map(|(_, kind)| *kind)
 }
 
