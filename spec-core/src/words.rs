@@ -126,4 +126,11 @@ impl Family {
         let (prefix, rests) = self.split();
         rests.position(word.strip_prefix(prefix)?)
     }
+
+    /// The words as they are spelt.
+    #[cfg(test)]
+    pub(crate) fn whole(self) -> std::vec::Vec<std::string::String> {
+        let (prefix, rests) = self.split();
+        rests.iter().map(|rest| [prefix, rest].concat()).collect()
+    }
 }

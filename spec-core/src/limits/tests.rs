@@ -84,12 +84,9 @@ fn process_lists() {
         ))
     });
     // Of each resource there can be one, and the kernel has no more.
-    let rlimits = crate::process::RLIMIT_NAMES;
+    let rlimits = crate::process::RLIMIT_NAMES.whole();
     let list = repeat(RLIMITS_MAX, |index| {
-        format!(
-            "{{\"type\": \"{}\", \"soft\": 0, \"hard\": 0}}",
-            rlimits.get(index).unwrap()
-        )
+        format!("{{\"type\": \"{}\", \"soft\": 0, \"hard\": 0}}", rlimits[index])
     });
     check(&process(&format!("\"rlimits\": [{list}]")), "");
     assert_eq!(rlimits.len(), RLIMITS_MAX);

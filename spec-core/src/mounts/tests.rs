@@ -1,5 +1,5 @@
 use std::format;
-use std::string::{String, ToString};
+use std::string::String;
 use std::vec::Vec;
 
 use super::*;
@@ -202,7 +202,7 @@ fn other_options_are_data() {
 
 #[test]
 fn the_options_are_those_of_the_specification_in_order() {
-    let words: Vec<String> = MOUNT_OPTIONS.iter().map(|word| word.to_string()).collect();
+    let words: Vec<String> = MOUNT_OPTIONS.whole();
     assert!(words.is_sorted());
     assert_eq!((words.len(), EFFECTS.len()), (62, 62));
 }
