@@ -70,40 +70,40 @@ pub enum File {
     Freezer,
 }
 
-/// The controller of each file, its name in version 1, and its name in version 2. Where one is missing that version does
-/// not have it, and nobody finds it under the other's name.
+/// The name of each file in version 1, and in version 2. Where one is missing both have the same, or that version does not
+/// have it, and nobody finds it under the other's name. A name begins with the controller, as version 1 calls it in its names.
 const FILES: &str = "\
-memory memory.limit_in_bytes memory.max
-memory memory.memsw.limit_in_bytes memory.swap.max
-memory memory.soft_limit_in_bytes memory.low
-memory memory.kmem.tcp.limit_in_bytes
-memory memory.swappiness
-memory memory.oom_control
-cpu cpu.shares cpu.weight
-cpu  cpu.max
-cpu cpu.cfs_period_us
-cpu cpu.cfs_quota_us
-cpu cpu.cfs_burst_us cpu.max.burst
-cpu cpu.rt_period_us
-cpu cpu.rt_runtime_us
-cpu cpu.idle cpu.idle
-cpuset cpuset.cpus cpuset.cpus
-cpuset cpuset.mems cpuset.mems
-pids pids.max pids.max
-blkio blkio.weight io.weight
-blkio blkio.bfq.weight io.bfq.weight
-blkio blkio.weight_device io.weight
-blkio blkio.bfq.weight_device io.bfq.weight
-blkio blkio.throttle.read_bps_device io.max
-blkio blkio.throttle.write_bps_device io.max
-blkio blkio.throttle.read_iops_device io.max
-blkio blkio.throttle.write_iops_device io.max
-net_cls net_cls.classid
-net_prio net_prio.ifpriomap
-rdma rdma.max rdma.max
-devices devices.allow
-devices devices.deny
-freezer freezer.state cgroup.freeze
+memory.limit_in_bytes memory.max
+memory.memsw.limit_in_bytes memory.swap.max
+memory.soft_limit_in_bytes memory.low
+memory.kmem.tcp.limit_in_bytes
+memory.swappiness
+memory.oom_control
+cpu.shares cpu.weight
+ cpu.max
+cpu.cfs_period_us
+cpu.cfs_quota_us
+cpu.cfs_burst_us cpu.max.burst
+cpu.rt_period_us
+cpu.rt_runtime_us
+cpu.idle
+cpuset.cpus
+cpuset.mems
+pids.max
+blkio.weight io.weight
+blkio.bfq.weight io.bfq.weight
+blkio.weight_device io.weight
+blkio.bfq.weight_device io.bfq.weight
+blkio.throttle.read_bps_device io.max
+blkio.throttle.write_bps_device io.max
+blkio.throttle.read_iops_device io.max
+blkio.throttle.write_iops_device io.max
+net_cls.classid
+net_prio.ifpriomap
+rdma.max
+devices.allow
+devices.deny
+freezer.state cgroup.freeze
 ";
 
 impl File {
@@ -115,9 +115,10 @@ impl File {
             cut(&mut rest, b'\n');
         }
         let mut row = cut(&mut rest, b'\n');
-        let controller = cut(&mut row, b' ');
         let one = cut(&mut row, b' ');
         let (name, other) = if host.is_v2 { (row, one) } else { (one, row) };
+        let mut controller = if one.is_empty() { row } else { one };
+        let controller = cut(&mut controller, b'.');
         (controller, if name.is_empty() { other } else { name })
     }
 }
@@ -129,9 +130,9 @@ mod tests {
     #[test]
     fn every_file_has_its_row() {
         let row = |file: File| FILES.lines().nth(file as usize);
-        assert_eq!(row(File::MemoryLimit), Some("memory memory.limit_in_bytes memory.max"));
-        assert_eq!(row(File::CpuMax), Some("cpu  cpu.max"));
-        assert_eq!(row(File::Pids), Some("pids pids.max pids.max"));
+        assert_eq!(row(File::MemoryLimit), Some("memory.limit_in_bytes memory.max"));
+        assert_eq!(row(File::CpuMax), Some(" cpu.max"));
+        assert_eq!(row(File::Pids), Some("pids.max"));
         assert_eq!(row(File::Freezer), FILES.lines().last());
     }
 }
