@@ -1,5 +1,7 @@
 //! `mounts[]`: the words of the options become flags here, before anything is mounted.
 
+use static_assertions::const_assert;
+
 use crate::linux::IdMapping;
 use crate::schema::members;
 use crate::spec::List;
@@ -132,110 +134,109 @@ pub const MOUNT_ATTR_NODIRATIME: u32 = 0x80;
 /// `MOUNT_ATTR_NOSYMFOLLOW` of `linux/mount.h`.
 pub const MOUNT_ATTR_NOSYMFOLLOW: u32 = 0x20_0000;
 
-/// What one option does.
-#[derive(Clone, Copy)]
-pub(crate) enum Effect {
-    /// Nothing.
-    Nothing,
-    /// Sets `MS_` flags.
-    Set(u32),
-    /// Clears `MS_` flags.
-    Clear(u32),
-    /// Changes the propagation.
-    Propagate(u32),
-    /// Sets `MOUNT_ATTR_` bits on the whole tree.
-    SetAll(u32),
-    /// Clears `MOUNT_ATTR_` bits on the whole tree.
-    ClearAll(u32),
-    /// Chooses how access times are kept on the whole tree.
-    AtimeAll(u32),
-    /// Undoes that choice, which leads back to the kernel's default.
-    NotAtimeAll(u32),
-    /// Asks for an id-mapped mount.
-    MapIds(Idmap),
-    /// Asks for a filled tmpfs.
-    TmpCopyUp,
-}
+// What one option does: one of these, and the flags that it is about.
+/// Nothing.
+const NOTHING: u32 = 0;
+/// Sets `MS_` flags.
+const SET: u32 = 1 << 28;
+/// Clears `MS_` flags.
+const CLEAR: u32 = 2 << 28;
+/// Changes the propagation.
+const PROPAGATE: u32 = 3 << 28;
+/// Sets `MOUNT_ATTR_` bits on the whole tree.
+const SET_ALL: u32 = 4 << 28;
+/// Clears `MOUNT_ATTR_` bits on the whole tree.
+const CLEAR_ALL: u32 = 5 << 28;
+/// Chooses how access times are kept on the whole tree.
+const ATIME_ALL: u32 = 6 << 28;
+/// Undoes that choice, which leads back to the kernel's default.
+const NOT_ATIME_ALL: u32 = 7 << 28;
+/// Asks for an id-mapped mount.
+const MAP_IDS: u32 = 8 << 28;
+/// Asks for one with all that is mounted below it.
+const MAP_IDS_ALL: u32 = 9 << 28;
+/// Asks for a filled tmpfs.
+const TMP_COPY_UP: u32 = 10 << 28;
+/// The bits of the flags.
+const FLAGS: u32 = (1 << 28) - 1;
+const_assert!(MS_LAZYTIME < SET);
 
 /// The options and what each of them does, in two tables of the same order.
 macro_rules! options {
     ($($name:literal => $effect:expr,)*) => {
         /// All options that are not left to the file system, in the order of the alphabet.
         pub const MOUNT_OPTIONS: Family = family!("", $($name, " "),*);
-        const EFFECTS: &[Effect] = {
-            use Effect::*;
-            &[$($effect),*]
-        };
+        const EFFECTS: &[u32] = &[$($effect),*];
     };
 }
 
 options! {
-    "async" => Clear(MS_SYNCHRONOUS),
-    "atime" => Clear(MS_NOATIME),
-    "bind" => Set(MS_BIND),
-    "defaults" => Nothing,
-    "dev" => Clear(MS_NODEV),
-    "diratime" => Clear(MS_NODIRATIME),
-    "dirsync" => Set(MS_DIRSYNC),
-    "exec" => Clear(MS_NOEXEC),
-    "idmap" => MapIds(Idmap::Single),
-    "iversion" => Set(MS_I_VERSION),
-    "lazytime" => Set(MS_LAZYTIME),
-    "loud" => Clear(MS_SILENT),
-    "mand" => Set(MS_MANDLOCK),
-    "noatime" => Set(MS_NOATIME),
-    "nodev" => Set(MS_NODEV),
-    "nodiratime" => Set(MS_NODIRATIME),
-    "noexec" => Set(MS_NOEXEC),
-    "noiversion" => Clear(MS_I_VERSION),
-    "nolazytime" => Clear(MS_LAZYTIME),
-    "nomand" => Clear(MS_MANDLOCK),
-    "norelatime" => Clear(MS_RELATIME),
-    "nostrictatime" => Clear(MS_STRICTATIME),
-    "nosuid" => Set(MS_NOSUID),
-    "nosymfollow" => Set(MS_NOSYMFOLLOW),
-    "private" => Propagate(MS_PRIVATE),
-    "ratime" => NotAtimeAll(MOUNT_ATTR_NOATIME),
-    "rbind" => Set(MS_BIND | MS_REC),
-    "rdev" => ClearAll(MOUNT_ATTR_NODEV),
-    "rdiratime" => ClearAll(MOUNT_ATTR_NODIRATIME),
-    "relatime" => Set(MS_RELATIME),
-    "remount" => Set(MS_REMOUNT),
-    "rexec" => ClearAll(MOUNT_ATTR_NOEXEC),
-    "ridmap" => MapIds(Idmap::Recursive),
-    "rnoatime" => AtimeAll(MOUNT_ATTR_NOATIME),
-    "rnodev" => SetAll(MOUNT_ATTR_NODEV),
-    "rnodiratime" => SetAll(MOUNT_ATTR_NODIRATIME),
-    "rnoexec" => SetAll(MOUNT_ATTR_NOEXEC),
-    "rnorelatime" => NotAtimeAll(MOUNT_ATTR_RELATIME),
-    "rnostrictatime" => NotAtimeAll(MOUNT_ATTR_STRICTATIME),
-    "rnosuid" => SetAll(MOUNT_ATTR_NOSUID),
-    "rnosymfollow" => SetAll(MOUNT_ATTR_NOSYMFOLLOW),
-    "ro" => Set(MS_RDONLY),
-    "rprivate" => Propagate(MS_PRIVATE | MS_REC),
-    "rrelatime" => AtimeAll(MOUNT_ATTR_RELATIME),
-    "rro" => SetAll(MOUNT_ATTR_RDONLY),
-    "rrw" => ClearAll(MOUNT_ATTR_RDONLY),
-    "rshared" => Propagate(MS_SHARED | MS_REC),
-    "rslave" => Propagate(MS_SLAVE | MS_REC),
-    "rstrictatime" => AtimeAll(MOUNT_ATTR_STRICTATIME),
-    "rsuid" => ClearAll(MOUNT_ATTR_NOSUID),
-    "rsymfollow" => ClearAll(MOUNT_ATTR_NOSYMFOLLOW),
-    "runbindable" => Propagate(MS_UNBINDABLE | MS_REC),
-    "rw" => Clear(MS_RDONLY),
-    "shared" => Propagate(MS_SHARED),
-    "silent" => Set(MS_SILENT),
-    "slave" => Propagate(MS_SLAVE),
-    "strictatime" => Set(MS_STRICTATIME),
-    "suid" => Clear(MS_NOSUID),
-    "symfollow" => Clear(MS_NOSYMFOLLOW),
-    "sync" => Set(MS_SYNCHRONOUS),
-    "tmpcopyup" => TmpCopyUp,
-    "unbindable" => Propagate(MS_UNBINDABLE),
+    "async" => CLEAR | MS_SYNCHRONOUS,
+    "atime" => CLEAR | MS_NOATIME,
+    "bind" => SET | MS_BIND,
+    "defaults" => NOTHING,
+    "dev" => CLEAR | MS_NODEV,
+    "diratime" => CLEAR | MS_NODIRATIME,
+    "dirsync" => SET | MS_DIRSYNC,
+    "exec" => CLEAR | MS_NOEXEC,
+    "idmap" => MAP_IDS,
+    "iversion" => SET | MS_I_VERSION,
+    "lazytime" => SET | MS_LAZYTIME,
+    "loud" => CLEAR | MS_SILENT,
+    "mand" => SET | MS_MANDLOCK,
+    "noatime" => SET | MS_NOATIME,
+    "nodev" => SET | MS_NODEV,
+    "nodiratime" => SET | MS_NODIRATIME,
+    "noexec" => SET | MS_NOEXEC,
+    "noiversion" => CLEAR | MS_I_VERSION,
+    "nolazytime" => CLEAR | MS_LAZYTIME,
+    "nomand" => CLEAR | MS_MANDLOCK,
+    "norelatime" => CLEAR | MS_RELATIME,
+    "nostrictatime" => CLEAR | MS_STRICTATIME,
+    "nosuid" => SET | MS_NOSUID,
+    "nosymfollow" => SET | MS_NOSYMFOLLOW,
+    "private" => PROPAGATE | MS_PRIVATE,
+    "ratime" => NOT_ATIME_ALL | MOUNT_ATTR_NOATIME,
+    "rbind" => SET | MS_BIND | MS_REC,
+    "rdev" => CLEAR_ALL | MOUNT_ATTR_NODEV,
+    "rdiratime" => CLEAR_ALL | MOUNT_ATTR_NODIRATIME,
+    "relatime" => SET | MS_RELATIME,
+    "remount" => SET | MS_REMOUNT,
+    "rexec" => CLEAR_ALL | MOUNT_ATTR_NOEXEC,
+    "ridmap" => MAP_IDS_ALL,
+    "rnoatime" => ATIME_ALL | MOUNT_ATTR_NOATIME,
+    "rnodev" => SET_ALL | MOUNT_ATTR_NODEV,
+    "rnodiratime" => SET_ALL | MOUNT_ATTR_NODIRATIME,
+    "rnoexec" => SET_ALL | MOUNT_ATTR_NOEXEC,
+    "rnorelatime" => NOT_ATIME_ALL | MOUNT_ATTR_RELATIME,
+    "rnostrictatime" => NOT_ATIME_ALL | MOUNT_ATTR_STRICTATIME,
+    "rnosuid" => SET_ALL | MOUNT_ATTR_NOSUID,
+    "rnosymfollow" => SET_ALL | MOUNT_ATTR_NOSYMFOLLOW,
+    "ro" => SET | MS_RDONLY,
+    "rprivate" => PROPAGATE | MS_PRIVATE | MS_REC,
+    "rrelatime" => ATIME_ALL | MOUNT_ATTR_RELATIME,
+    "rro" => SET_ALL | MOUNT_ATTR_RDONLY,
+    "rrw" => CLEAR_ALL | MOUNT_ATTR_RDONLY,
+    "rshared" => PROPAGATE | MS_SHARED | MS_REC,
+    "rslave" => PROPAGATE | MS_SLAVE | MS_REC,
+    "rstrictatime" => ATIME_ALL | MOUNT_ATTR_STRICTATIME,
+    "rsuid" => CLEAR_ALL | MOUNT_ATTR_NOSUID,
+    "rsymfollow" => CLEAR_ALL | MOUNT_ATTR_NOSYMFOLLOW,
+    "runbindable" => PROPAGATE | MS_UNBINDABLE | MS_REC,
+    "rw" => CLEAR | MS_RDONLY,
+    "shared" => PROPAGATE | MS_SHARED,
+    "silent" => SET | MS_SILENT,
+    "slave" => PROPAGATE | MS_SLAVE,
+    "strictatime" => SET | MS_STRICTATIME,
+    "suid" => CLEAR | MS_NOSUID,
+    "symfollow" => CLEAR | MS_NOSYMFOLLOW,
+    "sync" => SET | MS_SYNCHRONOUS,
+    "tmpcopyup" => TMP_COPY_UP,
+    "unbindable" => PROPAGATE | MS_UNBINDABLE,
 }
 
 /// What the option at a place in [`MOUNT_OPTIONS`] does.
-pub(crate) fn option_effect(place: usize) -> Option<Effect> {
+pub(crate) fn option_effect(place: usize) -> Option<u32> {
     EFFECTS.get(place).copied()
 }
 
@@ -282,47 +283,49 @@ impl<'a> Mount<'a> {
 
 impl MountPlan<'_> {
     /// Adds what an option asks for. `false` where the plan has no room for it.
-    pub(crate) fn add(&mut self, effect: Effect) -> bool {
-        match effect {
-            Effect::Nothing => {}
-            Effect::Set(flags) => {
+    pub(crate) fn add(&mut self, effect: u32) -> bool {
+        let flags = effect & FLAGS;
+        match effect & !FLAGS {
+            SET => {
                 self.flags |= flags;
                 self.cleared &= !flags;
             }
-            Effect::Clear(flags) => {
+            CLEAR => {
                 self.flags &= !flags;
                 self.cleared |= flags;
             }
-            Effect::Propagate(propagation) => {
-                if !self.propagation.contains(&propagation) {
+            PROPAGATE => {
+                if !self.propagation.contains(&flags) {
                     let Some(place) = self.propagation.iter_mut().find(|place| **place == 0) else {
                         return false;
                     };
-                    *place = propagation;
+                    *place = flags;
                 }
             }
-            Effect::SetAll(bits) => {
-                self.recursive_set |= u64::from(bits);
-                self.recursive_clear &= !u64::from(bits);
+            SET_ALL => {
+                self.recursive_set |= u64::from(flags);
+                self.recursive_clear &= !u64::from(flags);
             }
-            Effect::ClearAll(bits) => {
-                self.recursive_set &= !u64::from(bits);
-                self.recursive_clear |= u64::from(bits);
+            CLEAR_ALL => {
+                self.recursive_set &= !u64::from(flags);
+                self.recursive_clear |= u64::from(flags);
             }
             // The kernel takes a mode of access times only together with the mask of all of them.
-            Effect::AtimeAll(mode) => {
-                self.recursive_set = self.recursive_set & !ATIME_MASK | u64::from(mode);
+            ATIME_ALL => {
+                self.recursive_set = self.recursive_set & !ATIME_MASK | u64::from(flags);
                 self.recursive_clear |= ATIME_MASK;
             }
-            Effect::NotAtimeAll(mode) => {
+            NOT_ATIME_ALL => {
                 // Not to be in this mode is already true where another one has been chosen.
-                if self.recursive_clear & ATIME_MASK == 0 || self.recursive_set & ATIME_MASK == u64::from(mode) {
+                if self.recursive_clear & ATIME_MASK == 0 || self.recursive_set & ATIME_MASK == u64::from(flags) {
                     self.recursive_set &= !ATIME_MASK;
                     self.recursive_clear |= ATIME_MASK;
                 }
             }
-            Effect::MapIds(idmap) => self.idmap = Some(idmap),
-            Effect::TmpCopyUp => self.tmpcopyup = true,
+            MAP_IDS => self.idmap = Some(Idmap::Single),
+            MAP_IDS_ALL => self.idmap = Some(Idmap::Recursive),
+            TMP_COPY_UP => self.tmpcopyup = true,
+            _ => {}
         }
         true
     }

@@ -79,14 +79,6 @@ impl Resources<'_> {
     };
 }
 
-impl Resources<'_> {
-    /// The empty object, where it stands in the document.
-    pub(crate) const GIVEN: Self = Self {
-        present: true,
-        ..Self::NONE
-    };
-}
-
 /// One element of `devices`. A `None` means all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceRule {

@@ -125,8 +125,8 @@ macro_rules! wrongs {
             $($name,)*
         }
 
-        /// The member at fault, or nothing where it is the object, and why.
-        static WRONGS: &[(&str, Message)] = &[$(($member, $rule)),*];
+        const MEMBERS: Words = words!(concat!($($member, " "),*));
+        static RULES: &[Message] = &[$($rule),*];
     };
 }
 
@@ -145,7 +145,7 @@ wrongs! {
 impl Wrong {
     /// The member at fault, or nothing where it is the object, and why.
     pub(crate) fn member_and_rule(self) -> (&'static str, Message) {
-        WRONGS[self as usize]
+        (MEMBERS.get(self as usize).unwrap_or_default(), RULES[self as usize])
     }
 }
 
@@ -543,8 +543,8 @@ macro_rules! vocabularies {
             $($name,)*
         }
 
-        /// The words, and what is wrong with any other.
-        static VOCABULARIES: &[(Family, Message)] = &[$(($words, $unknown)),*];
+        static WORDS: &[Family] = &[$($words),*];
+        static UNKNOWN: &[Message] = &[$($unknown),*];
     };
 }
 
@@ -569,6 +569,6 @@ vocabularies! {
 impl Vocabulary {
     /// The words, and what is wrong with any other.
     pub(crate) fn words(self) -> (Family, Message) {
-        VOCABULARIES[self as usize]
+        (WORDS[self as usize], UNKNOWN[self as usize])
     }
 }

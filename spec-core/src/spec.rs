@@ -285,7 +285,10 @@ impl<'a> Target<'a> for Spec<'a> {
             Object::IntelRdt => self.linux.intel_rdt = Some(linux::IntelRdt::EMPTY),
             Object::MemoryPolicy => self.linux.memory_policy = Some(linux::MemoryPolicy::EMPTY),
             Object::Personality => self.linux.personality = Some(linux::Personality { domain: 0 }),
-            Object::Resources => self.linux.resources = Resources::GIVEN,
+            Object::Resources => {
+                self.linux.resources = Resources::NONE;
+                self.linux.resources.present = true;
+            }
             Object::Seccomp => self.linux.seccomp = Some(Seccomp::EMPTY),
             Object::Mount => return push(&mut self.mounts, Mount::new(blank), object),
             Object::Namespace => {
