@@ -28,7 +28,7 @@ pub(crate) enum Cause {
     /// The text says it all; one that ends in a space is followed by the value.
     Rule(Message),
     /// A bounded list or pool is full: the name of its constant in [`crate::limits`], and its value.
-    Limit(&'static str, usize),
+    Limit(Message, u32),
 }
 
 /// How much of a name or a value an error shows.
@@ -142,11 +142,11 @@ fn write_cut(out: &mut dyn Sink, text: &str) {
 }
 
 /// Writes that a list or a pool is full: the name of its constant in [`crate::limits`], and its value.
-pub(crate) fn write_limit(out: &mut dyn Sink, name: &str, max: usize) {
+pub(crate) fn write_limit(out: &mut dyn Sink, name: Message, max: u64) {
     out.put("more than ");
-    put_number(out, max as u64);
+    put_number(out, max);
     out.put(" entries (");
-    out.put(name);
+    name.write_to(out);
     out.put(")");
 }
 
@@ -164,7 +164,7 @@ impl Show for Error<'_> {
         }
         self.write_path(out);
         match self.cause {
-            Cause::Limit(name, max) => write_limit(out, name, max),
+            Cause::Limit(name, max) => write_limit(out, name, max.into()),
             Cause::Syntax(text) | Cause::Rule(text) => {
                 if text.write_to(out) {
                     write_cut(out, grammar::shown(self.document, self.offset));

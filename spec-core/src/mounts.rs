@@ -294,13 +294,11 @@ impl MountPlan<'_> {
                 self.flags &= !flags;
                 self.cleared |= flags;
             }
-            PROPAGATE => {
-                if !self.propagation.contains(&flags) {
-                    let Some(place) = self.propagation.iter_mut().find(|place| **place == 0) else {
-                        return false;
-                    };
-                    *place = flags;
-                }
+            PROPAGATE if !self.propagation.contains(&flags) => {
+                let Some(place) = self.propagation.iter_mut().find(|place| **place == 0) else {
+                    return false;
+                };
+                *place = flags;
             }
             SET_ALL => {
                 self.recursive_set |= u64::from(flags);
@@ -315,12 +313,12 @@ impl MountPlan<'_> {
                 self.recursive_set = self.recursive_set & !ATIME_MASK | u64::from(flags);
                 self.recursive_clear |= ATIME_MASK;
             }
-            NOT_ATIME_ALL => {
-                // Not to be in this mode is already true where another one has been chosen.
-                if self.recursive_clear & ATIME_MASK == 0 || self.recursive_set & ATIME_MASK == u64::from(flags) {
-                    self.recursive_set &= !ATIME_MASK;
-                    self.recursive_clear |= ATIME_MASK;
-                }
+            // Not to be in this mode is already true where another one has been chosen.
+            NOT_ATIME_ALL
+                if self.recursive_clear & ATIME_MASK == 0 || self.recursive_set & ATIME_MASK == u64::from(flags) =>
+            {
+                self.recursive_set &= !ATIME_MASK;
+                self.recursive_clear |= ATIME_MASK;
             }
             MAP_IDS => self.idmap = Some(Idmap::Single),
             MAP_IDS_ALL => self.idmap = Some(Idmap::Recursive),

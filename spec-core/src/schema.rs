@@ -10,6 +10,7 @@ use crate::error::Cause;
 use crate::linux::Pair;
 use crate::message::{Message, text};
 use crate::mounts::MountPlan;
+use crate::packed::place_of;
 use crate::spec::List;
 use crate::text::Text;
 use crate::words::{Family, Words, words};
@@ -191,7 +192,7 @@ pub(crate) use members;
 
 /// The kinds of objects, and of what lists have as elements: those come first, with their limits.
 macro_rules! objects {
-    ($($element:ident, $limit:ident => $element_members:expr;)* -- $($object:ident => $members:expr;)*) => {
+    ($($element:ident, $limit:ident, text!($name:literal) => $element_members:expr;)* -- $($object:ident => $members:expr;)*) => {
         #[derive(Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Object {
             $($element,)*
@@ -201,37 +202,35 @@ macro_rules! objects {
         /// In the order of the objects.
         const TABLES: &[&[Member]] = &[$($element_members,)* $($members),*];
 
-        /// How many elements there can be.
-        static LIMITS: &[u16] = &[$({
+        /// The name of a limit, and how many elements there can be.
+        static LIMITS: &[(Message, u16)] = &[$({
             const_assert!(limits::$limit <= u16::MAX as usize);
-            limits::$limit as u16
+            (text!($name), limits::$limit as u16)
         }),*];
-
-        /// The names of the limits.
-        const LIMIT_NAMES: Words = words!(concat!($(stringify!($limit), " "),*));
+        const _: u16 = 0 $(+ place_of(&[stringify!($limit)], $name))*;
     };
 }
 
 objects! {
-    Rlimit, RLIMITS_MAX => process::RLIMIT;
-    Hook, HOOKS_MAX => hooks::HOOK;
-    Mount, MOUNTS_MAX => mounts::MOUNT;
-    Namespace, NAMESPACES_MAX => linux::NAMESPACE;
-    IdMapping, ID_MAPPINGS_MAX => linux::ID_MAPPING;
-    Device, DEVICES_MAX => linux::DEVICE;
-    DeviceRule, DEVICE_RULES_MAX => resources::DEVICE_RULE;
-    WeightDevice, BLOCK_DEVICES_MAX => resources::WEIGHT_DEVICE;
-    ThrottleDevice, BLOCK_DEVICES_MAX => resources::THROTTLE_DEVICE;
-    HugepageLimit, HUGEPAGE_LIMITS_MAX => resources::HUGEPAGE_LIMIT;
-    NetworkPriority, NETWORK_PRIORITIES_MAX => resources::NETWORK_PRIORITY;
-    RdmaLimit, RDMA_LIMITS_MAX => resources::RDMA_LIMIT;
-    SeccompRule, SECCOMP_RULES_MAX => seccomp::RULE;
-    SeccompArgument, SECCOMP_ARGUMENTS_MAX => seccomp::ARGUMENT;
-    Text, TEXTS_MAX => &[];
-    Id, IDS_MAX => &[];
-    Pair, PAIRS_MAX => &[];
-    StatePair, STATE_ANNOTATIONS_MAX => &[];
-    Option, MOUNT_OPTIONS_MAX => &[];
+    Rlimit, RLIMITS_MAX, text!("RLIMITS_MAX") => process::RLIMIT;
+    Hook, HOOKS_MAX, text!("HOOKS_MAX") => hooks::HOOK;
+    Mount, MOUNTS_MAX, text!("MOUNTS_MAX") => mounts::MOUNT;
+    Namespace, NAMESPACES_MAX, text!("NAMESPACES_MAX") => linux::NAMESPACE;
+    IdMapping, ID_MAPPINGS_MAX, text!("ID_MAPPINGS_MAX") => linux::ID_MAPPING;
+    Device, DEVICES_MAX, text!("DEVICES_MAX") => linux::DEVICE;
+    DeviceRule, DEVICE_RULES_MAX, text!("DEVICE_RULES_MAX") => resources::DEVICE_RULE;
+    WeightDevice, BLOCK_DEVICES_MAX, text!("BLOCK_DEVICES_MAX") => resources::WEIGHT_DEVICE;
+    ThrottleDevice, BLOCK_DEVICES_MAX, text!("BLOCK_DEVICES_MAX") => resources::THROTTLE_DEVICE;
+    HugepageLimit, HUGEPAGE_LIMITS_MAX, text!("HUGEPAGE_LIMITS_MAX") => resources::HUGEPAGE_LIMIT;
+    NetworkPriority, NETWORK_PRIORITIES_MAX, text!("NETWORK_PRIORITIES_MAX") => resources::NETWORK_PRIORITY;
+    RdmaLimit, RDMA_LIMITS_MAX, text!("RDMA_LIMITS_MAX") => resources::RDMA_LIMIT;
+    SeccompRule, SECCOMP_RULES_MAX, text!("SECCOMP_RULES_MAX") => seccomp::RULE;
+    SeccompArgument, SECCOMP_ARGUMENTS_MAX, text!("SECCOMP_ARGUMENTS_MAX") => seccomp::ARGUMENT;
+    Text, TEXTS_MAX, text!("TEXTS_MAX") => &[];
+    Id, IDS_MAX, text!("IDS_MAX") => &[];
+    Pair, PAIRS_MAX, text!("PAIRS_MAX") => &[];
+    StatePair, STATE_ANNOTATIONS_MAX, text!("STATE_ANNOTATIONS_MAX") => &[];
+    Option, MOUNT_OPTIONS_MAX, text!("MOUNT_OPTIONS_MAX") => &[];
     --
     Config => spec::CONFIG;
     Root => spec::ROOT;
@@ -373,10 +372,8 @@ impl Object {
     #[cold]
     pub(crate) fn too_many(self) -> Cause {
         let number = self as usize;
-        Cause::Limit(
-            LIMIT_NAMES.get(number).unwrap_or_default(),
-            LIMITS.get(number).copied().unwrap_or_default().into(),
-        )
+        let (name, max) = *LIMITS.get(number).unwrap_or(&LIMITS[0]);
+        Cause::Limit(name, max.into())
     }
 
     /// The first member that is required and has no bit in `seen`.

@@ -187,7 +187,7 @@ impl<'s, 'a> Checker<'s, 'a> {
         let mappings = self.spec.list(list);
         let above = mount.unwrap_or_default();
         if mappings.len() > ID_MAP_EXTENTS_MAX {
-            let cause = Cause::Limit("ID_MAP_EXTENTS_MAX", ID_MAP_EXTENTS_MAX);
+            let cause = Cause::Limit(text!("ID_MAP_EXTENTS_MAX"), ID_MAP_EXTENTS_MAX as u32);
             return self.refuse_for(place, above, None, cause);
         }
         for (index, mapping) in mappings.iter().enumerate() {

@@ -32,14 +32,14 @@ use super::{Action, Rule, Seccomp};
 use crate::Spec;
 use crate::error::write_limit;
 use crate::limits::*;
-use crate::message::text;
+use crate::message::{Message, text};
 use crate::sink::{Show, Sink};
 
 /// Why a profile cannot be compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The name of a constant in [`crate::limits`] that is too small, and its value.
-    Limit(&'static str, usize),
+    Limit(Message, usize),
     /// Nobody has written a table for this machine.
     Machine,
 }
@@ -47,7 +47,7 @@ pub enum Error {
 impl Show for Error {
     fn write_to(&self, out: &mut dyn Sink) {
         match self {
-            Self::Limit(name, max) => write_limit(out, name, *max),
+            Self::Limit(name, max) => write_limit(out, *name, *max as u64),
             Self::Machine => {
                 text!("the system calls of this machine are not known").write_to(out);
             }
@@ -127,7 +127,7 @@ pub fn compile<'a>(
         |column, architecture: &Architecture| column == 0 || seccomp.architectures & 1 << architecture.number != 0;
     compiler
         .judge(&machine, is_listed)
-        .ok_or(Error::Limit("SECCOMP_CONDITIONS_MAX", SECCOMP_CONDITIONS_MAX))?;
+        .ok_or(Error::Limit(text!("SECCOMP_CONDITIONS_MAX"), SECCOMP_CONDITIONS_MAX))?;
     // What comes next in the program for another token, and what the numbers of an architecture with a base lead to.
     let mut others = compiler.writer.leaf(BAD_ARCHITECTURE);
     let mut based = None;
@@ -156,7 +156,7 @@ pub fn compile<'a>(
         others = compiler.writer.compare(IF_EQUAL, architecture.token, start, others);
     }
     compiler.writer.load(ARCHITECTURE, others);
-    let too_long = Error::Limit("SECCOMP_INSTRUCTIONS_MAX", SECCOMP_INSTRUCTIONS_MAX);
+    let too_long = Error::Limit(text!("SECCOMP_INSTRUCTIONS_MAX"), SECCOMP_INSTRUCTIONS_MAX);
     compiler.writer.finish().ok_or(too_long)
 }
 
