@@ -369,22 +369,15 @@ fn make_destination(around: &Surroundings<'_>, mount: &Mount<'static>, links: Li
 /// Mounts inside `/proc` could redirect the writes that decide about security labels; only files that merely inform may be
 /// covered (CVE-2019-16884, CVE-2025-52881).
 fn refuse_inside_proc(mount: &Mount<'static>, destination: BorrowedFd<'_>) -> Result<()> {
-    const HARMLESS: &[&str] = &[
-        "/proc",
-        "/proc/cpuinfo",
-        "/proc/diskstats",
-        "/proc/meminfo",
-        "/proc/stat",
-        "/proc/swaps",
-        "/proc/uptime",
-        "/proc/loadavg",
-        "/proc/slabinfo",
-        "/proc/net/dev",
-        "/proc/sys/kernel/ns_last_pid",
-        "/proc/sys/crypto/fips_enabled",
-    ];
+    // What stands behind `/proc`: first nothing, which is `/proc` itself.
+    const HARMLESS: &str = "\
+        :/cpuinfo:/diskstats:/meminfo:/stat:/swaps:/uptime:/loadavg:/slabinfo:/net/dev:/sys/kernel/ns_last_pid:\
+        /sys/crypto/fips_enabled";
     let path = utf8(without_slashes(mount.destination.as_str().as_bytes()));
-    if !HARMLESS.contains(&path) && FileSystem::of(destination).is_ok_and(|found| found.magic == PROC_MAGIC) {
+    let is_harmless = |inside| parts(HARMLESS, b':').any(|known| known == inside);
+    if !path.strip_prefix("/proc").is_some_and(is_harmless)
+        && FileSystem::of(destination).is_ok_and(|found| found.magic == PROC_MAGIC)
+    {
         return Err(Error::says(
             msg!("# cannot be mounted because it is inside /proc"),
             path,

@@ -8,7 +8,7 @@ use sys::Register;
 use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{Error, Result, keep};
 use crate::msg;
-use crate::text::split_once;
+use crate::text::{parts, split_once};
 
 /// What has a policy, in the order of [`NAMES`].
 #[derive(Clone, Copy)]
@@ -34,17 +34,9 @@ pub enum Feature {
 }
 
 /// The names in options and annotations.
-const NAMES: [&str; 9] = [
-    "seccomp",
-    "apparmor",
-    "selinux",
-    "limits",
-    "devices",
-    "memoryPolicy",
-    "intelRdt",
-    "overlay",
-    "nat",
-];
+const NAMES: &str = "seccomp apparmor selinux limits devices memoryPolicy intelRdt overlay nat";
+/// How many there are.
+const FEATURES: usize = Feature::Nat as usize + 1;
 
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +49,7 @@ pub enum Policy {
     Off,
 }
 
-static POLICIES: Register<[Policy; NAMES.len()]> = Register::new([Policy::Require; NAMES.len()]);
+static POLICIES: Register<[Policy; FEATURES]> = Register::new([Policy::Require; FEATURES]);
 
 /// Reads the policies of a container that is to be made.
 pub fn read(invocation: &Invocation, spec: &Spec<'static>) -> Result<()> {
@@ -80,7 +72,7 @@ fn set(name: &str, policy: &str, place: &str) -> Result<()> {
         "off" => Some(Policy::Off),
         _ => None,
     };
-    let feature = NAMES.iter().position(|known| *known == name);
+    let feature = parts(NAMES, b' ').position(|known| known == name);
     let mut policies = POLICIES.get();
     match (feature.and_then(|feature| policies.get_mut(feature)), policy) {
         (Some(place), Some(policy)) => *place = policy,

@@ -46,16 +46,6 @@ impl Hooks<'_> {
     };
 }
 
-/// The names of the lists in config.json.
-pub const HOOK_NAMES: [&str; 6] = [
-    "prestart",
-    "createRuntime",
-    "createContainer",
-    "startContainer",
-    "poststart",
-    "poststop",
-];
-
 impl<'a> Hook<'a> {
     pub(crate) const fn new(blank: Text<'a>) -> Self {
         Self {

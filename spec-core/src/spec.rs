@@ -17,6 +17,7 @@ use crate::resources::{
 use crate::schema::{Given, Object, Target, Wrong, members, push};
 use crate::seccomp::{Argument, Rule, Seccomp};
 use crate::text::Text;
+use crate::words::{Words, words};
 use crate::{hooks, linux, mounts, resources, seccomp};
 
 /// A list of `T` inside one of the pools of [`Spec`]: where it starts and how long it is. All zero is the empty list.
@@ -460,23 +461,16 @@ pub const INIT_ANNOTATION: &str = "io.roci.init";
 /// What annotations begin with that say what to do where the host lacks something. The launcher knows what stands behind it.
 pub const POLICY_ANNOTATIONS: &str = "io.roci.policy.";
 /// The annotations that say what network a container has.
-pub const NETWORK_ANNOTATIONS: [&str; 5] = [
-    "io.roci.network",
-    "io.roci.network.subnet",
-    "io.roci.network.ip",
-    "io.roci.network.publish",
-    "io.roci.network.ip-forward",
-];
+pub const NETWORK_ANNOTATIONS: Words = words!(concat!(
+    "io.roci.network io.roci.network.subnet io.roci.network.ip io.roci.network.publish ",
+    "io.roci.network.ip-forward ",
+));
 
 /// The annotations that say what the root file system is an overlay of; the options of the same names override them.
-pub const OVERLAY_ANNOTATIONS: [&str; 6] = [
-    "io.roci.overlay",
-    "io.roci.overlay.lower",
-    "io.roci.overlay.upper",
-    "io.roci.overlay.work",
-    "io.roci.overlay.size",
-    "io.roci.overlay.tmpfs",
-];
+pub const OVERLAY_ANNOTATIONS: Words = words!(concat!(
+    "io.roci.overlay io.roci.overlay.lower io.roci.overlay.upper io.roci.overlay.work io.roci.overlay.size ",
+    "io.roci.overlay.tmpfs ",
+));
 
 /// What is wrong with the name of an annotation.
 pub(crate) fn check_annotation(key: &str) -> Option<Message> {
@@ -486,8 +480,8 @@ pub(crate) fn check_annotation(key: &str) -> Option<Message> {
     // Most likely a slip of the keyboard in something that was meant to take effect.
     let is_known = key == INIT_ANNOTATION
         || key.starts_with(POLICY_ANNOTATIONS)
-        || OVERLAY_ANNOTATIONS.contains(&key)
-        || NETWORK_ANNOTATIONS.contains(&key)
+        || OVERLAY_ANNOTATIONS.position(key).is_some()
+        || NETWORK_ANNOTATIONS.position(key).is_some()
         || crate::device::settings::is_known(key);
     (key.starts_with("io.roci.") && !is_known).then_some(text!("unknown annotation"))
 }

@@ -68,7 +68,7 @@ pub fn read(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<Option<
     };
     let mut network = None;
     let mut is_any = false;
-    for (option, annotation) in OPTIONS.into_iter().zip(NETWORK_ANNOTATIONS) {
+    for (option, annotation) in OPTIONS.into_iter().zip(NETWORK_ANNOTATIONS.iter()) {
         if invocation.has(option) {
             for word in invocation.values(option) {
                 settings.take(option, as_text(word)?, &mut network)?;

@@ -126,7 +126,11 @@ fn absolute(bundle: &CStr, path: &str, end: &str) -> Path {
 pub fn read_options(invocation: &Invocation, spec: &Spec<'static>, bundle: &'static CStr) -> Result<Option<Overlay>> {
     let mut settings = [""; OVERLAY_ANNOTATIONS.len()];
     let mut is_asked = false;
-    for ((setting, name), option) in settings.iter_mut().zip(OVERLAY_ANNOTATIONS).zip(Opt::Overlay as u8..) {
+    for ((setting, name), option) in settings
+        .iter_mut()
+        .zip(OVERLAY_ANNOTATIONS.iter())
+        .zip(Opt::Overlay as u8..)
+    {
         let value = match invocation.value_at(option) {
             Some(word) => Some(as_text(word)?),
             None => spec.annotation(name).map(|text| text.as_str()),

@@ -1,7 +1,16 @@
 use std::format;
 
 use crate::harness::{accept, check, config};
-use crate::hooks::HOOK_NAMES;
+
+/// The names of the lists in config.json.
+const HOOK_NAMES: [&str; 6] = [
+    "prestart",
+    "createRuntime",
+    "createContainer",
+    "startContainer",
+    "poststart",
+    "poststop",
+];
 
 #[test]
 fn the_six_lists_are_read() {
