@@ -22,25 +22,16 @@ use crate::root::{Links, Root, make_target};
 use crate::text::{has, utf8};
 
 /// The default devices of config-linux.md, all of them readable and writable for everyone.
-const DEFAULT_DEVICES: [Wanted<'static>; 6] = [
-    default_device(c"/dev/null", 1, 3),
-    default_device(c"/dev/zero", 1, 5),
-    default_device(c"/dev/full", 1, 7),
-    default_device(c"/dev/random", 1, 8),
-    default_device(c"/dev/urandom", 1, 9),
-    default_device(c"/dev/tty", 5, 0),
+const DEFAULT_DEVICES: [&CStr; 6] = [
+    c"/dev/null",
+    c"/dev/zero",
+    c"/dev/full",
+    c"/dev/random",
+    c"/dev/urandom",
+    c"/dev/tty",
 ];
-
-const fn default_device(host_path: &'static CStr, major: u32, minor: u32) -> Wanted<'static> {
-    Wanted {
-        kind: FileType::CharacterDevice,
-        major,
-        minor,
-        mode: 0o666,
-        owner: None,
-        host_path,
-    }
-}
+/// Their numbers.
+const DEFAULT_NUMBERS: [[u8; 2]; 6] = [[1, 3], [1, 5], [1, 7], [1, 8], [1, 9], [5, 0]];
 
 /// The default links of runtime-linux.md.
 const DEFAULT_LINKS: [(&CStr, &CStr); 4] = [
@@ -66,11 +57,20 @@ pub fn make_all(spec: &Spec<'static>, root: &Root, by_bind: bool) -> Result<()> 
     let dev = root
         .make_directories(c"/dev", Links::Refuse)
         .during(msg!("open /dev"))?;
-    for device in &DEFAULT_DEVICES {
-        let path = utf8(device.host_path.to_bytes());
+    for (host_path, numbers) in DEFAULT_DEVICES.iter().zip(&DEFAULT_NUMBERS) {
+        let [major, minor] = numbers.map(u32::from);
+        let device = Wanted {
+            kind: FileType::CharacterDevice,
+            major,
+            minor,
+            mode: 0o666,
+            owner: None,
+            host_path,
+        };
+        let path = utf8(host_path.to_bytes());
         let name = Path::new(path.strip_prefix("/dev/").unwrap_or(path).as_bytes());
         within(msg!("device"), NO_INDEX, path, || {
-            make_device(dev.as_fd(), name.as_c_str(), device, by_bind)
+            make_device(dev.as_fd(), name.as_c_str(), &device, by_bind)
         })?;
     }
     for (index, device) in spec.list(spec.linux.devices).iter().enumerate() {

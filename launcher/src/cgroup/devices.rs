@@ -18,35 +18,44 @@ use crate::text::{Line, Pieces};
 
 /// What every container may use, whatever its rules say: the default devices and terminals, and making any node, which
 /// opens none (as runc and crun).
-const ALWAYS: [DeviceRule; 12] = [
-    always(DeviceKind::Character, None, None, false),
-    always(DeviceKind::Block, None, None, false),
-    always(DeviceKind::Character, Some(1), Some(3), true),
-    always(DeviceKind::Character, Some(1), Some(5), true),
-    always(DeviceKind::Character, Some(1), Some(7), true),
-    always(DeviceKind::Character, Some(1), Some(8), true),
-    always(DeviceKind::Character, Some(1), Some(9), true),
-    always(DeviceKind::Character, Some(5), Some(0), true),
-    always(DeviceKind::Character, Some(5), Some(1), true),
-    always(DeviceKind::Character, Some(5), Some(2), true),
-    always(DeviceKind::Character, Some(136), None, true),
-    always(DeviceKind::Character, Some(10), Some(200), true),
+fn always() -> [DeviceRule; 2 + ALWAYS_USED.len()] {
+    core::array::from_fn(|number| {
+        let used = number.checked_sub(2).and_then(|number| ALWAYS_USED.get(number));
+        let [major, minor] = used.copied().unwrap_or([ANY; 2]);
+        let number_of = |number| (number != ANY).then_some(u32::from(number));
+        DeviceRule {
+            allow: true,
+            kind: Some(match number {
+                0 => DeviceKind::Block,
+                _ => DeviceKind::Character,
+            }),
+            major: number_of(major),
+            minor: number_of(minor),
+            access: DeviceAccess {
+                read: used.is_some(),
+                write: used.is_some(),
+                mknod: true,
+            },
+        }
+    })
+}
+
+/// The character devices among them.
+const ALWAYS_USED: [[u8; 2]; 10] = [
+    [1, 3],
+    [1, 5],
+    [1, 7],
+    [1, 8],
+    [1, 9],
+    [5, 0],
+    [5, 1],
+    [5, 2],
+    [136, ANY],
+    [10, 200],
 ];
 
-/// A node of the kind may be made, and `used` where that is said.
-const fn always(kind: DeviceKind, major: Option<u32>, minor: Option<u32>, used: bool) -> DeviceRule {
-    DeviceRule {
-        allow: true,
-        kind: Some(kind),
-        major,
-        minor,
-        access: DeviceAccess {
-            read: used,
-            write: used,
-            mknod: true,
-        },
-    }
-}
+/// Any number.
+const ANY: u8 = u8::MAX;
 
 /// Whether the container could make nodes.
 pub fn makes_nodes(spec: &Spec<'static>) -> bool {
@@ -65,7 +74,7 @@ pub fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Reso
         let directory = cgroup.host.directory("", cgroup.path);
         let attach = || {
             let directory = directory.open(cgroup.host.top.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)?;
-            device_filter::attach(directory.as_fd(), rules, &ALWAYS)
+            device_filter::attach(directory.as_fd(), rules, &always())
         };
         return match if forbids { attach() } else { Ok(()) } {
             Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) if !makes_nodes || is_preferred(Feature::Devices) => Ok(()),
@@ -91,7 +100,7 @@ pub fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Reso
         // One call for each, as the file takes them.
         let (controller, name) = File::DevicesAllow.names(cgroup.host);
         let result = cgroup.open(controller, name, OFlags::WRONLY).and_then(|file| {
-            for rule in &ALWAYS {
+            for rule in &always() {
                 write_all(file.as_fd(), device_rule(rule).text()?.as_bytes())?;
             }
             Ok(())
