@@ -121,7 +121,7 @@ mod tests {
             Feature::Overlay,
             Feature::Nat,
         ];
-        for (place, name) in NAMES.iter().enumerate() {
+        for (place, name) in parts(NAMES, b' ').enumerate() {
             for (word, policy) in [
                 ("off", (true, false)),
                 ("prefer", (false, true)),

@@ -40,45 +40,51 @@ impl Rfc3339 {
     #[inline(never)]
     pub fn line(self) -> Line {
         let mut line = Line::new();
-        let (year, month, day) = civil((self.seconds / 86_400) as u32);
+        let [year, month, day] = civil((self.seconds / 86_400) as u32);
         let second_of_day = (self.seconds % 86_400) as u32;
         let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
-        for (number, end) in [
-            (year, "-"),
-            (month, "-"),
-            (day, "T"),
-            (hour, ":"),
-            (minute, ":"),
-            (second, "."),
-        ] {
-            line.str(if number < 10 { "0" } else { "" })
-                .number(number.into())
-                .str(end);
+        // Each has as many digits as it is to have, with zeros before them, where one more stands before.
+        let numbers = [
+            10_000 + year,
+            100 + month,
+            100 + day,
+            100 + hour,
+            100 + minute,
+            100 + second,
+            1_000_000_000 + self.nanoseconds,
+        ];
+        for (at, number) in numbers.into_iter().enumerate() {
+            let digits = Digits::of(number.into());
+            line.str(digits.as_str().get(1..).unwrap_or_default())
+                .str("--T::.Z".get(at..=at).unwrap_or_default());
         }
-        // Nine digits, with zeros before them: those of a number that has one more before.
-        let digits = Digits::of(1_000_000_000 + u64::from(self.nanoseconds));
-        line.str(digits.as_str().get(1..).unwrap_or_default()).str("Z");
         line
     }
 }
 
 /// Year, month and day of a day counted from 1970-01-01.
-///
-/// Years are taken to begin in March, so that the leap day is the last of its year; 400 years have 146,097 days.
-fn civil(days: u32) -> (u32, u32, u32) {
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
+fn civil(mut days: u32) -> [u32; 3] {
+    let mut year = 1970;
+    let february = loop {
+        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let length = 365 + u32::from(is_leap);
+        if days < length {
+            break 28 + u32::from(is_leap);
+        }
+        (days, year) = (days - length, year + 1);
     };
-    (era * 400 + year_of_era + u32::from(month <= 2), month, day)
+    let mut month = 1;
+    loop {
+        let length = match month {
+            2 => february,
+            // From August on it is the other way round.
+            _ => 30 + (month + month / 8) % 2,
+        };
+        if days < length {
+            return [year, month, days + 1];
+        }
+        (days, month) = (days - length, month + 1);
+    }
 }
 
 #[cfg(test)]
@@ -87,11 +93,15 @@ mod tests {
 
     #[test]
     fn known_days() {
-        assert_eq!(civil(0), (1970, 1, 1));
-        assert_eq!(civil(11_016), (2000, 2, 29));
-        assert_eq!(civil(20_779), (2026, 11, 22));
-        assert_eq!(civil(47_540), (2100, 2, 28));
-        assert_eq!(civil(47_541), (2100, 3, 1));
+        assert_eq!(civil(0), [1970, 1, 1]);
+        assert_eq!(civil(11_016), [2000, 2, 29]);
+        assert_eq!(civil(20_779), [2026, 11, 22]);
+        assert_eq!(civil(47_540), [2100, 2, 28]);
+        assert_eq!(civil(47_541), [2100, 3, 1]);
+        for (first, last, year) in [(11_323, 11_687, 2001), (10_957, 11_322, 2000)] {
+            assert_eq!(civil(first), [year, 1, 1]);
+            assert_eq!(civil(last), [year, 12, 31]);
+        }
     }
 
     #[test]
