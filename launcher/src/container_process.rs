@@ -13,7 +13,7 @@ use spec_core::limits::STATE_BYTES_MAX;
 use spec_core::linux::NamespaceKind;
 use spec_core::state::Status;
 use sys::OwnedFd;
-use sys::file::{close_one, leave_open};
+use sys::file::{close_one, leave_open, read_link};
 
 use crate::cgroup::NewCgroup;
 use crate::console::Console;
@@ -354,9 +354,8 @@ fn hook_state<'m>(
     memory: &'m mut [u8; STATE_BYTES_MAX],
 ) -> Result<&'m [u8]> {
     // The host's procfs knows what the host calls this process.
-    let mut link = [core::mem::MaybeUninit::uninit(); 16];
-    let (name, _) =
-        rustix::fs::readlinkat_raw(inherited.proc.as_fd(), c"self", &mut link).during(msg!("read /proc/self"))?;
+    let mut link = [0; 16];
+    let name = read_link(inherited.proc.as_fd(), c"self", &mut link).during(msg!("read /proc/self"))?;
     let pid = parse_number(utf8(name)).unwrap_or(0) as i32;
     let mut document = Document::new(memory);
     state::write_for_hook(

@@ -4,14 +4,13 @@ use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, makedev, mknodat, readlinkat_raw, statat, symlinkat,
-    unlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, makedev, mknodat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{Device, DeviceKind};
 use sys::fd::{is_device, open};
-use sys::file::{leave_open, replace_standard_stream};
+use sys::file::{leave_open, read_link, replace_standard_stream};
 use sys::process::inherited_fd;
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
@@ -97,8 +96,8 @@ fn make_ptmx(dev: BorrowedFd<'_>) -> Result<()> {
         Err(Errno::EXIST) => {}
         Err(errno) => return Err(Error::new(msg!("make link /dev/ptmx"), errno)),
     }
-    let mut memory = [core::mem::MaybeUninit::uninit(); 64];
-    if readlinkat_raw(dev, c"ptmx", &mut memory).is_ok_and(|(target, _)| target == TARGET.to_bytes()) {
+    let mut memory = [0; 64];
+    if read_link(dev, c"ptmx", &mut memory).is_ok_and(|target| target == TARGET.to_bytes()) {
         return Ok(());
     }
     unlinkat(dev, c"ptmx", AtFlags::empty()).during(msg!("replace /dev/ptmx"))?;

@@ -1,12 +1,12 @@
 //! `--init`: the separate PID 1, executed by descriptor, so that the image needs no copy of it.
 
 use core::ffi::CStr;
-use core::mem::MaybeUninit;
 
-use rustix::fs::{OFlags, readlinkat_raw};
+use rustix::fs::OFlags;
 use spec_core::limits::PATH_BYTES_MAX;
 use sys::Arguments;
 use sys::OwnedFd;
+use sys::file::read_link;
 
 use crate::error::{During, Error, Result};
 use crate::msg;
@@ -16,8 +16,8 @@ use crate::sealed;
 
 /// Opens `roci-init`, which lies beside `roci`, so that nobody in the container can write it.
 pub fn open(proc: &Proc, arguments: Arguments) -> Result<OwnedFd> {
-    let mut memory = [MaybeUninit::uninit(); PATH_BYTES_MAX];
-    let (own, _) = readlinkat_raw(proc.as_fd(), c"self/exe", &mut memory).during(msg!("find roci-init"))?;
+    let mut memory = [0; PATH_BYTES_MAX];
+    let own = read_link(proc.as_fd(), c"self/exe", &mut memory).during(msg!("find roci-init"))?;
     // A protected copy of roci was started by the path of what it is a copy of.
     let name = arguments.get(0).map_or(&b""[..], CStr::to_bytes);
     let mut refused = None;

@@ -9,12 +9,12 @@ use core::ffi::CStr;
 
 use heapless::Vec;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, readlinkat_raw, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, statat};
 use rustix::io::Errno;
 use spec_core::limits::PATH_BYTES_MAX;
 use sys::OwnedFd;
 use sys::fd::{create_in, open_in, open_resolved};
-use sys::file::leave_open;
+use sys::file::{leave_open, read_link};
 
 use crate::path::{Path, components, split_last, without_slashes};
 
@@ -196,8 +196,8 @@ impl Root {
                 if links == Links::Refuse || links_seen > LINKS_MAX {
                     return Err(Errno::LOOP);
                 }
-                let mut memory = [core::mem::MaybeUninit::uninit(); PATH_BYTES_MAX];
-                let (target, _) = readlinkat_raw(current, name, &mut memory)?;
+                let mut memory = [0; PATH_BYTES_MAX];
+                let target = read_link(current.as_fd(), name, &mut memory)?;
                 if target.starts_with(b"/") {
                     while let Some(left) = way.pop() {
                         left.close();

@@ -6,13 +6,13 @@
 //! copy of its mount, which costs two system calls and no memory, or, before Linux 5.12, a sealed copy in memory.
 
 use core::ffi::CStr;
-use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{CWD, MemfdFlags, OFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, readlinkat_raw, sendfile};
+use rustix::fs::{CWD, MemfdFlags, OFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, sendfile};
 use spec_core::limits::PATH_BYTES_MAX;
 use sys::exec::execve_fd_with_own_environment;
 use sys::fd::{memory_file, open_in};
+use sys::file::read_link;
 use sys::mount::set_attributes;
 use sys::{FileSystem, OwnedFd};
 
@@ -55,12 +55,12 @@ pub fn ensure(arguments: sys::Arguments) -> Result<()> {
     let sealed = protect(own)?;
     // A copy does not know where it came from: it is told by the name that it is called by (see init_program).
     let list = ARGUMENTS.take();
-    let mut memory = [MaybeUninit::uninit(); PATH_BYTES_MAX];
+    let mut memory = [0; PATH_BYTES_MAX];
     let own_path = match &proc {
-        Some(proc) => readlinkat_raw(proc.as_fd(), c"self/exe", &mut memory),
-        None => readlinkat_raw(CWD, OWN, &mut memory),
+        Some(proc) => read_link(proc.as_fd(), c"self/exe", &mut memory),
+        None => read_link(CWD, OWN, &mut memory),
     };
-    let (own_path, _) = own_path.during(msg!("read /proc/self/exe"))?;
+    let own_path = own_path.during(msg!("read /proc/self/exe"))?;
     let own_path = Path::new(own_path);
     let mut fits = list.push(own_path.leak()).is_ok();
     for index in 1..arguments.len() {

@@ -1,17 +1,17 @@
 //! `tmpcopyup`: a tmpfs that begins with what the directory below it holds.
 
 use core::ffi::CStr;
-use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, RawMode, Timespec, Timestamps, Uid, chmodat, chownat, makedev, mkdirat,
-    mknodat, readlinkat_raw, sendfile, statat, symlinkat, utimensat,
+    mknodat, sendfile, statat, symlinkat, utimensat,
 };
 use rustix::io::{Errno, Result};
 use spec_core::limits::PATH_BYTES_MAX;
 use sys::directory::Names;
 use sys::fd::{create_in, open_in};
+use sys::file::read_link;
 
 use crate::path::Path;
 
@@ -67,8 +67,8 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usiz
             copy.close();
         }
         FileType::Symlink => {
-            let mut memory = [MaybeUninit::uninit(); PATH_BYTES_MAX];
-            let (target, _) = readlinkat_raw(from, name, &mut memory)?;
+            let mut memory = [0; PATH_BYTES_MAX];
+            let target = read_link(from, name, &mut memory)?;
             let target = Path::new(target);
             let made = symlinkat(target.as_c_str(), to, name);
             target.free();

@@ -87,6 +87,28 @@ pub fn current_directory(memory: &mut [u8]) -> Result<&CStr> {
     CStr::from_bytes_until_nul(memory.get(..n).unwrap_or_default()).map_err(|_| Errno::RANGE)
 }
 
+/// What the link at `path` below `directory` says, as far as it fits. An empty path is the link that `directory` is itself.
+#[inline(never)]
+pub fn read_link<'m>(directory: BorrowedFd<'_>, path: &CStr, memory: &'m mut [u8]) -> Result<&'m [u8]> {
+    let place = memory.as_mut_ptr().expose_provenance();
+    // SAFETY: the kernel reads a path that ends with a NUL, and writes at most `memory.len()` bytes into what is borrowed for
+    // that.
+    let n = unsafe {
+        call(
+            k::__NR_readlinkat,
+            [
+                directory.as_raw_fd() as usize,
+                path.as_ptr().expose_provenance(),
+                place,
+                memory.len(),
+                0,
+                0,
+            ],
+        )
+    }?;
+    Ok(memory.get(..n).unwrap_or_default())
+}
+
 /// Whether `errno` says that the kernel, or a filter in front of it, does not have the system call.
 pub fn is_missing(errno: Errno) -> bool {
     // A seccomp filter of a container manager may answer EPERM where the kernel would do the call.

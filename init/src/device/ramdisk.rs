@@ -2,12 +2,11 @@
 //! not lead away from it. Its files are moved to a tmpfs, one by one, so that no more memory is needed than for the largest.
 
 use core::ffi::CStr;
-use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, mkdirat, mknodat, readlinkat_raw, sendfile, statat,
-    symlinkat, unlinkat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, mkdirat, mknodat, sendfile, statat, symlinkat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
@@ -16,6 +15,7 @@ use sys::Arguments;
 use sys::directory::Names;
 use sys::exec::execve_with_own_tail;
 use sys::fd::{create_in, open, open_in, read};
+use sys::file::read_link;
 use sys::mount::mount;
 
 use super::filesystems::MS_MOVE;
@@ -111,8 +111,8 @@ fn move_one(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: u32) -
         }
         FileType::RegularFile => move_file(from, to, name, mode)?,
         FileType::Symlink => {
-            let mut memory = [MaybeUninit::uninit(); 1024];
-            let (target, _) = readlinkat_raw(from, name, &mut memory)?;
+            let mut memory = [0; 1024];
+            let target = read_link(from, name, &mut memory)?;
             let mut text = Text::<1025>::new();
             text.push(target);
             symlinkat(text.as_c_str().ok_or(Errno::NAMETOOLONG)?, to, name)?;

@@ -2,10 +2,8 @@
 //! read-only over what the image has there.
 
 use core::ffi::CStr;
-use core::mem::MaybeUninit;
-
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, readlinkat_raw, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, unlinkat};
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 use spec_core::Spec;
@@ -13,7 +11,7 @@ use spec_core::limits::PATH_BYTES_MAX;
 use spec_core::mounts::MS_BIND;
 use sys::OwnedFd;
 use sys::fd::{clone_tree, create_in, open, open_in, read};
-use sys::file::{is_missing, leave_open};
+use sys::file::{is_missing, leave_open, read_link};
 use sys::mount::mount as mount_call;
 
 use super::address::{Address, Subnet};
@@ -105,11 +103,10 @@ pub fn mount_files(root: &Root, files: &Files) -> Result<()> {
 
 /// By the names that the file and its place have in this mount namespace.
 fn mount_by_path(root: &Root, file: &OwnedFd, target: &OwnedFd, place: &CStr) -> Result<()> {
-    let mut memory = [MaybeUninit::uninit(); PATH_BYTES_MAX];
+    let mut memory = [0; PATH_BYTES_MAX];
     let place_text = utf8(place.to_bytes());
     let link = fd_path(file.as_fd());
-    let (path, _) =
-        readlinkat_raw(rustix::fs::CWD, link.as_c_str(), &mut memory).during_with(msg!("mount #"), place_text)?;
+    let path = read_link(rustix::fs::CWD, link.as_c_str(), &mut memory).during_with(msg!("mount #"), place_text)?;
     let source = Path::new(path);
     let onto = fd_path(target.as_fd());
     mount_call(Some(source.as_c_str()), onto.as_c_str(), None, MS_BIND, None)
