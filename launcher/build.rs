@@ -9,11 +9,12 @@ mod messages;
 mod pack;
 
 /// The texts, in the order of `texts::Text`.
-const TEXTS: [&str; 11] = [
+const TEXTS: [&str; 12] = [
     "commands.txt",
     "options.txt",
     "exit.txt",
     "check.txt",
+    "controllers.txt",
     "errno.txt",
     "hints.txt",
     "features.json",

@@ -22,6 +22,7 @@ use crate::policy::{Feature, is_off, is_preferred};
 use crate::report;
 use crate::sync::{Kind, Socket};
 use crate::text::Pieces;
+use crate::texts::Message;
 
 static FILTER: TakeOnce<Filter> = TakeOnce::new(Filter::new());
 static SCRATCH: TakeOnce<Scratch> = TakeOnce::new(Scratch::new());
@@ -92,7 +93,7 @@ impl Profile {
 }
 
 /// The descriptor reaches the listener by way of a write, so nobody could answer for that one (as runc).
-const UNANSWERABLE: &str = "linux.seccomp: SCMP_ACT_NOTIFY cannot be used for write, nor as defaultAction";
+const UNANSWERABLE: Message = msg!("linux.seccomp: SCMP_ACT_NOTIFY cannot be used for write, nor as defaultAction");
 
 fn loaded<T>(result: rustix::io::Result<T>) -> Result<T> {
     match result {

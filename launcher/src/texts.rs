@@ -18,6 +18,8 @@ pub enum Text {
     Exit,
     /// See [`crate::check`].
     Check,
+    /// See [`crate::cgroup::resources`].
+    Controllers,
     /// See [`crate::errno`].
     Errno,
     /// See [`crate::errno`].

@@ -24,6 +24,7 @@ use crate::path::Path;
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::report;
 use crate::text::{Digits, Line, Pieces, cut, utf8};
+use crate::texts::Text;
 
 /// Whether a cgroup gets its first limits or other ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -319,9 +320,10 @@ impl Cgroup<'_> {
 
     fn refused(&self, controller: &str, file: &str, errno: Errno) -> Result<()> {
         if matches!(errno, Errno::NODEV | Errno::NOENT) {
-            let mut rest = KERNEL_OPTIONS;
+            // Each controller and what the kernel calls the option for it; the last is that of all others.
+            let mut rest = Text::Controllers.get();
             let option = loop {
-                let (known, option) = (cut(&mut rest, b' '), cut(&mut rest, b' '));
+                let (known, option) = (cut(&mut rest, b' '), cut(&mut rest, b'\n'));
                 if known == controller || rest.is_empty() {
                     break option;
                 }
@@ -346,11 +348,6 @@ impl Cgroup<'_> {
         Err(Error::new_with(msg!("linux.resources: write #"), file, errno))
     }
 }
-
-/// Each controller and what the kernel calls the option for it; the last is that of all others.
-const KERNEL_OPTIONS: &str = "memory MEMCG cpu CGROUP_SCHED cpuset CPUSETS pids CGROUP_PIDS blkio BLK_CGROUP \
-    hugetlb CGROUP_HUGETLB devices CGROUP_DEVICE freezer CGROUP_FREEZER rdma CGROUP_RDMA net_cls CGROUP_NET_CLASSID \
-    net_prio CGROUP_NET_PRIO other CGROUPS";
 
 /// The limit, unless it is the 0 that clients write for one that they do not mean.
 pub(super) fn meant(limit: Option<i64>) -> Option<i64> {
