@@ -14,6 +14,7 @@ use rustix::io::{Errno, Result};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags};
 use rustix::net::{AddressFamily, SocketType};
 
+use crate::arch::syscall;
 use crate::call::call;
 
 /// A descriptor that belongs to this value. It does not close it when it is dropped: the end of the process does that, the
@@ -60,85 +61,143 @@ impl FromRawFd for OwnedFd {
     }
 }
 
-/// What a call that makes a descriptor gives.
+/// What a call that makes a descriptor gives, as the kernel says it: the descriptor, or below 0 the error.
+///
+/// It is handed from function to function like this, and becomes a [`Result`] where somebody looks at it: one number fits a
+/// register, and one comparison tells what it is.
+struct Made(i32);
+
+impl Made {
+    #[inline(always)]
+    fn result(self) -> Result<OwnedFd> {
+        if self.0 < 0 {
+            // SAFETY: the kernel's errors go to 4095 (`MAX_ERRNO` of `linux/err.h`), and those that are made here are the kernel's.
+            unsafe { core::hint::assert_unchecked(self.0 >= -4095) };
+            Err(Errno::from_raw_os_error(-self.0))
+        } else {
+            Ok(OwnedFd(self.0))
+        }
+    }
+}
+
+/// Functions that give what is [`Made`], to callers as a [`Result`].
+macro_rules! makes {
+    ($($(#[$about:meta])* pub fn $name:ident($($argument:ident: $type:ty),*) $body:block)*) => {$(
+        $(#[$about])*
+        #[inline(always)]
+        pub fn $name($($argument: $type),*) -> Result<OwnedFd> {
+            made::$name($($argument),*).result()
+        }
+    )*
+
+        /// The same, one call deeper.
+        mod made {
+            use super::*;
+            $(
+                #[inline(never)]
+                pub(super) fn $name($($argument: $type),*) -> Made $body
+            )*
+        }
+    };
+}
+
+/// Makes a descriptor.
 ///
 /// # Safety
 /// As for [`call`], and the call must be one of those: what it returns is a new descriptor, which nobody else knows.
 #[inline(never)]
-unsafe fn make(number: u32, arguments: [usize; 4]) -> Result<OwnedFd> {
+unsafe fn make_one(number: u32, arguments: [usize; 4]) -> Made {
     let [first, second, third, fourth] = arguments;
     // SAFETY: the caller's contract is the same.
-    let fd = unsafe { call(number, [first, second, third, fourth, 0, 0]) }?;
-    Ok(OwnedFd(fd as RawFd))
+    Made(unsafe { syscall(number, [first, second, third, fourth, 0, 0]) } as i32)
+}
+
+/// The same, for callers.
+///
+/// # Safety
+/// As for [`make_one`].
+#[inline(always)]
+unsafe fn make(number: u32, arguments: [usize; 4]) -> Result<OwnedFd> {
+    // SAFETY: the caller's contract is the same.
+    unsafe { make_one(number, arguments) }.result()
 }
 
 fn number(fd: BorrowedFd<'_>) -> usize {
     fd.as_raw_fd() as usize
 }
 
-/// Opens what is at `path`, which exists.
-#[inline(never)]
-pub fn open(path: &CStr, flags: OFlags) -> Result<OwnedFd> {
-    open_in(CWD, path, flags)
-}
+makes! {
+    /// Opens what is at `path`, which exists.
+    pub fn open(path: &CStr, flags: OFlags) {
+        open_in(CWD, path, flags)
+    }
 
-/// The same below `directory`.
-#[inline(never)]
-pub fn open_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd> {
-    create_in(directory, path, flags, Mode::empty())
-}
+    /// The same below `directory`.
+    pub fn open_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags) {
+        create_in(directory, path, flags, Mode::empty())
+    }
 
-/// Opens a file that is made with this mode where `flags` have `CREATE` and it does not exist.
-#[inline(never)]
-pub fn create_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::LARGEFILE;
-    let (flags, mode) = (flags.bits() as usize, mode.as_raw_mode() as usize);
-    // SAFETY: openat reads a path that ends with a NUL.
-    unsafe {
-        make(
-            k::__NR_openat,
-            [number(directory), path.as_ptr().expose_provenance(), flags, mode],
-        )
+    /// Opens a file that is made with this mode where `flags` have `CREATE` and it does not exist.
+    pub fn create_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode) {
+        let flags = flags | OFlags::CLOEXEC | OFlags::LARGEFILE;
+        let (flags, mode) = (flags.bits() as usize, mode.as_raw_mode() as usize);
+        // SAFETY: openat reads a path that ends with a NUL.
+        unsafe {
+            make_one(
+                k::__NR_openat,
+                [number(directory), path.as_ptr().expose_provenance(), flags, mode],
+            )
+        }
+    }
+
+    /// Opens what is at `path` below `directory` in one of the ways of openat2(2) (Linux 5.6).
+    pub fn open_resolved(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, resolve: ResolveFlags) {
+        let mut flags = flags | OFlags::CLOEXEC;
+        if !flags.contains(OFlags::PATH) {
+            // The call refuses flags that do not go together.
+            flags |= OFlags::LARGEFILE;
+        }
+        // flags, mode, resolve
+        let how: OpenHow = [u64::from(flags.bits()), 0, resolve.bits()];
+        let (how, size) = (how.as_ptr().expose_provenance(), size_of_val(&how));
+        // SAFETY: openat2 reads a path that ends with a NUL, and a structure of which it is told the size; the array that is one
+        // lives on under no name until the end of this function.
+        unsafe {
+            make_one(
+                k::__NR_openat2,
+                [number(directory), path.as_ptr().expose_provenance(), how, size],
+            )
+        }
+    }
+
+    /// A detached copy of the mount at `path` below `directory` (Linux 5.2).
+    pub fn clone_tree(directory: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) {
+        let flags = flags | OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let flags = flags.bits() as usize;
+        // SAFETY: open_tree reads a path that ends with a NUL.
+        unsafe {
+            make_one(
+                k::__NR_open_tree,
+                [number(directory), path.as_ptr().expose_provenance(), flags, 0],
+            )
+        }
+    }
+
+    /// A descriptor that stands for the process `pid` (Linux 5.3).
+    ///
+    /// # Errors
+    /// The kernel's; `ESRCH` for what is no number of a process.
+    pub fn open_process(pid: i32) {
+        if pid <= 0 {
+            return Made(-Errno::SRCH.raw_os_error());
+        }
+        // SAFETY: pidfd_open takes numbers; what it makes is closed on exec.
+        unsafe { make_one(k::__NR_pidfd_open, [pid as usize, 0, 0, 0]) }
     }
 }
 
 /// `struct open_how`, which is made of numbers of 64 bits.
 pub(crate) type OpenHow = [u64; 3];
-
-/// Opens what is at `path` below `directory` in one of the ways of openat2(2) (Linux 5.6).
-#[inline(never)]
-pub fn open_resolved(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd> {
-    let mut flags = flags | OFlags::CLOEXEC;
-    if !flags.contains(OFlags::PATH) {
-        // The call refuses flags that do not go together.
-        flags |= OFlags::LARGEFILE;
-    }
-    // flags, mode, resolve
-    let how: OpenHow = [u64::from(flags.bits()), 0, resolve.bits()];
-    let (how, size) = (how.as_ptr().expose_provenance(), size_of_val(&how));
-    // SAFETY: openat2 reads a path that ends with a NUL, and a structure of which it is told the size; the array that is one
-    // lives on under no name until the end of this function.
-    unsafe {
-        make(
-            k::__NR_openat2,
-            [number(directory), path.as_ptr().expose_provenance(), how, size],
-        )
-    }
-}
-
-/// A detached copy of the mount at `path` below `directory` (Linux 5.2).
-#[inline(never)]
-pub fn clone_tree(directory: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) -> Result<OwnedFd> {
-    let flags = flags | OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let flags = flags.bits() as usize;
-    // SAFETY: open_tree reads a path that ends with a NUL.
-    unsafe {
-        make(
-            k::__NR_open_tree,
-            [number(directory), path.as_ptr().expose_provenance(), flags, 0],
-        )
-    }
-}
 
 /// A detached mount of a new instance of the file system `kind` with these options, of which one without a value is a switch
 /// (Linux 5.2).
@@ -174,19 +233,6 @@ pub fn new_mount(kind: &CStr, options: &[(&CStr, &CStr)], attributes: MountAttrF
     unsafe { call(k::__NR_fsconfig, [fd, FSCONFIG_CMD_CREATE, 0, 0, 0, 0]) }?;
     // SAFETY: fsmount takes numbers.
     unsafe { make(k::__NR_fsmount, [fd, FSMOUNT_CLOEXEC, attributes.bits() as usize, 0]) }
-}
-
-/// A descriptor that stands for the process `pid` (Linux 5.3).
-///
-/// # Errors
-/// The kernel's; `ESRCH` for what is no number of a process.
-#[inline(never)]
-pub fn open_process(pid: i32) -> Result<OwnedFd> {
-    if pid <= 0 {
-        return Err(Errno::SRCH);
-    }
-    // SAFETY: pidfd_open takes numbers; what it makes is closed on exec.
-    unsafe { make(k::__NR_pidfd_open, [pid as usize, 0, 0, 0]) }
 }
 
 /// A copy of the descriptor `fd` of a process (Linux 5.6).
