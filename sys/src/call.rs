@@ -13,13 +13,19 @@ use crate::arch;
 ///
 /// # Safety
 /// As for [`arch::syscall`].
+#[inline(always)]
 pub unsafe fn call(number: u32, arguments: [usize; 6]) -> Result<usize> {
     // SAFETY: the caller's contract is the same.
-    let result = unsafe { arch::syscall(number, arguments) };
-    if (-4095..0).contains(&result) {
-        Err(Errno::from_raw_os_error(-result as i32))
+    result(unsafe { arch::syscall(number, arguments) })
+}
+
+/// What the kernel's answer says.
+#[inline(always)]
+fn result(answer: isize) -> Result<usize> {
+    if (-4095..0).contains(&answer) {
+        Err(Errno::from_raw_os_error(-answer as i32))
     } else {
-        Ok(result as usize)
+        Ok(answer as usize)
     }
 }
 
@@ -29,12 +35,18 @@ pub unsafe fn call(number: u32, arguments: [usize; 6]) -> Result<usize> {
 /// As for [`call`]: where the operation takes an address, `argument` is that of as many bytes as it reads or writes, and they
 /// may be written where it writes. Another kind of device may take the same number for another operation, so `fd` has to be of
 /// the kind that the caller means, or the number has to have the size in it, as most have.
+#[inline(always)]
 pub unsafe fn ioctl(fd: BorrowedFd<'_>, operation: u32, argument: usize) -> Result<usize> {
-    // SAFETY: the caller's contract is the same.
-    unsafe {
-        call(
-            __NR_ioctl,
-            [fd.as_raw_fd() as usize, operation as usize, argument, 0, 0, 0],
-        )
+    #[inline(never)]
+    unsafe fn answer(fd: BorrowedFd<'_>, operation: u32, argument: usize) -> isize {
+        // SAFETY: the caller's contract is the same.
+        unsafe {
+            arch::syscall(
+                __NR_ioctl,
+                [fd.as_raw_fd() as usize, operation as usize, argument, 0, 0, 0],
+            )
+        }
     }
+    // SAFETY: the caller's contract is the same.
+    result(unsafe { answer(fd, operation, argument) })
 }
