@@ -14,8 +14,7 @@ use rustix::io::{Errno, Result};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags};
 use rustix::net::{AddressFamily, SocketType};
 
-use crate::arch::syscall;
-use crate::call::call;
+use crate::call::{Answer, answers, ask, call};
 
 /// A descriptor that belongs to this value. It does not close it when it is dropped: the end of the process does that, the
 /// next program, and the one call before it ([`crate::file::close_range`]). Who makes descriptors in a loop, or lets
@@ -61,44 +60,17 @@ impl FromRawFd for OwnedFd {
     }
 }
 
-/// What a call that makes a descriptor gives, as the kernel says it: the descriptor, or below 0 the error.
-///
-/// It is handed from function to function like this, and becomes a [`Result`] where somebody looks at it: one number fits a
-/// register, and one comparison tells what it is.
-struct Made(i32);
-
-impl Made {
+impl Answer {
+    /// The new descriptor, which nobody else knows.
     #[inline(always)]
-    fn result(self) -> Result<OwnedFd> {
+    fn made(self) -> Result<OwnedFd> {
         if self.0 < 0 {
-            // SAFETY: the kernel's errors go to 4095 (`MAX_ERRNO` of `linux/err.h`), and those that are made here are the kernel's.
-            unsafe { core::hint::assert_unchecked(self.0 >= -4095) };
-            Err(Errno::from_raw_os_error(-self.0))
+            // SAFETY: it is below 0.
+            Err(unsafe { self.error() })
         } else {
             Ok(OwnedFd(self.0))
         }
     }
-}
-
-/// Functions that give what is [`Made`], to callers as a [`Result`].
-macro_rules! makes {
-    ($($(#[$about:meta])* pub fn $name:ident($($argument:ident: $type:ty),*) $body:block)*) => {$(
-        $(#[$about])*
-        #[inline(always)]
-        pub fn $name($($argument: $type),*) -> Result<OwnedFd> {
-            made::$name($($argument),*).result()
-        }
-    )*
-
-        /// The same, one call deeper.
-        mod made {
-            use super::*;
-            $(
-                #[inline(never)]
-                pub(super) fn $name($($argument: $type),*) -> Made $body
-            )*
-        }
-    };
 }
 
 /// Makes a descriptor.
@@ -106,10 +78,10 @@ macro_rules! makes {
 /// # Safety
 /// As for [`call`], and the call must be one of those: what it returns is a new descriptor, which nobody else knows.
 #[inline(never)]
-unsafe fn make_one(number: u32, arguments: [usize; 4]) -> Made {
+unsafe fn make_one(number: u32, arguments: [usize; 4]) -> Answer {
     let [first, second, third, fourth] = arguments;
     // SAFETY: the caller's contract is the same.
-    Made(unsafe { syscall(number, [first, second, third, fourth, 0, 0]) } as i32)
+    unsafe { ask(number, [first, second, third, fourth, 0, 0]) }
 }
 
 /// The same, for callers.
@@ -119,26 +91,26 @@ unsafe fn make_one(number: u32, arguments: [usize; 4]) -> Made {
 #[inline(always)]
 unsafe fn make(number: u32, arguments: [usize; 4]) -> Result<OwnedFd> {
     // SAFETY: the caller's contract is the same.
-    unsafe { make_one(number, arguments) }.result()
+    unsafe { make_one(number, arguments) }.made()
 }
 
 fn number(fd: BorrowedFd<'_>) -> usize {
     fd.as_raw_fd() as usize
 }
 
-makes! {
+answers! {
     /// Opens what is at `path`, which exists.
-    pub fn open(path: &CStr, flags: OFlags) {
+    pub fn open(path: &CStr, flags: OFlags) -> Result<OwnedFd> = made {
         open_in(CWD, path, flags)
     }
 
     /// The same below `directory`.
-    pub fn open_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags) {
+    pub fn open_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd> = made {
         create_in(directory, path, flags, Mode::empty())
     }
 
     /// Opens a file that is made with this mode where `flags` have `CREATE` and it does not exist.
-    pub fn create_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode) {
+    pub fn create_in(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd> = made {
         let flags = flags | OFlags::CLOEXEC | OFlags::LARGEFILE;
         let (flags, mode) = (flags.bits() as usize, mode.as_raw_mode() as usize);
         // SAFETY: openat reads a path that ends with a NUL.
@@ -151,7 +123,7 @@ makes! {
     }
 
     /// Opens what is at `path` below `directory` in one of the ways of openat2(2) (Linux 5.6).
-    pub fn open_resolved(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, resolve: ResolveFlags) {
+    pub fn open_resolved(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd> = made {
         let mut flags = flags | OFlags::CLOEXEC;
         if !flags.contains(OFlags::PATH) {
             // The call refuses flags that do not go together.
@@ -171,7 +143,7 @@ makes! {
     }
 
     /// A detached copy of the mount at `path` below `directory` (Linux 5.2).
-    pub fn clone_tree(directory: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) {
+    pub fn clone_tree(directory: BorrowedFd<'_>, path: &CStr, flags: OpenTreeFlags) -> Result<OwnedFd> = made {
         let flags = flags | OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let flags = flags.bits() as usize;
         // SAFETY: open_tree reads a path that ends with a NUL.
@@ -187,9 +159,9 @@ makes! {
     ///
     /// # Errors
     /// The kernel's; `ESRCH` for what is no number of a process.
-    pub fn open_process(pid: i32) {
+    pub fn open_process(pid: i32) -> Result<OwnedFd> = made {
         if pid <= 0 {
-            return Made(-Errno::SRCH.raw_os_error());
+            return Answer(-Errno::SRCH.raw_os_error());
         }
         // SAFETY: pidfd_open takes numbers; what it makes is closed on exec.
         unsafe { make_one(k::__NR_pidfd_open, [pid as usize, 0, 0, 0]) }
