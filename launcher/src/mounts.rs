@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, FileType, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount};
+use rustix::mount::OpenTreeFlags;
 use rustix::process::fchdir;
 use spec_core::mounts::{
     Idmap, MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC,
@@ -16,7 +16,7 @@ use spec_core::mounts::{
 use spec_core::{Spec, Text};
 use sys::fd::{kind, open};
 use sys::file::{is_missing, leave_open};
-use sys::mount::{MountAttributes, mount as mount_call, set_attributes};
+use sys::mount::{MountAttributes, attach, mount as mount_call, set_attributes};
 use sys::{FileSystem, OwnedFd};
 
 use crate::cgroup::mount::mount_cgroup;
@@ -305,13 +305,6 @@ fn bind(around: &Surroundings<'_>, mount: &Mount<'static>, tree: Option<OwnedFd>
     Ok(())
 }
 
-/// Attaches a detached tree onto `destination`.
-#[inline(never)]
-pub fn attach(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(tree, c"", destination, c"", flags)
-}
-
 /// Attaches a copy of the mount at `source` (an `O_PATH` descriptor of this mount namespace) onto `destination`.
 pub fn bind_fd(source: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
     match clone_tree(source, false) {
@@ -497,7 +490,7 @@ pub fn attach_read_only(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>, recur
 }
 
 /// A detached copy of the mount that `fd` (of this mount namespace) stands for.
-#[inline(never)]
+#[inline(always)]
 pub fn clone_tree(fd: BorrowedFd<'_>, recursive: bool) -> core::result::Result<OwnedFd, Errno> {
     let recursive = if recursive {
         OpenTreeFlags::AT_RECURSIVE

@@ -11,9 +11,9 @@ use rustix::mount::OpenTreeFlags;
 use spec_core::Spec;
 use sys::OwnedFd;
 use sys::fd::clone_tree;
+use sys::mount::attach;
 
 use crate::error::{During, Result};
-use crate::mounts::attach;
 use crate::msg;
 use crate::path::without_slashes;
 use crate::report;

@@ -12,12 +12,12 @@ use spec_core::linux::NamespaceKind;
 use spec_core::mounts::{MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use sys::fd::{is_device, kind, open, open_in, read};
 use sys::file::{current_directory, is_missing, leave_open};
-use sys::mount::mount as mount_call;
+use sys::mount::{attach, mount as mount_call};
 use sys::namespace::enter as enter_namespace;
 use sys::{FileSystem, OwnedFd};
 
 use crate::error::{During, Error, NO_INDEX, Result, within};
-use crate::mounts::{self, attach, clone_tree, make_read_only};
+use crate::mounts::{self, clone_tree, make_read_only};
 use crate::msg;
 use crate::path::{Path, split_last, without_slashes};
 use crate::proc::Proc;

@@ -46,6 +46,26 @@ answers! {
         }
     }
 
+    /// Attaches the detached `tree` onto `destination` (Linux 5.2).
+    pub fn attach(tree: BorrowedFd<'_>, destination: BorrowedFd<'_>) -> Result<()> = done {
+        let empty = c"".as_ptr().expose_provenance();
+        let flags = k::MOVE_MOUNT_F_EMPTY_PATH | k::MOVE_MOUNT_T_EMPTY_PATH;
+        // SAFETY: move_mount reads two paths that end with a NUL, literals.
+        unsafe {
+            ask(
+                k::__NR_move_mount,
+                [
+                    tree.as_raw_fd() as usize,
+                    empty,
+                    destination.as_raw_fd() as usize,
+                    empty,
+                    flags as usize,
+                    0,
+                ],
+            )
+        }
+    }
+
     /// `mount(2)` with the flag word as the kernel defines it. `None` is a null pointer.
     pub fn mount(source: Option<&CStr>, target: &CStr, kind: Option<&CStr>, flags: u32, data: Option<&CStr>) -> Result<()> = done {
         let pointer = |text: Option<&CStr>| text.map_or(0, |text| text.as_ptr().expose_provenance());

@@ -10,11 +10,11 @@ use spec_core::mounts::{MS_BIND, MS_RDONLY, MS_REC, Mount};
 use sys::OwnedFd;
 use sys::fd::{clone_tree, open};
 use sys::file::{is_missing, leave_open};
-use sys::mount::mount as mount_call;
+use sys::mount::{attach, mount as mount_call};
 
 use super::{host, lists};
 use crate::error::{During, Error, Result};
-use crate::mounts::{Surroundings, attach, attach_read_only, make_read_only};
+use crate::mounts::{Surroundings, attach_read_only, make_read_only};
 use crate::msg;
 use crate::path::Path;
 use crate::root::Links;

@@ -12,13 +12,13 @@ use spec_core::mounts::MS_BIND;
 use sys::OwnedFd;
 use sys::fd::{clone_tree, create_in, open, open_in, read};
 use sys::file::{is_missing, leave_open, read_link};
-use sys::mount::mount as mount_call;
+use sys::mount::{attach, mount as mount_call};
 
 use super::address::{Address, Subnet};
 use super::lease::file_name;
 use crate::container::{Document, write_all};
 use crate::error::{During, Error, Result};
-use crate::mounts::{READ_ONLY, attach, fd_path, make_read_only};
+use crate::mounts::{READ_ONLY, fd_path, make_read_only};
 use crate::msg;
 use crate::path::{Path, without_slashes};
 use crate::root::{Links, Root};

@@ -20,13 +20,13 @@ use spec_core::mounts::{MS_BIND, MS_NODEV, MS_NOSUID};
 use sys::OwnedFd;
 use sys::fd::{new_mount, open, open_in};
 use sys::file::{is_missing, leave_open};
-use sys::mount::mount as mount_call;
+use sys::mount::{attach, mount as mount_call};
 use sys::process::inherited_fd;
 
 use super::{Kind as LayerKind, Overlay, Upper, absolute, image};
 use crate::container::Document;
 use crate::error::{During, Error, Result};
-use crate::mounts::{attach, clone_tree, fd_path, make_read_only};
+use crate::mounts::{clone_tree, fd_path, make_read_only};
 use crate::msg;
 use crate::path::Path;
 use crate::policy::{self, Feature};
