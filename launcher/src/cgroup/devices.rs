@@ -12,6 +12,7 @@ use super::files::File;
 use super::resources::Cgroup;
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
+use crate::limits::makes_nodes;
 use crate::msg;
 use crate::policy::{Feature, is_preferred};
 use crate::text::{Line, Pieces};
@@ -46,13 +47,6 @@ const fn always(kind: DeviceKind, major: Option<u32>, minor: Option<u32>, used: 
             mknod: true,
         },
     }
-}
-
-/// Whether the container could make nodes.
-pub fn makes_nodes(spec: &Spec<'static>) -> bool {
-    spec.process
-        .as_ref()
-        .is_some_and(|process| process.capabilities.bounding & CAP_MKNOD != 0)
 }
 
 /// Version 1 has a file for each direction; version 2 needs a program.
@@ -100,9 +94,6 @@ pub fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Reso
     }
     Ok(())
 }
-
-/// `CAP_MKNOD` of `linux/capability.h`.
-const CAP_MKNOD: u64 = 1 << 27;
 
 /// A rule as version 1 writes it.
 fn device_rule(rule: &DeviceRule) -> Line {

@@ -197,6 +197,7 @@ fn resource_lists() {
 }
 
 #[test]
+#[cfg(feature = "seccomp")]
 fn seccomp_lists() {
     check_limit(
         SECCOMP_RULES_MAX,
