@@ -376,7 +376,6 @@ pub fn for_each_process(state: &State<'_>, status: Status, proc: &Proc, each: &m
         return Ok(());
     }
     if status != Status::Stopped && state.pid > 0 {
-        each(state.pid);
         crate::descendants::for_each(proc, state.pid, each)?;
     }
     Ok(())

@@ -431,13 +431,16 @@ pub fn write_help(out: &mut Output, invocation: &Invocation) {
             for row in commands() {
                 let mut summary = cut(&mut summaries, b'\n');
                 if row.command == topic {
-                    if is_left_out(summary) {
+                    let is_left_out = is_left_out(summary);
+                    if is_left_out {
                         summary = msg!("this roci was built without it").get();
                     }
                     let gap = if row.synopsis.is_empty() { "" } else { " " };
                     let words = [row.name, gap, row.synopsis, summary];
                     out.fill(msg!("roci # [OPTION...]##\n\n#\n\n").get(), &words);
-                    write_options(out, row.letter);
+                    if !is_left_out {
+                        write_options(out, row.letter);
+                    }
                 }
             }
             out.str(msg!("\nOptions that stand before the command: see roci --help.\n").get());
