@@ -270,9 +270,7 @@ fn cgroup_of_container<'a>(
 ) -> Result<Option<(&'static cgroup::Host, &'a CStr)>> {
     let host = cgroup_host(invocation, proc)?;
     if host.is_none() && state.cgroup.is_some() && !disables_cgroups(invocation)? {
-        return Err(Error::said(msg!(
-            "the host's cgroups are gone, of which the container has one (--cgroup-manager disabled does without)"
-        )));
+        return Err(cgroup::resources::gone());
     }
     Ok(host.zip(state.cgroup).map(|(host, path)| (host, path.as_c_str())))
 }

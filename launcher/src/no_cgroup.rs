@@ -199,6 +199,13 @@ pub mod resources {
             || !spec.linux.resources.rdma.is_empty()
     }
 
+    /// The error of a container that has a cgroup, which another roci has made.
+    pub fn gone() -> Error {
+        Error::said(msg!(
+            "the container has a cgroup: this roci was built without it (--cgroup-manager disabled does without)"
+        ))
+    }
+
     /// See the other one.
     pub fn set_frozen(host: &Host, _: &CStr, _: bool) -> Result<()> {
         match host.never {}

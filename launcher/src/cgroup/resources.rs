@@ -116,6 +116,13 @@ pub fn refuse_to_lack(spec: &Spec<'static>) -> Result<()> {
     )))
 }
 
+/// The error of a container that has a cgroup where there are none to use.
+pub fn gone() -> Error {
+    Error::said(msg!(
+        "the host's cgroups are gone, of which the container has one (--cgroup-manager disabled does without)"
+    ))
+}
+
 /// Freezes or thaws the cgroup.
 pub fn set_frozen(host: &Host, path: &CStr, frozen: bool) -> Result<()> {
     let value = match (host.is_v2, frozen) {

@@ -14,6 +14,7 @@ tests::cases![
     what_limits_nothing_is_no_limit,
     rules_for_devices_are_refused_where_nodes_can_be_made,
     a_view_of_cgroups_is_refused,
+    a_container_with_a_cgroup_is_left_to_who_has_made_it,
     a_network_device_is_refused,
     the_template_asks_for_nothing_that_was_left_out,
 ];
@@ -241,6 +242,20 @@ fn a_view_of_cgroups_is_refused(t: &Test) {
         let start = format!("run {}: mounts[6] /sys/fs/cgroup", c.id);
         refuses(c.run(), &start, "mount cgroup: ");
     }
+}
+
+fn a_container_with_a_cgroup_is_left_to_who_has_made_it(t: &Test) {
+    let c = t.server();
+    c.create().ok();
+    let path = t.runtime.root.join(&c.id).join("state.json");
+    let mut state: Value = serde_json::from_slice(&std::fs::read(&path).expect("state.json")).expect("JSON");
+    state["cgroup"] = json!("/x");
+    std::fs::write(&path, state.to_string()).expect("state.json");
+    let words = "the container has a cgroup: this roci was built without it (--cgroup-manager disabled does without)";
+    let outcome = c.delete().fails();
+    assert_eq!(outcome.stderr, format!("roci: delete {}: {words}\n", c.id));
+    let disabled = ["--cgroup-manager", "disabled"];
+    t.runtime.global(&disabled, &["delete", "--force", &c.id]).run().ok();
 }
 
 fn a_network_device_is_refused(t: &Test) {
