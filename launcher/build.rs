@@ -24,17 +24,79 @@ const TEXTS: [&str; 12] = [
     "nat.txt",
 ];
 
-/// What belongs to a feature: without it, the text is empty, and what stands in those sources is not looked for.
+/// The texts whose lines are known by their places: of a line that is left out, the end stays.
+const COUNTED: [&str; 2] = ["commands.txt", "options.txt"];
+
+/// What belongs to a feature, and is not packed without it.
 struct Part {
     feature: &'static str,
-    text: &'static str,
+    /// The sources in which no texts are looked for without it, by the beginnings of their names.
     sources: &'static [&'static str],
+    /// The source that stands in for them.
+    stand_in: &'static str,
+    /// What is cut out of the texts.
+    cuts: &'static [Cut],
 }
 
-const PARTS: [Part; 4] = [
+/// A piece of a text.
+struct Cut {
+    text: &'static str,
+    /// How it begins.
+    first: &'static str,
+    /// How it ends; where nothing is said, with the text.
+    last: &'static str,
+    /// What is put in its place.
+    by: &'static str,
+}
+
+const fn cut(text: &'static str, first: &'static str, last: &'static str) -> Cut {
+    Cut {
+        text,
+        first,
+        last,
+        by: "",
+    }
+}
+
+const PARTS: [Part; 7] = [
+    Part {
+        feature: "CGROUPS",
+        sources: &["cgroup/", "events", "pause", "update"],
+        stand_in: "no_cgroup",
+        cuts: &[
+            cut("commands.txt", "stop all processes", "uses, as JSON"),
+            cut("options.txt", "the resources object", "between two lines (5s)"),
+            cut("check.txt", "+;g;", "without a cgroup\n"),
+            cut("hints.txt", "mount cgroup2", "CONFIG_CGROUPS\n"),
+            cut("events.txt", ",\"data\"", ""),
+            // It is for who has them.
+            cut(
+                "config.json",
+                ",\n\t\t{\n\t\t\t\"destination\": \"/sys/fs/cgroup\"",
+                "\"ro\"\n\t\t\t]\n\t\t}",
+            ),
+            cut("config.json", "\t\t\"resources\"", "\t\t},\n"),
+            Cut {
+                by: "\"v1\": false,\n      \"v2\": false",
+                ..cut("features.json", "\"v1\"", "\"v2\": true")
+            },
+            Cut {
+                by: "\"rdma\": false",
+                ..cut("features.json", "\"rdma\"", "true")
+            },
+        ],
+    },
+    Part {
+        feature: "NET_DEVICES",
+        sources: &["net/devices", "net/netlink"],
+        stand_in: "no_net_devices",
+        cuts: &[Cut {
+            by: "\"netDevices\": {\n      \"enabled\": false",
+            ..cut("features.json", "\"netDevices\"", "true")
+        }],
+    },
     Part {
         feature: "NETWORK",
-        text: "nat.txt",
         sources: &[
             "net/command",
             "net/lease",
@@ -43,27 +105,91 @@ const PARTS: [Part; 4] = [
             "net/nat",
             "net/settings",
         ],
+        stand_in: "no_network",
+        cuts: &[
+            cut("commands.txt", "list the networks", "or all of those"),
+            cut("options.txt", "bridge[:NAME]", "for other machines"),
+            cut("check.txt", "+;lbridge", "no --publish\n"),
+            cut("hints.txt", "make bridge", ""),
+            cut("nat.txt", "S ", ""),
+        ],
     },
     Part {
         feature: "OVERLAY",
-        text: "",
         sources: &["overlay/"],
+        stand_in: "no_overlay",
+        cuts: &[
+            cut("commands.txt", "print what a container changed", "of its overlay"),
+            cut("options.txt", "make the root file system", "read-only root"),
+            cut("check.txt", "+;foverlay", "as layers\n"),
+            cut("check.txt", "+;ferofs", "as layers\n"),
+        ],
+    },
+    Part {
+        feature: "SECCOMP",
+        sources: &["seccomp"],
+        stand_in: "no_seccomp",
+        cuts: &[
+            cut("check.txt", "+;s;", "are refused\n"),
+            Cut {
+                by: "false",
+                ..cut("features.json", "true,\n      \"actions\"", "\"supportedFlags\": @")
+            },
+        ],
     },
     Part {
         feature: "SUPERVISOR",
-        text: "",
         sources: &["supervisor"],
+        stand_in: "no_supervisor",
+        cuts: &[
+            cut("commands.txt", "stop a container of", "start the device again"),
+            cut("options.txt", "and what it says", "from now on"),
+        ],
     },
     Part {
         feature: "SYSTEMD",
-        text: "",
         sources: &["cgroup/dbus", "cgroup/systemd", "cgroup/unit"],
+        stand_in: "no_systemd",
+        cuts: &[cut("options.txt", "let systemd make", "a scope")],
     },
 ];
 
 impl Part {
     fn is_left_out(&self) -> bool {
         std::env::var_os(format!("CARGO_FEATURE_{}", self.feature)).is_none()
+    }
+
+    /// Whether the texts of the source `name` are not looked for.
+    fn leaves_out(&self, name: &str) -> bool {
+        if self.is_left_out() {
+            self.sources.iter().any(|source| name.starts_with(source))
+        } else {
+            name.starts_with(&format!("{}.", self.stand_in))
+        }
+    }
+}
+
+impl Cut {
+    fn apply(&self, text: &mut String) {
+        let found = text.find(self.first).and_then(|start| {
+            let end = match self.last {
+                "" => text.len(),
+                last => start + text[start..].find(last)? + last.len(),
+            };
+            Some((start, end))
+        });
+        let Some((start, end)) = found else {
+            panic!(
+                "{}: there is no {:?} with {:?} behind it",
+                self.text, self.first, self.last
+            );
+        };
+        let by = if COUNTED.contains(&self.text) {
+            "\n".repeat(text[start..end].matches('\n').count())
+        } else {
+            self.by.to_owned()
+        };
+        text.replace_range(start..end, &by);
     }
 }
 
@@ -75,21 +201,20 @@ fn main() {
     let mut whole = String::new();
     for name in TEXTS {
         println!("cargo::rerun-if-changed=texts/{name}");
-        if !PARTS.iter().any(|part| part.text == name && part.is_left_out()) {
-            let text = std::fs::read_to_string(format!("texts/{name}"));
-            whole += &text.unwrap_or_else(|error| panic!("texts/{name}: {error}"));
+        let mut text =
+            std::fs::read_to_string(format!("texts/{name}")).unwrap_or_else(|error| panic!("texts/{name}: {error}"));
+        for part in PARTS.iter().filter(|part| part.is_left_out()) {
+            for cut in part.cuts.iter().filter(|cut| cut.text == name) {
+                cut.apply(&mut text);
+            }
         }
+        whole += &text;
         // Parts the texts.
         whole.push('\0');
     }
     let messages = messages::messages("src", "msg", |path| {
-        let name = path.to_string_lossy();
-        let is_of = |part: &Part| {
-            part.sources
-                .iter()
-                .any(|source| name.starts_with(&format!("src/{source}")))
-        };
-        PARTS.iter().any(|part| is_of(part) && part.is_left_out())
+        let name = path.strip_prefix("src").unwrap_or(path).to_string_lossy();
+        PARTS.iter().any(|part| part.leaves_out(&name))
     });
     whole += &messages.join("\u{1}");
     whole.push('\0');

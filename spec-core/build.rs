@@ -39,8 +39,14 @@ fn main() {
     println!("cargo::rerun-if-changed=../targets/messages.rs");
     println!("cargo::rerun-if-changed=../targets/pack.rs");
     println!("cargo::rerun-if-changed=src/seccomp/syscalls");
-    let messages = messages::messages("src", "text", |path| path.ends_with("tests.rs"));
+    let has_seccomp = std::env::var_os("CARGO_FEATURE_SECCOMP").is_some();
+    let messages = messages::messages("src", "text", |path| {
+        path.ends_with("tests.rs") || !has_seccomp && path.starts_with("src/seccomp")
+    });
     write("messages.rs", &pack::source(&messages.join("\0"), &messages));
+    if !has_seccomp {
+        return;
+    }
     let names = [
         names(&x86::ROWS),
         names(&arm::ROWS),

@@ -18,6 +18,7 @@ use crate::net;
 use crate::output::Output;
 use crate::path::Path;
 use crate::proc::Proc;
+use crate::seccomp;
 use crate::text::{Pieces, cut, utf8};
 use crate::texts::Text;
 
@@ -84,11 +85,11 @@ fn probe(proc: &Proc, what: &str) -> bool {
             let path = Path::of(&[b"self/ns/", name]);
             return sys::fd::exists_in(proc.as_fd(), path.as_c_str());
         }
-        b'l' => return net::link::knows_kind(utf8(name)),
+        b'l' => return net::knows_kind(utf8(name)),
         b't' => return net::nat::is_there(),
         b'f' => return knows_file_system(proc, name),
         b'g' => return cgroup::host(proc).is_some(),
-        b's' => return sys::probe::has_seccomp_filters(),
+        b's' => return seccomp::is_there(),
         b'o' => sys::fd::open_resolved(CWD, c".", OFlags::PATH, ResolveFlags::empty()).map(drop),
         digit => match CALLS.get(usize::from(digit.wrapping_sub(b'0'))) {
             Some(call) => call_with_nonsense(*call),

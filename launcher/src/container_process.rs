@@ -105,13 +105,7 @@ pub fn run(
     if spec.linux.has_new_namespace(NamespaceKind::Network) {
         bring_loopback_up()?;
     }
-    if !spec.linux.net_devices.is_empty() || inherited.network.is_some() {
-        let inside = net::netlink::Socket::open(net::netlink::ROUTE).during(msg!("open netlink socket"))?;
-        socket
-            .send_fd(Kind::Network, inside.as_fd())
-            .during(msg!("ask for network devices"))?;
-        socket.wait_for_go();
-    }
+    net::devices::ask(spec, inherited.network, socket)?;
 
     // Where the parent is already, since this root may not be allowed to walk there by name.
     if !inherited.inherits_place() {

@@ -37,7 +37,7 @@ use crate::text::{Digits, utf8};
 use crate::time::Rfc3339;
 use crate::undo::Hooks;
 use crate::{
-    cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program, net,
+    cgroup, config, console, container, container_process, credentials, errno, hooks, idmap, init_program, limits, net,
     notify_socket, policy, report, resctrl, sealed, state, undo,
 };
 
@@ -256,13 +256,7 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         match request {
             Request::Hooks => {}
             Request::Overlay(letter) => return overlay::note_fallback(&container, letter),
-            Request::Network(inside) => {
-                let inside = net::netlink::Socket::from_fd(inside);
-                if let Some(network) = &network {
-                    network.connect(pid, &inside)?;
-                }
-                return net::devices::move_all(spec, pid, &inside);
-            }
+            Request::Network(inside) => return net::devices::serve(spec, network.as_ref(), pid, inside),
             Request::Listener(number) => return send_listener(spec, pid, number, state),
         }
         hooks::run(spec, msg!("hooks.prestart"), spec.hooks.prestart, state, own)?;
@@ -444,7 +438,7 @@ fn make_cgroup(
             Ok(Some(cgroup))
         }
         // Who is not the host's root may have no cgroup to give, and asked for none.
-        Err(errno) if spec.linux.cgroups_path.is_none() && !resources::asks_for_limits(spec) => {
+        Err(errno) if spec.linux.cgroups_path.is_none() && !limits::asks_for_limits(spec) => {
             // Some hierarchies may have let it be made.
             let _ = host.try_remove(path, Hierarchies::ALL);
             undo::note_cgroup(None);

@@ -104,6 +104,10 @@ fn thaw(invocation: &Invocation, state: &State<'_>, proc: &Proc) -> Result<()> {
 
 /// Kills the first process and waits until it is dead.
 fn stop(state: &State<'_>, proc: &Proc) -> Result<()> {
+    if cfg!(not(feature = "cgroups")) {
+        // Nothing tells afterwards who else there was.
+        kill::kill_all(state, Status::Running, proc, SIGKILL)?;
+    }
     match kill::try_send(state, proc, SIGKILL) {
         // It ended by itself just now.
         Err(Errno::SRCH) => return Ok(()),

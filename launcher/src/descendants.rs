@@ -26,7 +26,8 @@ pub fn command_line<'m>(proc: &Proc, pid: i32, memory: &'m mut [u8; 256]) -> &'m
     utf8(line.trim_ascii_end())
 }
 
-/// Calls `each` with all that descend from `ancestor`.
+/// Calls `each` with `ancestor` and all that descend from it. Nobody is told before all are found: the children of one that is
+/// killed have another parent.
 pub fn for_each(proc: &Proc, ancestor: i32, each: &mut dyn FnMut(i32)) -> Result<()> {
     let directory = open_in(proc.as_fd(), c".", OFlags::RDONLY | OFlags::DIRECTORY).during(msg!("open /proc"))?;
     let mut family = Vec::<i32, DESCENDANTS_MAX>::new();
@@ -43,15 +44,13 @@ pub fn for_each(proc: &Proc, ancestor: i32, each: &mut dyn FnMut(i32)) -> Result
             let Some(parent) = proc.process(pid, &mut [0; 1024]).map(|process| process.parent) else {
                 continue;
             };
-            if family.contains(&parent) && !family.contains(&pid) {
-                if family.push(pid).is_err() {
-                    return Err(Error::said(msg!("more than 1024 processes (DESCENDANTS_MAX)")));
-                }
-                each(pid);
+            if family.contains(&parent) && !family.contains(&pid) && family.push(pid).is_err() {
+                return Err(Error::said(msg!("more than 1024 processes (DESCENDANTS_MAX)")));
             }
         }
         seek(&directory, SeekFrom::Start(0)).during(msg!("read /proc"))?;
     }
     directory.close();
+    family.iter().for_each(|pid| each(*pid));
     Ok(())
 }

@@ -3,11 +3,11 @@
 use spec_core::linux::{MEMORY_POLICY_FLAGS, MEMORY_POLICY_MODES, NamespaceKind};
 use spec_core::mounts::MOUNT_OPTIONS;
 use spec_core::process::CAPABILITY_NAMES;
-use spec_core::seccomp::{ACTIONS, ARCHITECTURE_NAMES, FLAGS, Machine, OPERATORS};
 use spec_core::words::Family;
 
 use crate::error::Result;
 use crate::output::Output;
+use crate::seccomp;
 use crate::text::{Pieces, cut};
 use crate::texts::Text;
 
@@ -28,15 +28,7 @@ pub fn features() -> Result<()> {
     }
     document.end("    ");
     document.words("    ", CAPABILITY_NAMES);
-    document.words("      ", ACTIONS);
-    document.words("      ", OPERATORS);
-    for number in Machine::HOST.architecture_numbers() {
-        let (prefix, names) = ARCHITECTURE_NAMES.split();
-        document.item("      ", prefix, names.get(number).unwrap_or_default());
-    }
-    document.end("      ");
-    document.words("      ", FLAGS);
-    document.words("      ", FLAGS);
+    seccomp::write_features(&mut document);
     document.words("      ", MEMORY_POLICY_MODES);
     document.words("      ", MEMORY_POLICY_FLAGS);
     document.out.str(env!("CARGO_PKG_VERSION"));
@@ -45,7 +37,7 @@ pub fn features() -> Result<()> {
 }
 
 /// The template, as far as it was not printed, and the list in it that is being printed.
-struct Document {
+pub struct Document {
     out: Output,
     rest: &'static str,
     is_first: bool,
@@ -57,22 +49,25 @@ impl Document {
         self.out.str(cut(&mut self.rest, b'@'));
     }
 
+    /// Prints an element of the list.
     #[inline(never)]
-    fn item(&mut self, indent: &str, prefix: &str, name: &str) {
+    pub fn item(&mut self, indent: &str, prefix: &str, name: &str) {
         self.out.str(if self.is_first { "[\n" } else { ",\n" });
         self.is_first = false;
         self.out.str(indent).str("  \"").str(prefix).str(name).str("\"");
     }
 
+    /// Prints the end of the list, and what stands before the next one.
     #[inline(never)]
-    fn end(&mut self, indent: &str) {
+    pub fn end(&mut self, indent: &str) {
         self.out.str("\n").str(indent).str("]");
         self.is_first = true;
         self.go_on();
     }
 
+    /// Prints a list of words.
     #[inline(never)]
-    fn words(&mut self, indent: &str, words: Family) {
+    pub fn words(&mut self, indent: &str, words: Family) {
         let (prefix, rests) = words.split();
         for rest in rests.iter() {
             self.item(indent, prefix, rest);

@@ -13,9 +13,11 @@ pub mod create;
 
 pub mod container_process;
 pub mod delete;
+#[cfg(feature = "cgroups")]
 pub mod events;
 pub mod exec;
 pub mod kill;
+#[cfg(feature = "cgroups")]
 pub mod pause;
 pub mod run;
 pub mod stage;
@@ -28,6 +30,7 @@ pub mod supervisor;
 pub mod supervisor;
 pub mod sync;
 pub mod undo;
+#[cfg(feature = "cgroups")]
 pub mod update;
 
 pub mod check;
@@ -35,6 +38,10 @@ pub mod features;
 pub mod spec_template;
 
 // What a container is made of.
+#[cfg(feature = "cgroups")]
+pub mod cgroup;
+#[cfg(not(feature = "cgroups"))]
+#[path = "no_cgroup.rs"]
 pub mod cgroup;
 pub mod config;
 pub mod console;
@@ -45,6 +52,7 @@ pub mod hooks;
 pub mod idmap;
 pub mod init_program;
 pub mod labels;
+pub mod limits;
 pub mod mounts;
 pub mod namespaces;
 #[cfg(feature = "network")]
@@ -65,6 +73,10 @@ pub mod resctrl;
 pub mod root;
 pub mod rootfs;
 pub mod sealed;
+#[cfg(feature = "seccomp")]
+pub mod seccomp;
+#[cfg(not(feature = "seccomp"))]
+#[path = "no_seccomp.rs"]
 pub mod seccomp;
 pub mod tmpcopyup;
 
@@ -83,6 +95,8 @@ pub mod time;
 
 use core::ffi::CStr;
 
+#[cfg(not(feature = "cgroups"))]
+use cgroup::{events, pause, update};
 use cli::{Command, Invocation, Opt};
 use error::{During, Error, Failure, Result};
 use rustix::event::{PollFd, PollFlags};
@@ -256,14 +270,13 @@ fn cgroup_of_container<'a>(
 ) -> Result<Option<(&'static cgroup::Host, &'a CStr)>> {
     let host = cgroup_host(invocation, proc)?;
     if host.is_none() && state.cgroup.is_some() && !disables_cgroups(invocation)? {
-        return Err(Error::said(msg!(
-            "the host's cgroups are gone, of which the container has one (--cgroup-manager disabled does without)"
-        )));
+        return Err(cgroup::resources::gone());
     }
     Ok(host.zip(state.cgroup).map(|(host, path)| (host, path.as_c_str())))
 }
 
 /// The same, for what cannot be done without.
+#[cfg(feature = "cgroups")]
 fn cgroup_of<'a>(
     invocation: &Invocation,
     proc: &proc::Proc,

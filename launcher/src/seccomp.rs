@@ -7,7 +7,7 @@
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 use spec_core::Spec;
-use spec_core::seccomp::{Action, Filter, Machine, Scratch, compile};
+use spec_core::seccomp::{ACTIONS, ARCHITECTURE_NAMES, Action, FLAGS, Filter, Machine, OPERATORS, Scratch, compile};
 use spec_core::state::write_json_string;
 use sys::fd::open_process;
 use sys::probe::has_seccomp_filters;
@@ -17,6 +17,7 @@ use sys::{OwnedFd, TakeOnce};
 use crate::console::connect_socket;
 use crate::container::Document;
 use crate::error::{During, Error, Result, keep_shown};
+use crate::features::Document as Features;
 use crate::msg;
 use crate::policy::{Feature, is_off, is_preferred};
 use crate::report;
@@ -137,4 +138,22 @@ pub fn send_listener(spec: &Spec<'static>, pid: i32, number: i32, state: &[u8]) 
 
 fn take_from(pid: i32, number: i32) -> core::result::Result<OwnedFd, Errno> {
     sys::fd::take_from(open_process(pid)?.as_fd(), number)
+}
+
+/// The lists of what is supported, in the order of the template.
+pub fn write_features(document: &mut Features) {
+    document.words("      ", ACTIONS);
+    document.words("      ", OPERATORS);
+    for number in Machine::HOST.architecture_numbers() {
+        let (prefix, names) = ARCHITECTURE_NAMES.split();
+        document.item("      ", prefix, names.get(number).unwrap_or_default());
+    }
+    document.end("      ");
+    document.words("      ", FLAGS);
+    document.words("      ", FLAGS);
+}
+
+/// Whether the kernel takes filters.
+pub fn is_there() -> bool {
+    has_seccomp_filters()
 }

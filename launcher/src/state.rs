@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use heapless::Vec;
 use rustix::fs::OFlags;
 use spec_core::Spec;
-use spec_core::device::protocol::{CONTAINERS_MAX, NAME_BYTES_MAX, Row};
+use spec_core::device::protocol::CONTAINERS_MAX;
 use spec_core::state::{State, StateView, Status, Style, write_oci_state};
 use sys::OwnedFd;
 use sys::TakeOnce;
@@ -20,7 +20,7 @@ use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::output::Output;
 use crate::proc::Proc;
-use crate::supervisor;
+use crate::supervisor::{self, Row};
 use crate::text::{Digits, Pieces, utf8};
 
 /// Room for the state that a command looks at.
@@ -268,12 +268,7 @@ impl Listing {
                 let pid = Digits::signed(view.pid.into());
                 let name = status.name();
                 let row = self.supervised.iter_mut().find(|row| supervisor::row_name(row) == id);
-                let row = row.map(|row| {
-                    let listed = *row;
-                    // Its name is what it is not listed again by.
-                    row.name = [0; NAME_BYTES_MAX];
-                    listed
-                });
+                let row = row.map(supervisor::take);
                 self.row(
                     [id, pid.as_str(), name, view.bundle, view.created, view.owner],
                     row.as_ref(),
@@ -376,7 +371,6 @@ pub fn for_each_process(state: &State<'_>, status: Status, proc: &Proc, each: &m
         return Ok(());
     }
     if status != Status::Stopped && state.pid > 0 {
-        each(state.pid);
         crate::descendants::for_each(proc, state.pid, each)?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 use spec_core::device::protocol::{
-    ANSWER_BYTES, Answer, ENDS, NAME_BYTES_MAX, NO_END, Operation, PHASES, Row, SOCKET, name, read_answer, text_of,
+    ANSWER_BYTES, Answer, ENDS, NAME_BYTES_MAX, NO_END, Operation, PHASES, SOCKET, name, read_answer, text_of,
     write_request,
 };
 use sys::OwnedFd;
@@ -111,6 +111,9 @@ pub fn for_each(invocation: &Invocation, each: &mut dyn FnMut(&Row)) -> Result<(
     })
 }
 
+/// A container that is supervised.
+pub use spec_core::device::protocol::Row;
+
 /// The columns of `list` that a supervised container has beyond others.
 pub const COLUMNS: [&str; 4] = ["SUPERVISED", "RESTARTS", "LAST", "UPTIME"];
 
@@ -142,4 +145,11 @@ pub fn write_columns(out: &mut Output, row: &Row) {
 /// The name in a row.
 pub fn row_name(row: &Row) -> &str {
     text_of(&row.name)
+}
+
+/// What is listed now is not to be listed again: it loses its name, by which it would be.
+pub fn take(row: &mut Row) -> Row {
+    let listed = *row;
+    row.name = [0; NAME_BYTES_MAX];
+    listed
 }

@@ -94,8 +94,8 @@ mod tests {
 
     #[test]
     fn texts_are_as_they_were() {
-        assert_eq!(Text::Commands.get(), include_str!("../texts/commands.txt"));
+        assert_eq!(Text::Exit.get(), include_str!("../texts/exit.txt"));
         assert_eq!(Text::Errno.get(), include_str!("../texts/errno.txt"));
-        assert_eq!(Text::Config.get(), include_str!("../texts/config.json"));
+        assert_eq!(Text::Rootless.get(), include_str!("../texts/rootless.json"));
     }
 }

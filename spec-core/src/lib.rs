@@ -26,6 +26,10 @@ pub mod resources;
 #[cfg(test)]
 mod samples;
 mod schema;
+#[cfg(feature = "seccomp")]
+pub mod seccomp;
+#[cfg(not(feature = "seccomp"))]
+#[path = "no_seccomp.rs"]
 pub mod seccomp;
 pub mod sink;
 pub mod spec;

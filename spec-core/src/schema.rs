@@ -122,6 +122,7 @@ pub(crate) trait Target<'a> {
 macro_rules! wrongs {
     ($($name:ident: $member:literal, $rule:expr;)*) => {
         #[derive(Clone, Copy)]
+        #[cfg_attr(not(feature = "seccomp"), expect(dead_code, reason = "some are about profiles alone"))]
         pub(crate) enum Wrong {
             $($name,)*
         }
@@ -194,6 +195,7 @@ pub(crate) use members;
 macro_rules! objects {
     ($($element:ident, $limit:ident, text!($name:literal) => $element_members:expr;)* -- $($object:ident => $members:expr;)*) => {
         #[derive(Clone, Copy, PartialEq, Eq)]
+        #[cfg_attr(not(feature = "seccomp"), expect(dead_code, reason = "some are parts of profiles alone"))]
         pub(crate) enum Object {
             $($element,)*
             $($object,)*
@@ -469,6 +471,7 @@ impl Rule {
 macro_rules! ranges {
     ($($name:ident: $signed:literal, $min:expr, $max:expr;)*) => {
         #[derive(Clone, Copy, PartialEq, Eq)]
+        #[cfg_attr(not(feature = "seccomp"), expect(dead_code, reason = "some are about profiles alone"))]
         pub(crate) enum Range {
             /// Of 64 bits, without a sign.
             Unsigned64,
@@ -536,6 +539,7 @@ impl Range {
 macro_rules! vocabularies {
     ($($name:ident: $words:expr, $unknown:expr;)*) => {
         #[derive(Clone, Copy)]
+        #[cfg_attr(not(feature = "seccomp"), expect(dead_code, reason = "some are about profiles alone"))]
         pub(crate) enum Vocabulary {
             $($name,)*
         }

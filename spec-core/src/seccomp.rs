@@ -10,7 +10,7 @@ pub use program::{Filter, Instruction};
 pub use syscalls::Machine;
 
 use crate::schema::{Wrong, members};
-use crate::spec::{List, Present};
+use crate::spec::{List, Present, Spec};
 use crate::text::Text;
 use crate::words::{Family, family};
 
@@ -217,6 +217,13 @@ impl Seccomp<'_> {
 
     pub(crate) fn close(&self) -> Result<(), Wrong> {
         self.default_action.check_errno(self.default_errno, Wrong::DefaultErrno)
+    }
+
+    /// Whether somebody has to be asked, and it is not said who.
+    pub(crate) fn lacks_listener(&self, spec: &Spec<'_>) -> bool {
+        let mut rules = spec.list(self.rules).iter();
+        let notifies = self.default_action == Action::Notify || rules.any(|rule| rule.action == Action::Notify);
+        notifies && self.listener_path.is_none()
     }
 }
 

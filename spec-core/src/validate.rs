@@ -10,7 +10,6 @@ use crate::linux::{IdMapping, NamespaceKind};
 use crate::message::{Message, text};
 use crate::mounts::Mount;
 use crate::process::{SCHED_DEADLINE, SCHED_FIFO, SCHED_RR};
-use crate::seccomp::Action;
 use crate::spec::{List, Spec};
 use crate::words::{Words, words};
 
@@ -252,10 +251,7 @@ impl<'s, 'a> Checker<'s, 'a> {
         let Some(seccomp) = &self.spec.linux.seccomp else {
             return Some(());
         };
-        let rules = self.spec.list(seccomp.rules);
-        let notifies =
-            seccomp.default_action == Action::Notify || rules.iter().any(|rule| rule.action == Action::Notify);
-        if notifies && seccomp.listener_path.is_none() {
+        if seccomp.lacks_listener(self.spec) {
             return self.refuse(words!("linux seccomp "), 0, text!("SCMP_ACT_NOTIFY needs listenerPath"));
         }
         Some(())

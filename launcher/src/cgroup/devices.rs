@@ -12,6 +12,7 @@ use super::files::File;
 use super::resources::Cgroup;
 use crate::container::write_all;
 use crate::error::{During, Error, Result};
+use crate::limits::makes_nodes;
 use crate::msg;
 use crate::policy::{Feature, is_preferred};
 use crate::text::{Line, Pieces};
@@ -56,13 +57,6 @@ const ALWAYS_USED: [[u8; 2]; 10] = [
 
 /// Any number.
 const ANY: u8 = u8::MAX;
-
-/// Whether the container could make nodes.
-pub fn makes_nodes(spec: &Spec<'static>) -> bool {
-    spec.process
-        .as_ref()
-        .is_some_and(|process| process.capabilities.bounding & CAP_MKNOD != 0)
-}
 
 /// Version 1 has a file for each direction; version 2 needs a program.
 pub fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Resources<'static>) -> Result<()> {
@@ -109,9 +103,6 @@ pub fn apply_devices(cgroup: &Cgroup<'_>, spec: &Spec<'static>, resources: &Reso
     }
     Ok(())
 }
-
-/// `CAP_MKNOD` of `linux/capability.h`.
-const CAP_MKNOD: u64 = 1 << 27;
 
 /// A rule as version 1 writes it.
 fn device_rule(rule: &DeviceRule) -> Line {

@@ -38,7 +38,7 @@ pub mod resources;
 #[cfg(feature = "systemd")]
 pub mod systemd;
 #[cfg(not(feature = "systemd"))]
-#[path = "no_systemd.rs"]
+#[path = "../no_systemd.rs"]
 pub mod systemd;
 #[cfg(feature = "systemd")]
 mod unit;

@@ -10,15 +10,15 @@ use rustix::fd::AsFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use spec_core::Spec;
-use spec_core::linux::NamespaceKind;
 use spec_core::resources::Resources;
 use sys::OwnedFd;
 
-use super::devices::{apply_devices, makes_nodes};
+use super::devices::apply_devices;
 use super::files::File;
 use super::{Hierarchies, Host};
-use crate::container::{in_user_namespace, write_all};
+use crate::container::write_all;
 use crate::error::{Error, Result, keep};
+use crate::limits::asks_for_limits;
 use crate::msg;
 use crate::path::Path;
 use crate::policy::{Feature, is_off, is_preferred};
@@ -117,45 +117,11 @@ pub fn refuse_to_lack(spec: &Spec<'static>) -> Result<()> {
     )))
 }
 
-/// Whether a limit is asked for that a container without a cgroup would lack. Device rules count where the container could make
-/// the nodes that they are about, which is not so in a user namespace.
-pub fn asks_for_limits(spec: &Spec<'static>) -> bool {
-    let resources = &spec.linux.resources;
-    let Resources {
-        memory,
-        cpu,
-        block_io: io,
-        ..
-    } = resources;
-    let bytes = [
-        memory.limit,
-        memory.swap,
-        memory.reservation,
-        cpu.quota,
-        resources.pids_limit,
-    ];
-    let lists = [
-        io.throttle_read_bps,
-        io.throttle_write_bps,
-        io.throttle_read_iops,
-        io.throttle_write_iops,
-    ];
-    bytes.into_iter().flatten().any(|value| value > 0)
-        || cpu.shares.is_some_and(|shares| shares > 0)
-        || cpu.cpus.is_some()
-        || cpu.mems.is_some()
-        || io.weight.is_some_and(|weight| weight > 0)
-        || lists.iter().any(|list| !list.is_empty())
-        || !resources.hugepage_limits.is_empty()
-        || !resources.unified.is_empty()
-        || forbids_nodes(spec) && !is_preferred(Feature::Devices)
-}
-
-fn forbids_nodes(spec: &Spec<'static>) -> bool {
-    makes_nodes(spec)
-        && spec.list(spec.linux.resources.devices).iter().any(|rule| !rule.allow)
-        && spec.linux.namespace(NamespaceKind::User).is_none()
-        && !in_user_namespace()
+/// The error of a container that has a cgroup where there are none to use.
+pub fn gone() -> Error {
+    Error::said(msg!(
+        "the host's cgroups are gone, of which the container has one (--cgroup-manager disabled does without)"
+    ))
 }
 
 /// Freezes or thaws the cgroup.

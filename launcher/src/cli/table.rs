@@ -411,18 +411,36 @@ impl Iterator for Options {
     }
 }
 
+/// Whether the text of a command or of an option says that it was left out: it is not packed then, and nothing is shown.
+fn is_left_out(text: &str) -> bool {
+    const NOTHING_IS: bool = cfg!(all(
+        feature = "cgroups",
+        feature = "network",
+        feature = "overlay",
+        feature = "supervisor",
+        feature = "systemd"
+    ));
+    !NOTHING_IS && text.is_empty()
+}
+
 /// Prints the help of one command or the overview.
 pub fn write_help(out: &mut Output, invocation: &Invocation) {
     let mut summaries = Text::Commands.get();
     match invocation.topic {
         Some(topic) => {
             for row in commands() {
-                let summary = cut(&mut summaries, b'\n');
+                let mut summary = cut(&mut summaries, b'\n');
                 if row.command == topic {
+                    let is_left_out = is_left_out(summary);
+                    if is_left_out {
+                        summary = msg!("this roci was built without it").get();
+                    }
                     let gap = if row.synopsis.is_empty() { "" } else { " " };
                     let words = [row.name, gap, row.synopsis, summary];
                     out.fill(msg!("roci # [OPTION...]##\n\n#\n\n").get(), &words);
-                    write_options(out, row.letter);
+                    if !is_left_out {
+                        write_options(out, row.letter);
+                    }
                 }
             }
             out.str(msg!("\nOptions that stand before the command: see roci --help.\n").get());
@@ -432,8 +450,12 @@ pub fn write_help(out: &mut Output, invocation: &Invocation) {
                 msg!("roci runs OCI containers. roci [OPTION...] COMMAND [OPTION...] [WORD...]\n\nCommands:\n").get(),
             );
             for row in commands() {
+                let summary = cut(&mut summaries, b'\n');
+                if is_left_out(summary) {
+                    continue;
+                }
                 out.str("  ").column(row.name, 9);
-                out.str(cut(&mut summaries, b'\n')).str("\n");
+                out.str(summary).str("\n");
             }
             out.str("\nOptions:\n");
             write_options(out, "");
@@ -452,7 +474,7 @@ fn write_options(out: &mut Output, letter: &str) {
             Some(letter) => commands.any(|command| command == letter),
             None => row.commands.is_empty(),
         };
-        if !belongs {
+        if !belongs || is_left_out(text) {
             continue;
         }
         if row.short.is_empty() {

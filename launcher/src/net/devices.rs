@@ -1,17 +1,19 @@
 //! `linux.netDevices`: network devices of the host that move into the container, with their addresses.
 
 use heapless::Vec;
-
 use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::linux::{NamespaceKind, Pair};
+use sys::OwnedFd;
 
+use super::Network;
 use super::link::{IFF_UP, find, link};
 use super::netlink::{
     ALL, NEW, ROUTE, RTM_GETADDR, RTM_NEWADDR, RTM_NEWLINK, Request, Socket, Word, attribute, number_at,
 };
 use crate::error::{During, Error, Result, within};
 use crate::msg;
+use crate::sync::{self, Kind};
 use crate::text::has;
 
 /// Addresses of one device that are taken along.
@@ -37,8 +39,29 @@ pub fn check(spec: &Spec<'static>) -> Result<()> {
     Ok(())
 }
 
-/// Moves the devices to the process `pid`, in whose network namespace `inside` was made.
-pub fn move_all(spec: &Spec<'static>, pid: i32, inside: &Socket) -> Result<()> {
+/// Asks roci for the devices and for the network, in a process that is in the network namespace already.
+pub fn ask(spec: &Spec<'static>, network: Option<&Network>, socket: &sync::Socket) -> Result<()> {
+    if spec.linux.net_devices.is_empty() && network.is_none() {
+        return Ok(());
+    }
+    let inside = Socket::open(ROUTE).during(msg!("open netlink socket"))?;
+    socket
+        .send_fd(Kind::Network, inside.as_fd())
+        .during(msg!("ask for network devices"))?;
+    socket.wait_for_go();
+    Ok(())
+}
+
+/// Gives them to the process `pid`, in whose network namespace `inside` was made.
+pub fn serve(spec: &Spec<'static>, network: Option<&Network>, pid: i32, inside: OwnedFd) -> Result<()> {
+    let inside = Socket::from_fd(inside);
+    if let Some(network) = network {
+        network.connect(pid, &inside)?;
+    }
+    move_all(spec, pid, &inside)
+}
+
+fn move_all(spec: &Spec<'static>, pid: i32, inside: &Socket) -> Result<()> {
     if spec.linux.net_devices.is_empty() {
         return Ok(());
     }

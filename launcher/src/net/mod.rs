@@ -15,6 +15,8 @@ pub mod netlink;
 pub mod request;
 pub mod settings;
 
+pub use link::knows_kind;
+
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};

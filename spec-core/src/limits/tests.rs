@@ -194,6 +194,7 @@ fn resource_lists() {
 }
 
 #[test]
+#[cfg(feature = "seccomp")]
 fn seccomp_lists() {
     check_limit(
         SECCOMP_RULES_MAX,

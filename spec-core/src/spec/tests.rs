@@ -151,15 +151,9 @@ fn hostnames_have_64_bytes() {
 }
 
 #[test]
-fn annotations() {
+#[cfg(feature = "supervisor")]
+fn annotations_for_who_supervises() {
     for (annotations, expected) in [
-        (r#"{"a": "1", "org.opencontainers.image.os": ""}"#, ""),
-        (r#"{"io.roci.init": "true", "io.rocix": "", "io.roci": ""}"#, ""),
-        (r#"{"io.roci.overlay": "true", "io.roci.overlay.upper": "up"}"#, ""),
-        (
-            r#"{"io.roci.overlay.uper": @"up"}"#,
-            "annotations[\"io.roci.overlay.uper\"]: unknown annotation",
-        ),
         (
             r#"{"io.roci.after": "a,b", "io.roci.kind": "oneshot", "io.roci.stop.grace": "2m"}"#,
             "",
@@ -171,6 +165,21 @@ fn annotations() {
         (
             r#"@{"io.roci.ready": "health"}"#,
             "annotations: io.roci.ready: there is no io.roci.health",
+        ),
+    ] {
+        check(&config(&format!("\"annotations\": {annotations}")), expected);
+    }
+}
+
+#[test]
+fn annotations() {
+    for (annotations, expected) in [
+        (r#"{"a": "1", "org.opencontainers.image.os": ""}"#, ""),
+        (r#"{"io.roci.init": "true", "io.rocix": "", "io.roci": ""}"#, ""),
+        (r#"{"io.roci.overlay": "true", "io.roci.overlay.upper": "up"}"#, ""),
+        (
+            r#"{"io.roci.overlay.uper": @"up"}"#,
+            "annotations[\"io.roci.overlay.uper\"]: unknown annotation",
         ),
         (r#"{"": @"x"}"#, "annotations[\"\"]: the name must not be empty"),
         (

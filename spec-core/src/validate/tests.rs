@@ -323,6 +323,7 @@ fn scheduler_numbers_fit_the_policy() {
 }
 
 #[test]
+#[cfg(feature = "seccomp")]
 fn notifications_need_a_listener() {
     let message = "linux.seccomp: SCMP_ACT_NOTIFY needs listenerPath";
     check(&linux(r#""seccomp": @{"defaultAction": "SCMP_ACT_NOTIFY"}"#), message);

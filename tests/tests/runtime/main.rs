@@ -28,6 +28,7 @@ mod recovery;
 mod rootless;
 mod run;
 mod seccomp;
+mod smallest;
 mod state;
 mod stdio;
 mod systemd;
@@ -67,6 +68,9 @@ fn main() -> std::process::ExitCode {
     cases.extend(rootless::cases());
     cases.extend(run::cases());
     cases.extend(seccomp::cases());
+    if smallest::is_tested() {
+        cases.extend(smallest::cases());
+    }
     cases.extend(state::cases());
     cases.extend(stdio::cases());
     cases.extend(systemd::cases());
