@@ -30,11 +30,8 @@ fn positions_count_characters_and_lines() {
         error(&[Step::Member("c"), Step::Index(0)]).to_string(),
         "1:1: c: missing"
     );
-    let limit = Error::new(document, Cause::Limit(text!("SECCOMP_CONDITIONS_MAX"), 7)).below(Step::Member("b"));
-    assert_eq!(
-        limit.to_string(),
-        "3:7: b: more than 7 entries (SECCOMP_CONDITIONS_MAX)"
-    );
+    let limit = Error::new(document, Cause::Limit(text!("ID_MAP_EXTENTS_MAX"), 7)).below(Step::Member("b"));
+    assert_eq!(limit.to_string(), "3:7: b: more than 7 entries (ID_MAP_EXTENTS_MAX)");
 }
 
 #[test]

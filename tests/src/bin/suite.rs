@@ -7,13 +7,13 @@
 //! `cargo suite --miri` runs the unit tests of pure code in Miri, of which the suite has no part.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tests::products::{
-    self, BOOT_BYTES_MAX, EXECUTABLES, INIT_BYTES_MAX, ROCI_BYTES_MAX, ROCI_SMALLEST_BYTES_MAX, TARGETS, Target, cargo,
-    run,
+    self, BOOT_BYTES_MAX, EXECUTABLES, INIT_BYTES_MAX, ROCI_BYTES_MAX, ROCI_SMALLEST_BYTES_MAX,
+    ROCI_SPECIFICATION_BYTES_MAX, TARGETS, Target, cargo, run,
 };
 
 #[derive(Default)]
@@ -538,24 +538,14 @@ fn smallest(tally: &mut Tally) {
     let Some(Target { triple, .. }) = TARGETS.iter().find(|target| target.is_native()) else {
         return;
     };
+    if triple.starts_with("x86_64") {
+        let what = "roci with the specification and nothing beside it is smaller";
+        leaner(tally, what, triple, "specification", ROCI_SPECIFICATION_BYTES_MAX);
+    }
     let what = "roci without all that can be left out is smaller";
-    let words = [
-        "build",
-        "--release",
-        "--quiet",
-        "-p",
-        "launcher",
-        "--no-default-features",
-    ];
-    let target = products::target_directory().join("smallest");
-    let built = products::cargo_for(triple, &words)
-        .and_then(|mut build| run(build.env("CARGO_TARGET_DIR", &target)))
-        .map(|_| target.join(triple).join("release/roci"));
-    let size = built
-        .clone()
-        .and_then(|roci| products::check_executable(&roci, ROCI_SMALLEST_BYTES_MAX));
-    tally.step(what, size.map(|size| format!("{size} bytes")));
-    let Ok(roci) = built else { return };
+    let Ok(roci) = leaner(tally, what, triple, "", ROCI_SMALLEST_BYTES_MAX) else {
+        return;
+    };
     // It looks for roci-init beside it.
     let init = products::target_directory().join("release/roci-init");
     if let Err(error) = std::fs::copy(&init, roci.with_file_name("roci-init")) {
@@ -566,6 +556,27 @@ fn smallest(tally: &mut Tally) {
         filters.extend(["--skip".to_owned(), name.to_owned()]);
     }
     integration_tests(tally, "integration tests of the smaller one", &roci, &filters);
+}
+
+/// An executable with these features alone, and that it weighs no more than it may.
+fn leaner(tally: &mut Tally, what: &str, triple: &str, features: &str, limit: u64) -> Result<PathBuf, String> {
+    let words = [
+        "build",
+        "--release",
+        "--quiet",
+        "-p",
+        "launcher",
+        "--no-default-features",
+        "--features",
+        features,
+    ];
+    let target = products::target_directory().join("smallest");
+    let built = products::cargo_for(triple, &words)
+        .and_then(|mut build| run(build.env("CARGO_TARGET_DIR", &target)))
+        .map(|_| target.join(triple).join("release/roci"));
+    let size = built.clone().and_then(|roci| products::check_executable(&roci, limit));
+    tally.step(what, size.map(|size| format!("{size} bytes")));
+    built
 }
 
 /// Every machine: that its executables can be built, and run as far as they do without that machine.
