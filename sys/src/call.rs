@@ -89,7 +89,6 @@ pub(crate) unsafe fn ask(number: u32, arguments: [usize; 6]) -> Answer {
 ///
 /// # Safety
 /// As for [`arch::syscall`].
-#[inline(always)]
 pub unsafe fn call(number: u32, arguments: [usize; 6]) -> Result<usize> {
     // SAFETY: the caller's contract is the same.
     result(unsafe { arch::syscall(number, arguments) })
