@@ -329,4 +329,4 @@ fn check_words(invocation: &Invocation) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

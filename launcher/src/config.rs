@@ -131,3 +131,37 @@ pub fn rootfs_path(spec: &Spec<'static>, bundle: &CStr) -> Path {
     }
     Path::of(&[trim(bundle.to_bytes()), b"/", path.as_bytes()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::string::ToString;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn paths_count_from_the_working_directory() {
+        let of = |path: &CStr| {
+            absolute(path)
+                .unwrap_or_else(|error| error.never())
+                .as_str()
+                .to_string()
+        };
+        let here = std::env::current_dir().expect("a directory");
+        let here = here.to_str().expect("UTF-8");
+        assert_eq!([of(c""), of(c".")], [here, here]);
+        for path in [c"a/b", c"./a/b", c"a/b/"] {
+            assert_eq!(of(path), format!("{here}/a/b"));
+        }
+        assert_eq!([of(c"..a"), of(c".a")], [format!("{here}/..a"), format!("{here}/.a")]);
+        assert_eq!([of(c"/a/b//"), of(c"/"), of(c"//")], ["/a/b", "/", "/"]);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn a_root_is_in_its_bundle() {
+        let spec = crate::harness::spec("");
+        assert_eq!(rootfs_path(spec, c"/bundle").as_str(), "/bundle/rootfs");
+        assert_eq!(rootfs_path(spec, c"/").as_str(), "//rootfs");
+    }
+}

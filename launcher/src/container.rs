@@ -17,7 +17,7 @@ use sys::file::leave_open;
 use crate::cli::{Invocation, Opt, as_text};
 use crate::error::{During, Error, Result, keep_shown};
 use crate::msg;
-use crate::path::{Path, components, split_last};
+use crate::path::{Path, components, split_last, without_slashes};
 use crate::proc::Proc;
 use crate::text::{Digits, Sink, utf8};
 use crate::{net, overlay, undo};
@@ -105,7 +105,8 @@ impl StateRoot {
 
 /// Makes the directories above `path`, which the host's administrator named.
 fn make_parents(path: &CStr) -> core::result::Result<(), Errno> {
-    let bytes = path.to_bytes();
+    // A slash at the end does not make the last one of them.
+    let bytes = without_slashes(path.to_bytes());
     let mut below = components(bytes);
     while below.next().is_some() && !below.rest.is_empty() {
         let until = bytes.get(..bytes.len() - below.rest.len()).unwrap_or_default();
@@ -479,3 +480,6 @@ pub fn write_pid_file(path: &'static CStr, pid: i32) -> Result<()> {
 }
 
 static_assertions::const_assert!(STATE_BYTES_MAX > 4 * PATH_BYTES_MAX);
+
+#[cfg(test)]
+mod tests;

@@ -54,3 +54,66 @@ pub fn for_each(proc: &Proc, ancestor: i32, each: &mut dyn FnMut(i32)) -> Result
     family.iter().for_each(|pid| each(*pid));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+    use std::vec::Vec as List;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn a_command_line_moves_no_cursor() {
+        let proc = Proc::open().unwrap_or_else(|error| error.never());
+        let mut child = Command::new("/bin/sleep")
+            .arg0("\x1b[2Js\x7fl\u{e9}~ep\n")
+            .arg("60")
+            .spawn()
+            .expect("a process");
+        let mut memory = [0; 256];
+        // The process is there a moment before its words are.
+        while command_line(&proc, child.id() as i32, &mut memory).is_empty() {}
+        let line = command_line(&proc, child.id() as i32, &mut memory);
+        let _ = child.kill();
+        let _ = child.wait();
+        assert_eq!(line, " [2Js l\u{e9}~ep  60");
+        assert_eq!(command_line(&proc, i32::MAX, &mut memory), "");
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn it_and_all_that_descend_are_found_and_nobody_else() {
+        let proc = Proc::open().unwrap_or_else(|error| error.never());
+        let script = "sh -c 'sleep 60 & echo; wait' & wait";
+        let mut stranger = Command::new("/bin/sleep").arg("60").spawn().expect("a process");
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", script])
+            .stdout(std::process::Stdio::piped())
+            // It is ended by this and not by what was found.
+            .process_group(0)
+            .spawn()
+            .expect("a process");
+        // A line is written when all of them are there.
+        let mut line = [0; 1];
+        let output = child.stdout.as_mut().expect("its output");
+        std::io::Read::read_exact(output, &mut line).expect("a line");
+        let ancestor = child.id() as i32;
+        let mut found = List::new();
+        let result = for_each(&proc, ancestor, &mut |pid| found.push(pid));
+        result.unwrap_or_else(|error| error.never());
+        let parents: List<_> = found
+            .iter()
+            .map(|pid| proc.process(*pid, &mut [0; 1024]).map(|process| process.parent))
+            .collect();
+        let group = rustix::process::Pid::from_raw(ancestor);
+        let _ = group.map(|group| rustix::process::kill_process_group(group, rustix::process::Signal::KILL));
+        let _ = stranger.kill();
+        let _ = child.wait();
+        let _ = stranger.wait();
+        assert_eq!(
+            parents,
+            [Some(std::process::id() as i32), Some(ancestor), Some(found[1])]
+        );
+    }
+}

@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn hints_are_about_known_numbers() {
-        for row in Text::Hints.get().lines() {
+        let step = if cfg!(miri) { 8 } else { 1 };
+        for row in Text::Hints.get().lines().step_by(step) {
             let name = row.split(';').nth(1).unwrap_or_default();
             assert!(Text::Errno.get().lines().any(|row| row.starts_with(name)), "{row}");
         }

@@ -39,6 +39,8 @@ pub type Ending = fn(Failure<'_>) -> !;
 
 #[cfg(test)]
 fn panic_with(failure: Failure<'_>) -> ! {
+    // The next test comes after this one.
+    leave_site();
     match failure {
         Failure::Operation(text) | Failure::Usage(text) => panic!("{text}"),
     }

@@ -204,3 +204,47 @@ impl Watched<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::understood;
+    use crate::harness::refusal;
+    use std::format;
+
+    /// As Go writes durations.
+    #[test]
+    #[cfg_attr(miri, ignore = "the table of options is a text that takes Miri minutes")]
+    fn intervals_have_units() {
+        let of = |text: &str| {
+            let interval = interval_of(&understood(&format!("roci events --interval {text} web")));
+            let interval = interval.unwrap_or_else(|error| error.never());
+            (interval.tv_sec, interval.tv_nsec)
+        };
+        assert_eq!(of("500ms"), (0, 500_000_000));
+        assert_eq!(of("5s"), (5, 0));
+        assert_eq!(of("2m"), (120, 0));
+        // A day, and what is longer.
+        assert_eq!(
+            [of("1440m"), of("9999999m"), of("18446744073709551615s")],
+            [(86_400, 0); 3]
+        );
+        for text in [
+            "0s",
+            "0ms",
+            "5",
+            "5h",
+            "s",
+            "-5s",
+            "+5s",
+            "1.5s",
+            "5sm",
+            "18446744073709551616s",
+        ] {
+            let refused = refusal(|| interval_of(&understood(&format!("roci events --interval={text} web"))));
+            assert!(refused.starts_with("--interval: not a duration: "), "{text}: {refused}");
+        }
+        let default = interval_of(&understood("roci events web")).unwrap_or_else(|error| error.never());
+        assert_eq!((default.tv_sec, default.tv_nsec), (5, 0));
+    }
+}

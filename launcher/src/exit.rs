@@ -37,6 +37,26 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn a_program_that_ended_has_its_own_status() {
+        use rustix::process::{Pid, WaitOptions, waitpid};
+        for (script, expected) in [
+            ("exit 0", 0),
+            ("exit 7", 7),
+            ("exit 255", 255),
+            ("kill -9 $$", 137),
+            ("kill -15 $$", 143),
+        ] {
+            let child = std::process::Command::new("/bin/sh").args(["-c", script]).spawn();
+            let pid = Pid::from_raw(child.expect("a process").id() as i32);
+            let (_, status) = waitpid(pid, WaitOptions::empty())
+                .expect("its end")
+                .expect("its status");
+            assert_eq!(of_wait_status(status), expected, "{script}");
+        }
+    }
+
+    #[test]
     fn a_program_that_cannot_be_started_has_the_status_of_shells() {
         assert_eq!(of_failed_run("exec: \"nope\": executable file not found in $PATH"), 127);
         assert_eq!(

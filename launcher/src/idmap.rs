@@ -154,3 +154,23 @@ pub fn make_user_namespace(uids: &[IdMapping], gids: &[IdMapping], proc: &Proc) 
     undo::end_process();
     Ok(namespace)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What user_namespaces(7) lets a plain user write: one line, about the user's own id.
+    #[test]
+    fn a_plain_user_maps_nothing_but_the_own_id() {
+        let mapping = |host_id, size| IdMapping {
+            container_id: 0,
+            host_id,
+            size,
+        };
+        assert!(is_own_alone(&[], 1000));
+        assert!(is_own_alone(&[mapping(1000, 1)], 1000));
+        assert!(!is_own_alone(&[mapping(1001, 1)], 1000));
+        assert!(!is_own_alone(&[mapping(1000, 2)], 1000));
+        assert!(!is_own_alone(&[mapping(1000, 1), mapping(1000, 1)], 1000));
+    }
+}

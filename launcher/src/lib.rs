@@ -7,6 +7,9 @@
 #[cfg(test)]
 extern crate std;
 
+#[cfg(test)]
+mod harness;
+
 // The command line and the commands.
 pub mod cli;
 pub mod create;

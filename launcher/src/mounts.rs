@@ -499,3 +499,47 @@ pub fn clone_tree(fd: BorrowedFd<'_>, recursive: bool) -> core::result::Result<O
     };
     sys::fd::clone_tree(fd, c"", OpenTreeFlags::AT_EMPTY_PATH | recursive)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// MOUNT_ATTR_* and MS_* of linux/mount.h, by number.
+    #[test]
+    fn flags_become_attributes() {
+        let of = |flags, cleared| {
+            let MountAttributes {
+                set,
+                clear,
+                propagation,
+                user_namespace,
+            } = attributes_of(flags, cleared);
+            assert_eq!((propagation, user_namespace), (0, 0));
+            (set, clear)
+        };
+        assert_eq!(of(0, 0), (0, 0));
+        for (flag, attribute) in [(1, 1), (2, 2), (4, 4), (8, 8), (2048, 0x80), (256, 0x20_0000)] {
+            assert_eq!(of(flag, 0), (attribute, 0), "{flag}");
+            assert_eq!(of(0, flag), (0, attribute), "{flag}");
+        }
+        // Where one is chosen, the field of the access times is cleared as a whole. relatime is 0 in it.
+        for (flag, attribute) in [(1024, 0x10), (1 << 24, 0x20), (1 << 21, 0)] {
+            assert_eq!(of(flag, 0), (attribute, 0x70), "{flag}");
+            assert_eq!(of(0, flag), (0, 0x70), "{flag}");
+        }
+        assert_eq!(of(1 | 4 | 1024, 2 | 8), (1 | 4 | 0x10, 2 | 8 | 0x70));
+        // MS_BIND and MS_REC say how a mount is made and not what it is.
+        assert_eq!(of(4096 | 16384, 0), (0, 0));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn relative_sources_are_in_the_bundle() {
+        let spec = crate::harness::spec(
+            r#", "mounts": [{"destination": "/a", "source": "data", "options": ["bind"]},
+            {"destination": "/b", "source": "/data/x", "options": ["bind"]}]"#,
+        );
+        let paths: std::vec::Vec<_> = spec.mounts.iter().map(|mount| source_path(mount, c"/bundle")).collect();
+        assert_eq!([paths[0].as_str(), paths[1].as_str()], ["/bundle/data", "/data/x"]);
+    }
+}

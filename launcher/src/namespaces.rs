@@ -164,3 +164,66 @@ fn write_offset(site: Message, clock: &str, offset: Option<TimeOffset>, proc: &P
             .during(msg!("write timens_offsets"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(members: &str) -> Plan {
+        let maps = match members.contains("user") {
+            true => {
+                r#", "uidMappings": [{"containerID": 0, "hostID": 0, "size": 1}],
+                "gidMappings": [{"containerID": 0, "hostID": 0, "size": 1}]"#
+            }
+            false => "",
+        };
+        let members = std::format!(r#", "linux": {{"namespaces": [{members}]{maps}}}"#);
+        Plan::make(crate::harness::spec(&members)).unwrap_or_else(|error| error.never())
+    }
+
+    /// CLONE_NEW* of linux/sched.h. A cgroup namespace is made once the cgroup was joined, one of time by a process whose
+    /// child is in it.
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn what_the_clone_makes() {
+        for (kind, flag) in [
+            ("pid", 0x2000_0000),
+            ("network", 0x4000_0000),
+            ("mount", 0x0002_0000),
+            ("ipc", 0x0800_0000),
+            ("uts", 0x0400_0000),
+        ] {
+            let plan = plan(&std::format!(r#"{{"type": "{kind}"}}"#));
+            assert_eq!(plan.clone_flags, flag, "{kind}");
+            assert!(
+                !plan.is_staged() && !plan.new_user && !plan.in_user_namespace && !plan.new_cgroup,
+                "{kind}"
+            );
+        }
+        let user = plan(r#"{"type": "user"}, {"type": "mount"}"#);
+        assert_eq!(user.clone_flags, 0x1002_0000);
+        assert!(user.new_user && user.in_user_namespace && !user.is_staged());
+        let cgroup = plan(r#"{"type": "cgroup"}, {"type": "mount"}"#);
+        assert!(cgroup.new_cgroup && cgroup.clone_flags == 0x0002_0000 && !cgroup.is_staged());
+        let time = plan(r#"{"type": "time"}, {"type": "user"}"#);
+        assert!(time.is_staged() && time.clone_flags == 0x1000_0000);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn what_takes_a_process_in_between() {
+        let own = |kind, file| std::format!(r#"{{"type": "{kind}", "path": "/proc/self/ns/{file}"}}"#);
+        let network = plan(&own("network", "net"));
+        assert!(!network.is_staged() && network.clone_flags == 0 && !network.in_user_namespace);
+        assert!(plan(&own("pid", "pid")).is_staged());
+        let user = plan(&own("user", "user"));
+        assert!(user.is_staged() && user.in_user_namespace && !user.new_user);
+        // What is joined may belong to the user namespace that is left.
+        assert!(plan(&std::format!(r#"{{"type": "user"}}, {}"#, own("network", "net"))).is_staged());
+        let refused = crate::harness::refusal(|| plan(r#"{"type": "ipc", "path": "/no/such"}"#));
+        assert_eq!(
+            refused,
+            "linux.namespaces[0] ipc: open /no/such: no such file or directory (ENOENT)"
+        );
+    }
+}

@@ -33,6 +33,12 @@ impl Output {
         self.str(" ");
     }
 
+    /// What was collected and not printed yet.
+    #[cfg(test)]
+    pub fn collected(&self) -> &str {
+        core::str::from_utf8(&self.memory[..self.len]).expect("UTF-8")
+    }
+
     fn flush(&mut self) {
         let mut rest = self.memory.get(..self.len).unwrap_or_default();
         while !rest.is_empty() && self.failed.is_none() {
@@ -73,6 +79,28 @@ impl Sink for Output {
                 *place = byte;
             }
             self.len += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_as_wide_as_what_is_seen_of_them() {
+        for (text, width, expected) in [
+            ("a", 3, "a   "),
+            ("abc", 3, "abc "),
+            ("abcd", 3, "abcd "),
+            ("", 2, "   "),
+            // Two bytes, three, and four, of one character each.
+            ("\u{e9}", 3, "\u{e9}   "),
+            ("\u{20ac}\u{1f600}", 3, "\u{20ac}\u{1f600}  "),
+        ] {
+            let mut out = Output::new();
+            out.column(text, width);
+            assert_eq!(out.collected(), expected);
         }
     }
 }

@@ -197,6 +197,60 @@ mod tests {
         );
     }
 
+    /// proc_pid_stat(5): Z is a zombie, X and x are dead.
+    #[test]
+    fn the_dead_have_letters() {
+        let is_alive = |state: &u8| {
+            ProcessStart {
+                ticks: 1,
+                state: *state,
+            }
+            .is_alive()
+        };
+        assert!(b"RSDTtIWKP".iter().all(is_alive));
+        assert!(!b"ZXx".iter().any(is_alive));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn a_process_is_named_by_number_and_start() {
+        let proc = Proc::open().unwrap_or_else(|error| error.never());
+        let pid = std::process::id() as i32;
+        let start = proc.process_start(pid).expect("this process");
+        assert!(proc.is_alive(pid, start.ticks));
+        assert!(!proc.is_alive(pid, start.ticks + 1));
+        for nobody in [0, -1, i32::MAX] {
+            assert_eq!(proc.process_start(nobody), None);
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn nothing_but_the_root_of_a_procfs_is_one() {
+        for (path, expected) in [
+            (c"/proc", true),
+            (c"/proc/self", false),
+            (c"/proc/sys", false),
+            (c"/", false),
+        ] {
+            let fd = open(path, OFlags::PATH | OFlags::DIRECTORY).expect("a directory");
+            assert_eq!(is_procfs(fd.as_fd()), expected, "{path:?}");
+        }
+    }
+
+    /// Not at the end of a path, not by a link that only the kernel can make, and not upwards.
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn links_in_procfs_are_not_followed() {
+        let proc = Proc::open().unwrap_or_else(|error| error.never());
+        let error = |path| proc.open_file(path, OFlags::RDONLY).err();
+        assert_eq!(error(c"self/comm"), None);
+        assert_eq!(error(c"mounts"), Some(Errno::LOOP));
+        assert_eq!(error(c"self/root/etc"), Some(Errno::LOOP));
+        assert_eq!(error(c"self/exe"), Some(Errno::LOOP));
+        assert_eq!(error(c"../proc"), Some(Errno::XDEV));
+    }
+
     #[test]
     fn garbage_is_nobody() {
         for stat in [b"".as_slice(), b"7 (a)", b"7 (a) ", b"7 (a) S 1 2", b"\xff)\xff\xff"] {

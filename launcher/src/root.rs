@@ -334,4 +334,69 @@ mod tests {
         );
         std::fs::remove_dir_all(path.to_str().unwrap()).unwrap();
     }
+
+    /// MAXSYMLINKS of the kernel: path_resolution(7).
+    #[test]
+    fn as_many_links_are_followed_as_by_the_kernel() {
+        let (root, path) = root_with(&[(c"a", c"l1")], "chain");
+        for number in 2..=42 {
+            let [target, link] = [number - 1, number].map(|number| Path::numbered("l", number));
+            symlinkat(target.as_c_str(), &root.fd, link.as_c_str()).unwrap();
+        }
+        for (number, expected) in [(39, None), (40, None), (41, Some(Errno::LOOP)), (42, Some(Errno::LOOP))] {
+            let link = Path::numbered("l", number);
+            let by_kernel = root.open(link.as_c_str(), OFlags::PATH, Links::Follow);
+            let by_walk = root.walk(link.as_c_str(), OFlags::PATH, Links::Follow);
+            assert_eq!((by_kernel.err(), by_walk.err()), (expected, expected), "{number}");
+        }
+        std::fs::remove_dir_all(path.to_str().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn directories_are_made_behind_links_that_are_there() {
+        let (root, path) = root_with(&[(c"/a", c"to-a"), (c"b", c"a/to-b")], "behind");
+        let inside = |name: &str| std::path::Path::new(path.to_str().unwrap()).join(name);
+        let made = root.make_directories(c"/to-a/to-b/p/q", Links::Follow).unwrap();
+        assert!(same(
+            &made,
+            &root.open(c"a/b/p/q", OFlags::PATH, Links::Refuse).unwrap()
+        ));
+        assert!(root.make_directories(c"/to-a/r/s", Links::Refuse).is_err());
+        assert!(!inside("a/r").exists());
+        // Just the last one is missing; and what is above a directory that is not there is not there.
+        assert!(root.make_directories(c"/a/last", Links::Follow).is_ok() && inside("a/last").is_dir());
+        assert_eq!(
+            root.make_directories(c"/a/none/..", Links::Follow).err(),
+            Some(Errno::NOENT)
+        );
+        for nothing in [c"/", c".", c"/a/..", c"/a/."] {
+            assert_eq!(
+                root.make_parent(nothing, Links::Follow).err(),
+                Some(Errno::INVAL),
+                "{nothing:?}"
+            );
+        }
+        std::fs::remove_dir_all(path.to_str().unwrap()).unwrap();
+    }
+
+    /// What somebody puts in the place of a file that is about to be made is neither followed nor emptied.
+    #[test]
+    fn a_file_is_made_only_where_nothing_is() {
+        let outside = c"/tmp/roci-must-not-be-made";
+        let (root, path) = root_with(&[(outside, c"out"), (c"a/file", c"in")], "target");
+        for link in [c"out", c"in"] {
+            let target = make_target(root.as_fd(), link).unwrap();
+            let kind = FileType::from_raw_mode(rustix::fs::fstat(&target).unwrap().st_mode);
+            assert_eq!(kind, FileType::Symlink, "{link:?}");
+        }
+        assert!(!std::path::Path::new(outside.to_str().unwrap()).exists());
+        let below = root.open(c"a", OFlags::PATH, Links::Refuse).unwrap();
+        let target = make_target(below.as_fd(), c"file").unwrap();
+        assert!(same(&target, &root.open(c"in", OFlags::PATH, Links::Follow).unwrap()));
+        // A descriptor that stands for a place and reads nothing.
+        assert_eq!(rustix::io::read(&target, &mut [0; 1]).err(), Some(Errno::BADF));
+        let text = std::fs::read_to_string(std::path::Path::new(path.to_str().unwrap()).join("a/file"));
+        assert_eq!(text.unwrap(), "inside");
+        std::fs::remove_dir_all(path.to_str().unwrap()).unwrap();
+    }
 }

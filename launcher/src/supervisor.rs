@@ -153,3 +153,84 @@ pub fn take(row: &mut Row) -> Row {
     row.name = [0; NAME_BYTES_MAX];
     listed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::understood;
+
+    #[test]
+    fn columns_of_who_is_supervised() {
+        let row = Row {
+            phase: 2,
+            end: NO_END,
+            code: 0,
+            restarts: 0,
+            pid: 7,
+            uptime: 0,
+            name: name("web").expect("a name"),
+        };
+        let columns = |row| {
+            let mut out = Output::new();
+            write_columns(&mut out, &row);
+            std::string::String::from(out.collected())
+        };
+        for (row, expected) in [
+            (row, "running    0          -                     "),
+            (
+                Row {
+                    phase: 5,
+                    end: 0,
+                    code: 3,
+                    restarts: 12,
+                    ..row
+                },
+                "backoff    12         exit 3                ",
+            ),
+            (
+                Row {
+                    phase: 3,
+                    end: 1,
+                    code: 9,
+                    uptime: 61_999,
+                    ..row
+                },
+                "ready      0          signal 9   61s        ",
+            ),
+            // What is told in two words is told without a number.
+            (
+                Row {
+                    phase: 7,
+                    end: 5,
+                    code: 9,
+                    uptime: 1,
+                    ..row
+                },
+                "failed     0          not ready  0s         ",
+            ),
+            (Row { end: 3, ..row }, "running    0          oom                   "),
+            (
+                Row {
+                    phase: 99,
+                    end: 99,
+                    ..row
+                },
+                "?          0          ?                     ",
+            ),
+        ] {
+            assert_eq!(columns(row), expected);
+        }
+        assert_eq!(row_name(&row), "web");
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn names_that_are_too_long_are_nobodys() {
+        let of = |id: &str| name_of(&understood(&std::format!("roci stop {id}")));
+        assert_eq!(Some(of("web")), name("web"));
+        let longest = "a".repeat(NAME_BYTES_MAX);
+        assert_eq!(Some(of(&longest)), name(&longest));
+        // It cannot be the name of a container.
+        assert_eq!(of(&std::format!("{longest}a")), [b'?'; NAME_BYTES_MAX]);
+    }
+}

@@ -105,6 +105,20 @@ mod tests {
     }
 
     #[test]
+    fn pauses_are_seconds_and_nanoseconds() {
+        for (number, seconds, nanoseconds) in [
+            (0, 0, 0),
+            (1, 0, 1_000_000),
+            (999, 0, 999_000_000),
+            (1000, 1, 0),
+            (61_250, 61, 250_000_000),
+        ] {
+            let time = milliseconds(number);
+            assert_eq!((time.tv_sec, time.tv_nsec), (seconds, nanoseconds));
+        }
+    }
+
+    #[test]
     fn printed_with_nanoseconds() {
         let time = Rfc3339 {
             seconds: 1_000_000_000,

@@ -38,3 +38,30 @@ pub fn enable_controllers(top: BorrowedFd<'_>, path: &CStr) {
         control.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::Directory;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn every_cgroup_on_the_way_hands_down_what_it_has() {
+        let directory = Directory::new("controllers");
+        for (place, controllers) in [
+            ("", "cpu memory pids\n"),
+            ("a/", "cpu\n"),
+            ("a/b/", "cpu\n"),
+            ("ab/", "cpu\n"),
+        ] {
+            directory.write(&std::format!("{place}cgroup.controllers"), controllers);
+            directory.write(&std::format!("{place}cgroup.subtree_control"), "");
+        }
+        let control = |place: &str| directory.read(&std::format!("{place}cgroup.subtree_control"));
+        enable_controllers(directory.open().as_fd(), c"a/b");
+        // In one call each, which a file that is none of the kernel's puts one behind the other.
+        assert_eq!([control(""), control("a/")], ["+cpu+memory+pids", "+cpu"]);
+        // The container's own is its own matter.
+        assert_eq!([control("a/b/"), control("ab/")], ["", ""]);
+    }
+}

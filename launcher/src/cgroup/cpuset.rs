@@ -33,3 +33,43 @@ pub fn fill_cpuset(directory: OwnedFd) -> core::result::Result<(), Errno> {
     directory.close();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::Directory;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn what_is_empty_gets_what_is_above() {
+        let directory = Directory::new("cpuset");
+        for (place, cpus, mems) in [
+            ("", "0-3\n", "0\n"),
+            ("a/", "\n", "\n"),
+            ("a/b/", "\n", "1\n"),
+            ("c/", "2\n", "\n"),
+        ] {
+            directory.write(&std::format!("{place}cpuset.cpus"), cpus);
+            directory.write(&std::format!("{place}cpuset.mems"), mems);
+        }
+        let fill = |place| {
+            let below = open_in(directory.open().as_fd(), place, DIRECTORY).expect("the directory");
+            assert_eq!(fill_cpuset(below), Ok(()));
+        };
+        // The kernel takes a value wherever it is written; a file has it behind the line that was read.
+        let all = |place: &str| {
+            ["cpuset.cpus", "cpuset.mems"].map(|file| {
+                let text = directory.read(&std::format!("{place}{file}"));
+                std::string::String::from(text.trim())
+            })
+        };
+        // What is above is empty too, and is filled first.
+        fill(c"a/b");
+        assert_eq!(all("a/b/"), ["0-3", "1"]);
+        assert_eq!(all("a/"), ["0-3", "0"]);
+        fill(c"c");
+        assert_eq!(all("c/"), ["2", "0"]);
+        let empty = Directory::new("cpuset-none");
+        assert_eq!(fill_cpuset(empty.open()), Err(Errno::NOENT));
+    }
+}

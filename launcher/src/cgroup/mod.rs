@@ -595,3 +595,6 @@ fn make_directory(top: BorrowedFd<'_>, path: &CStr, hierarchy: usize) -> core::r
     }
     make(path).map(drop)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,13 @@
+//! Command lines, as they are typed.
+
 use std::boxed::Box;
 use std::cell::RefCell;
-use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::string::String;
-use std::vec;
 use std::vec::Vec;
 
-use sys::Words;
-
 use super::*;
-
-/// The words of `line`, which blanks part, as those of a process.
-fn typed(line: &str) -> Arguments {
-    let words = line.split(' ').map(|word| CString::new(word).expect("no NUL"));
-    let words: Vec<&'static CStr> = words.map(|word| &*Box::leak(word.into_boxed_c_str())).collect();
-    Words::new(Vec::leak(vec![core::ptr::null(); words.len() + 2])).with(&words)
-}
+use crate::harness::typed;
 
 std::thread_local! {
     /// For each time that the log was opened: what had been said of it, and the number of options by then.
@@ -37,8 +29,9 @@ fn try_read(line: &str) -> core::result::Result<Invocation, String> {
     }
 }
 
+/// The command line, which is right.
 #[track_caller]
-fn understood(line: &str) -> Invocation {
+pub fn understood(line: &str) -> Invocation {
     try_read(line).unwrap_or_else(|text| panic!("{line}: {text}"))
 }
 

@@ -390,3 +390,6 @@ pub fn network_of_file(name: &CStr) -> Option<&str> {
     let name = name.to_bytes().strip_prefix(b".")?.strip_suffix(b".hosts")?;
     core::str::from_utf8(name).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,3 +200,187 @@ fn join(id: &'static str, invocation: &Invocation, spec: &mut Spec<'static>) -> 
     });
     Ok(network_of(&found.container).map_or("", |(_, name)| name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::understood;
+    use crate::harness::{refusal, spec};
+    use std::format;
+
+    const NEW: &str = r#", "linux": {"namespaces": [{"type": "network"}]}"#;
+
+    fn of(options: &str, members: &str) -> Option<Settings> {
+        let invocation = understood(&format!("roci run {options}web"));
+        read(&invocation, spec(members)).unwrap_or_else(|error| error.never())
+    }
+
+    #[track_caller]
+    fn refused(options: &str, members: &str, expected: &str) {
+        let text = refusal(|| of(options, members));
+        assert_eq!(text, expected, "{options}");
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn a_bundle_alone_has_no_settings() {
+        assert!(of("", NEW).is_none());
+        assert!(of("", r#", "annotations": {"a": "b"}"#).is_none());
+        for options in [
+            "--subnet 10.1.2.0/24 ",
+            "--ip 10.1.2.3 ",
+            "--publish 80:80 ",
+            "--ip-forward ",
+        ] {
+            refused(
+                options,
+                NEW,
+                "--subnet, --ip, --publish and --ip-forward need --network",
+            );
+        }
+        let annotation = format!(r#"{NEW}, "annotations": {{"io.roci.network.ip": "10.1.2.3"}}"#);
+        refused(
+            "",
+            &annotation,
+            "--subnet, --ip, --publish and --ip-forward need --network",
+        );
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn networks_have_kinds_and_names() {
+        for (options, kind, name) in [
+            ("--network bridge ", Kind::Bridge, "roci0"),
+            ("--network bridge:a.b_c-1 ", Kind::Bridge, "a.b_c-1"),
+            ("--network bridge:fifteen-letters ", Kind::Bridge, "fifteen-letters"),
+            ("--network macvlan:eth0 ", Kind::Macvlan, "eth0"),
+            ("--network none ", Kind::Other, ""),
+        ] {
+            let settings = of(options, NEW).expect("settings");
+            assert_eq!((settings.kind, settings.name), (kind, name), "{options}");
+            assert!(settings.subnets == [None; 2] && settings.addresses == [None; 2]);
+            assert!(settings.ports.is_empty() && !settings.ip_forward);
+        }
+        for network in [
+            "bridge:",
+            "bridge:sixteen-letters.",
+            "bridge:.a",
+            "macvlan:",
+            "bridge:a/b",
+            "macvlan:a%d",
+        ] {
+            let (_, name) = split_once(network, b':');
+            refused(
+                &format!("--network {network} "),
+                NEW,
+                &format!("--network: not the name of a device: {}", name.unwrap_or_default()),
+            );
+        }
+        for network in ["", "bridges", "macvlan", "host:", "none:", "container", "slirp4netns"] {
+            let text = refusal(|| of(&format!("--network={network} "), NEW));
+            assert!(
+                text.starts_with("--network: neither bridge[:NAME], macvlan:PARENT"),
+                "{text}"
+            );
+            assert!(text.ends_with(&format!(": {network}")), "{text}");
+        }
+        refused("--network container:a/b ", NEW, "--network: not a container id: a/b");
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn a_network_is_made_for_a_new_namespace() {
+        let joined = r#", "linux": {"namespaces": [{"type": "network", "path": "/proc/1/ns/net"}]}"#;
+        for (options, word) in [("bridge", "bridge"), ("macvlan:eth0", "macvlan"), ("none", "none")] {
+            for members in ["", joined] {
+                refused(
+                    &format!("--network {options} "),
+                    members,
+                    &format!("--network {word}: the bundle needs a new network namespace, without a path"),
+                );
+            }
+        }
+        // The host's is that of who calls, whatever the bundle says.
+        let spec = spec(r#", "linux": {"namespaces": [{"type": "network"}, {"type": "pid"}]}"#);
+        let settings = read(&understood("roci run --network host web"), spec).unwrap_or_else(|error| error.never());
+        assert!(settings.is_some_and(|settings| settings.kind == Kind::Other && settings.name.is_empty()));
+        let kinds: std::vec::Vec<_> = spec.linux.namespaces.iter().map(|of| of.kind).collect();
+        assert_eq!(kinds, [NamespaceKind::Pid]);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn the_rest_belongs_to_a_kind() {
+        let all = "--network bridge --subnet 10.1.2.0/24 --subnet fd00::/64 --ip fd00::5 --ip 10.1.2.5 \
+            --publish 80:8080 --publish 53:53/udp --ip-forward ";
+        let settings = of(all, NEW).expect("settings");
+        assert_eq!(settings.subnets, ["10.1.2.0/24", "fd00::/64"].map(Subnet::parse));
+        assert_eq!(settings.addresses, ["10.1.2.5", "fd00::5"].map(Address::parse));
+        assert_eq!(settings.ports[..], ["80:8080", "53:53/udp"]);
+        assert!(settings.ip_forward);
+        for network in ["macvlan:eth0", "none"] {
+            let (word, _) = split_once(network, b':');
+            for option in ["--publish 80:80", "--ip-forward"] {
+                refused(
+                    &format!("--network {network} {option} "),
+                    NEW,
+                    &format!("--publish and --ip-forward do not go with --network {word}"),
+                );
+            }
+        }
+        for option in ["--subnet 10.1.2.0/24", "--ip 10.1.2.5"] {
+            refused(
+                &format!("--network none {option} "),
+                NEW,
+                "--subnet and --ip do not go with --network none",
+            );
+            assert!(of(&format!("--network macvlan:eth0 {option} "), NEW).is_some());
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn wrong_values_are_refused() {
+        for (option, expected) in [
+            ("--subnet 10.1.2.0", "--subnet: not a subnet: 10.1.2.0"),
+            (
+                "--subnet 10.1.2.0/24 --subnet 10.1.3.0/24",
+                "--subnet: a second one of its kind: 10.1.3.0/24",
+            ),
+            ("--ip web", "--ip: not an address: web"),
+            ("--ip fd00::1 --ip fd00::2", "--ip: a second one of its kind: fd00::2"),
+            ("--publish 80", "--publish: not [HOSTIP:]HOSTPORT:PORT[/tcp|/udp]: 80"),
+        ] {
+            refused(&format!("--network bridge {option} "), NEW, expected);
+        }
+        let ports = |count| {
+            let list: std::vec::Vec<_> = (1..=count).map(|port| format!("{port}:{port}")).collect();
+            format!(
+                r#"{NEW}, "annotations": {{"io.roci.network": "bridge", "io.roci.network.publish": "{}"}}"#,
+                list.join(",")
+            )
+        };
+        assert_eq!(of("", &ports(32)).map(|settings| settings.ports.len()), Some(32));
+        refused("", &ports(33), "--publish: more than 32: 33:33");
+    }
+
+    /// Options come before annotations, each for itself.
+    #[test]
+    #[cfg_attr(miri, ignore = "system calls")]
+    fn annotations_are_what_no_option_says() {
+        let members = format!(
+            r#"{NEW}, "annotations": {{"io.roci.network": "bridge:br1", "io.roci.network.ip": "10.1.2.5,fd00::5",
+            "io.roci.network.publish": "80:80", "io.roci.network.ip-forward": "true"}}"#
+        );
+        let settings = of("", &members).expect("settings");
+        assert_eq!((settings.kind, settings.name), (Kind::Bridge, "br1"));
+        assert_eq!(settings.addresses, ["10.1.2.5", "fd00::5"].map(Address::parse));
+        assert!(settings.ip_forward);
+        let settings = of("--network bridge:br2 --publish 81:81 ", &members).expect("settings");
+        assert_eq!((settings.name, &settings.ports[..]), ("br2", &["81:81"][..]));
+        assert_eq!(settings.addresses, ["10.1.2.5", "fd00::5"].map(Address::parse));
+        let off = members.replace("true", "false");
+        assert!(of("", &off).is_some_and(|settings| !settings.ip_forward));
+        assert!(of("--ip-forward ", &off).is_some_and(|settings| settings.ip_forward));
+    }
+}

@@ -332,3 +332,6 @@ fn remove_tree(directory: BorrowedFd<'_>, name: &CStr, depth: u8) -> core::resul
     below.close();
     unlinkat(directory, name, AtFlags::REMOVEDIR)
 }
+
+#[cfg(test)]
+mod tests;
