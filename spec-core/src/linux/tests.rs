@@ -1,7 +1,7 @@
 use std::format;
 
 use super::*;
-use crate::harness::{accept, check, config, linux};
+use crate::harness::{STEP, accept, check, config, linux};
 
 #[test]
 fn what_is_given_is_read() {
@@ -271,7 +271,10 @@ fn what_is_wrong_is_refused() {
             r#""sysctl": {"net.a": @1}"#,
             "sysctl[\"net.a\"]: expected a string, not 1",
         ),
-    ] {
+    ]
+    .into_iter()
+    .step_by(STEP)
+    {
         check(&linux(members), &format!("linux.{expected}"));
     }
     for good in [

@@ -1,7 +1,7 @@
 use std::format;
 
 use super::*;
-use crate::harness::{accept, check, check_with, config, process, read};
+use crate::harness::{STEP, accept, check, check_with, config, process, read};
 
 #[test]
 fn what_is_given_is_read() {
@@ -179,7 +179,10 @@ fn what_is_wrong_is_refused() {
             r#""capabilities": {"bounding": [@1]}"#,
             "capabilities.bounding[0]: expected a string, not 1",
         ),
-    ] {
+    ]
+    .into_iter()
+    .step_by(STEP)
+    {
         check(&process(members), &format!("process.{expected}"));
     }
     for (process, expected) in [

@@ -2,7 +2,7 @@ use std::format;
 
 use super::*;
 use crate::Spec;
-use crate::harness::{accept, check, check_with, linux, read};
+use crate::harness::{STEP, accept, check, check_with, linux, read};
 
 #[test]
 fn what_is_given_is_read() {
@@ -233,7 +233,10 @@ fn what_is_wrong_is_refused() {
             "unified[\"..\"]: must be a plain file name",
         ),
         (r#""unified": {"a": @1}"#, "unified.a: expected a string, not 1"),
-    ] {
+    ]
+    .into_iter()
+    .step_by(STEP)
+    {
         check(
             &linux(&format!("\"resources\": {{{members}}}")),
             &format!("linux.resources.{expected}"),

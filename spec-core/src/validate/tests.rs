@@ -126,6 +126,7 @@ fn extents_are_inside_of_32_bits() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a bound, which takes Miri minutes, as those of limits do")]
 fn a_map_has_340_extents() {
     let extents = |count| {
         let list = repeat(count, |index| {
