@@ -239,6 +239,7 @@ fn a_paused_container_can_be_deleted_by_force(t: &Test) {
     let c = t.server();
     c.up_and_ready();
     t.call(&["pause", &c.id]).run().ok();
+    c.delete().fails().roci_says("it is still paused");
     c.delete_force().ok();
 }
 

@@ -6,6 +6,8 @@ use tests::{Container, Test};
 
 tests::cases![
     a_pid_file_does_not_outlive_a_create_that_fails,
+    help_lists_the_options,
+    a_line_names_the_command_and_the_container_where_there_is_one,
     whatever_stands_on_the_command_line_is_obeyed_or_refused,
     a_missing_bundle_is_refused,
     a_missing_configuration_is_refused,
@@ -394,6 +396,46 @@ fn an_unknown_annotation_of_rocis_own_is_refused(t: &Test) {
     let mut c = t.server();
     c.config["annotations"] = json!({"io.roci.tea-pot": "1"});
     refused(t, &c, "io.roci.tea-pot");
+}
+
+fn a_line_names_the_command_and_the_container_where_there_is_one(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers have other words");
+    }
+    for (args, line) in [
+        (
+            &["list", "--format", "xml"][..],
+            "roci: list: --format: neither table nor json: xml\n",
+        ),
+        (&["state", "none"], "roci: state none: container does not exist\n"),
+        (&["nonsense"], "roci: no such command: nonsense: see roci --help\n"),
+    ] {
+        let outcome = t.call(args).run();
+        assert!(!outcome.status.success() && outcome.stderr == line, "{outcome}");
+    }
+}
+
+fn help_lists_the_options(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers have other words");
+    }
+    let help = t.call(&["--help"]).run().ok().stdout;
+    for (command, own, others) in [
+        ("create", "--pid-file", "--detach"),
+        ("run", "--detach", "--follow"),
+        ("exec", "--user", "--bundle"),
+        ("events", "--interval", "--bundle"),
+        ("delete", "--force", "--all"),
+    ] {
+        let text = t.call(&[command, "--help"]).run().ok().stdout;
+        let lists = |text: &str, option: &str| text.split_whitespace().any(|word| word == option);
+        assert!(
+            lists(&text, own) && !lists(&text, others) && !lists(&text, "--root"),
+            "{text}"
+        );
+        // What goes before every command stands in the help of all.
+        assert!(lists(&help, "--root") && !lists(&help, own), "{help}");
+    }
 }
 
 /// Words that mean something, in any order, as a user who can do no harm.

@@ -19,6 +19,8 @@ tests::cases![
     recursive_options_without_mount_setattr_are_an_error,
     cgroups_are_shown_read_only_without_the_mount_calls,
     a_time_namespace_without_clone3_works_all_the_same,
+    check_finds_what_is_missing,
+    check_tells_a_plain_bundle_from_others,
 ];
 
 pub const ENOSYS: u32 = 38;
@@ -71,6 +73,11 @@ fn lives(t: &Test, calls: &str, errno: u32) {
     eventually("the program runs", || created.stdout_now().contains("up"));
     let inside = call(&["exec", &c.id, "cat", "/proc/self/status"]).run().ok();
     assert_eq!(field(&inside.stdout, "Uid"), "0\t0\t0\t0");
+    // It is in every namespace that the first process is in, with nothing but its streams.
+    let script = "for kind in mnt uts ipc net pid cgroup; do \
+        [ $(readlink /proc/self/ns/$kind) = $(readlink /proc/1/ns/$kind) ] || echo $kind; done; ls /proc/$$/fd; hostname";
+    let inside = call(&["exec", &c.id, "/bin/sh", "-c", script]).run().ok();
+    inside.prints("0\n1\n2\nroci");
     call(&["kill", &c.id, "KILL"]).run().ok();
     c.wait_until_stopped();
     call(&["delete", &c.id]).run().ok();
@@ -205,5 +212,79 @@ fn a_time_namespace_without_clone3_works_all_the_same(t: &Test) {
     assert!(
         outcome.stdout.trim().parse::<u64>().is_ok_and(|up| up > 100_000_000),
         "{outcome}"
+    );
+}
+
+/// What `check` says, by the names of its rows.
+fn rows(call: Invocation, status: i32) -> Vec<(String, bool)> {
+    let found = call.run().code(status).json();
+    let rows = found.as_array().expect("a list").iter();
+    rows.map(|row| {
+        (
+            row["name"].as_str().expect("a name").to_owned(),
+            row["present"].as_bool().expect("a truth value"),
+        )
+    })
+    .collect()
+}
+
+fn check_finds_what_is_missing(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers have no such command");
+    }
+    let check = || t.call(&["check", "--json"]);
+    let here = rows(check(), 0);
+    for (call, name) in [
+        ("clone3", "clone3"),
+        ("open_tree", "mount API"),
+        ("mount_setattr", "mount_setattr"),
+        ("pidfd_open", "pidfd"),
+        ("close_range", "close_range"),
+        ("memfd_create", "memfd"),
+        ("keyctl", "keyrings"),
+        ("openat2", "openat2"),
+    ] {
+        let mut expected = here.clone();
+        let row = expected.iter_mut().find(|(of, _)| of == name).expect("its row");
+        assert!(std::mem::take(&mut row.1), "{name} is here");
+        assert_eq!(rows(without(t, call, ENOSYS, check()), 0), expected, "{call}");
+        let text = without(t, call, ENOSYS, t.call(&["check"])).run().ok().stdout;
+        let line = text.lines().find(|line| line.starts_with(name)).expect("its line");
+        assert!(line[19..].starts_with("missing: needs "), "{line}");
+        assert!(text.ends_with("\nA plain bundle can run here.\n"), "{text}");
+    }
+}
+
+/// Where the kernel has no file systems to show, those that every container needs are missing too.
+fn check_tells_a_plain_bundle_from_others(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers have no such command");
+    }
+    let hidden = |call: Invocation| {
+        let script = r#"mount --bind "$0" /proc/filesystems && exec "$@""#;
+        let empty = t.path("empty");
+        std::fs::write(&empty, "nodev\tproc\n\text4\nnodev\tsysfs\n").expect("a file");
+        let empty = empty.to_str().expect("a UTF-8 path").to_owned();
+        call.under(
+            "unshare",
+            &["--mount", "--propagation", "private", "sh", "-c", script, &empty],
+        )
+    };
+    let here = rows(t.call(&["check", "--json"]), 0);
+    let there = rows(hidden(t.call(&["check", "--json"])), 1);
+    assert_eq!(here.len(), there.len());
+    for ((name, is_here), (_, is_there)) in here.iter().zip(&there) {
+        // Another mount is no part of the procfs that roci reads.
+        let is_file_system = [
+            "proc", "tmpfs", "sysfs", "devpts", "mqueue", "overlay", "squashfs", "erofs",
+        ]
+        .contains(&name.as_str());
+        assert_eq!(*is_there, *is_here && !is_file_system, "{name}");
+    }
+    let text = hidden(t.call(&["check"])).run().code(1).stdout;
+    assert!(text.ends_with("\nA plain bundle cannot run here.\n"), "{text}");
+    assert!(
+        text.contains("\ntmpfs              missing: needs CONFIG_TMPFS; without it: no /dev of its own\n"),
+        "{text}"
     );
 }

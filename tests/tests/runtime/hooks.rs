@@ -19,6 +19,7 @@ tests::cases![
     hooks_after_a_failing_one_do_not_run,
     run_runs_all_hooks,
     delete_force_runs_poststop_hooks,
+    poststop_hooks_follow_where_a_hook_or_the_program_fails,
     a_relative_hook_path_is_refused,
     start_container_hooks_are_the_containers_programs,
     the_network_can_be_set_up_by_a_hook,
@@ -338,6 +339,34 @@ fn run_runs_all_hooks(t: &Test) {
         };
         assert!(directory.join(format!("{kind}.ran")).exists(), "{kind} did not run");
     }
+}
+
+/// runtime.md, Lifecycle: where a hook fails, and so where the program cannot be started, the lifecycle goes on with the steps
+/// that end it. What fails before that has had no container.
+fn poststop_hooks_follow_where_a_hook_or_the_program_fails(t: &Test) {
+    t.skip_on("runc", "runc 1.1 runs none of them");
+    t.skip_on("crun", "not looked at");
+    let with = |c: &mut Container, name: &str| {
+        let marker = t.path(name);
+        hook(c, "poststop", &format!("touch {}", marker.display()));
+        marker
+    };
+    for kind in ["createRuntime", "createContainer", "startContainer"] {
+        let mut c = t.sh("true");
+        hook(&mut c, kind, "exit 3");
+        let marker = with(&mut c, kind);
+        c.run().fails();
+        assert!(marker.exists(), "{kind}");
+    }
+    let mut c = t.container(&["/no/such/program"]);
+    let marker = with(&mut c, "program");
+    c.run().fails();
+    assert!(marker.exists());
+    let mut c = t.sh("true");
+    c.mount("/data", "bind", "/no/such/source", &["bind"]);
+    let marker = with(&mut c, "mount");
+    c.run().fails();
+    assert!(!marker.exists());
 }
 
 fn delete_force_runs_poststop_hooks(t: &Test) {

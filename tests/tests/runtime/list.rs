@@ -31,6 +31,10 @@ fn list_shows_every_container_in_a_table(t: &Test) {
         header.starts_with(&["ID", "PID", "STATUS", "BUNDLE"]) || t.is("crun"),
         "{outcome}"
     );
+    assert!(
+        !t.is_roci() || !outcome.stdout.contains(" \n"),
+        "the last column has no end: {outcome}"
+    );
     let rows: Vec<Vec<_>> = lines.map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows.len(), 3, "{outcome}");
     for (container, status) in containers.iter().zip(["created", "running", "stopped"]) {
@@ -40,6 +44,7 @@ fn list_shows_every_container_in_a_table(t: &Test) {
             .unwrap_or_else(|| panic!("{} in {outcome}", container.id));
         assert_eq!(row[2], status);
         assert_eq!(row[3], container.bundle.to_str().expect("path"));
+        assert!(!t.is_roci() || row[5] == "root", "{outcome}");
         if status != "stopped" {
             assert_eq!(row[1], container.pid().to_string());
         }

@@ -24,6 +24,7 @@ tests::cases![
     an_idmap_that_the_kernel_refuses_leaves_nothing,
     the_default_propagation_does_not_leak_to_the_host,
     propagation_options_are_applied,
+    mounts_of_a_host_that_shares_them_stay,
     the_propagation_of_the_root_is_applied,
     a_read_only_root_refuses_writes,
     masked_files_are_empty_and_masked_directories_too,
@@ -33,6 +34,7 @@ tests::cases![
     the_default_links_are_there,
     a_device_of_the_configuration_is_made,
     a_device_with_parents_is_made,
+    what_is_in_the_place_of_a_device_has_to_be_it,
     devices_that_the_cgroup_forbids_cannot_be_opened,
     the_old_root_is_out_of_reach,
     no_mount_of_the_host_is_visible,
@@ -186,6 +188,22 @@ fn read_only_recursively_reaches_the_mounts_below(t: &Test) {
     has(&options(&output, "/data/below"), "rw");
     has(&options(&output, "/data/below"), "noexec");
     has(&options(&output, "/data/below"), "nosuid");
+    // The other way round: what the mounts below have is taken from them.
+    let below = tree.0.join("below");
+    tree.mount(&["-o", "remount,bind,ro,noexec,nosuid,noatime"], &below);
+    let mut c = t.sh("cat /proc/self/mountinfo");
+    c.mount("/data", "bind", &tree.0, &["rbind", "rrw", "rexec", "rrelatime"]);
+    let output = c.output();
+    let found = options(&output, "/data/below");
+    for (option, expected) in [
+        ("rw", true),
+        ("noexec", false),
+        ("nosuid", true),
+        ("relatime", true),
+        ("noatime", false),
+    ] {
+        assert_eq!(found.split(',').any(|of| of == option), expected, "{option}: {found:?}");
+    }
 }
 
 fn flags_of_a_bind_mount_are_applied(t: &Test) {
@@ -262,8 +280,13 @@ fn mounts_are_made_in_the_listed_order(t: &Test) {
 fn a_tmpfs_can_be_filled_from_the_image(t: &Test) {
     let mut c = t.sh(
         "cat /etc/passwd | head -1; stat -c 'mode %a' /etc/dir /etc/dir/file; readlink /etc/link; \
-                      echo x > /etc/new; cat /etc/dir/file",
+                      echo x > /etc/new; cat /etc/dir/file; cmp /etc/large /large && echo same",
     );
+    // More than is copied in one call.
+    let large: Vec<u8> = (0..2_500_000_u32).map(|number| (number / 7) as u8).collect();
+    for name in ["etc/large", "large"] {
+        std::fs::write(c.rootfs().join(name), &large).expect("write");
+    }
     std::fs::create_dir(c.rootfs().join("etc/dir")).expect("mkdir");
     std::fs::write(c.rootfs().join("etc/dir/file"), "inner\n").expect("write");
     std::fs::set_permissions(c.rootfs().join("etc/dir"), PermissionsExt::from_mode(0o711)).expect("chmod");
@@ -272,7 +295,10 @@ fn a_tmpfs_can_be_filled_from_the_image(t: &Test) {
     c.mount("/etc", "tmpfs", "tmpfs", &["tmpcopyup", "mode=755"]);
     let output = c.output();
     assert!(output.starts_with("root:x:0:0"), "{output}");
-    assert!(output.contains("mode 711\nmode 640\ndir/file\ninner\n"), "{output}");
+    assert!(
+        output.contains("mode 711\nmode 640\ndir/file\ninner\nsame\n"),
+        "{output}"
+    );
     assert!(!c.rootfs().join("etc/new").exists(), "the tmpfs is a copy");
 }
 
@@ -320,6 +346,24 @@ fn the_default_propagation_does_not_leak_to_the_host(t: &Test) {
         tree.0.join("below/deep").exists(),
         "the container's mount reached the host"
     );
+}
+
+/// On most hosts every mount is shared, which is the work of systemd.
+fn mounts_of_a_host_that_shares_them_stay(t: &Test) {
+    let script = "mount --make-rshared / && mount -t tmpfs host \"$0/mounted\" && cat /proc/self/mountinfo >\"$0/before\" || exit 98; \
+        \"$@\"; status=$?; cmp \"$0/before\" /proc/self/mountinfo || exit 99; exit $status";
+    std::fs::create_dir(t.path("mounted")).expect("a directory");
+    let directory = t.dir.to_str().expect("a UTF-8 path");
+    for propagation in ["", "shared", "rshared", "slave", "rslave", "private"] {
+        let mut c = t.sh("echo inside");
+        if !propagation.is_empty() {
+            c.config["linux"]["rootfsPropagation"] = json!(propagation);
+        }
+        c.mount("/data", "bind", source(t), &["rbind"]);
+        let host = ["--mount", "--propagation", "private", "sh", "-c", script, directory];
+        let outcome = c.running(&[]).under("unshare", &host).run().ok();
+        assert_eq!(outcome.stdout, "inside\n", "{propagation}: {outcome}");
+    }
 }
 
 fn propagation_options_are_applied(t: &Test) {
@@ -485,6 +529,30 @@ fn a_device_with_parents_is_made(t: &Test) {
     c.config["linux"]["devices"] =
         json!([{"path": "/dev/snd/deep/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o666}]);
     assert_eq!(c.output(), "1:3\n");
+}
+
+/// config-linux.md: where the path has something else already, that is an error.
+fn what_is_in_the_place_of_a_device_has_to_be_it(t: &Test) {
+    t.skip_on("runc", "runc looks at what is there only by its number");
+    t.skip_on("crun", "crun takes what is there");
+    for (make, works) in [
+        ("mknod $0 c 1 5", true),
+        ("mknod $0 c 1 3", false),
+        ("mknod $0 b 1 5", false),
+        ("touch $0", false),
+        ("mkdir $0", false),
+    ] {
+        let mut c = t.sh("stat -c '%F %t:%T' /mine");
+        c.config["linux"]["devices"] = json!([{"path": "/mine", "type": "c", "major": 1, "minor": 5}]);
+        let place = c.rootfs().join("mine");
+        let status = std::process::Command::new("sh").args(["-c", make]).arg(&place).status();
+        assert!(status.is_ok_and(|status| status.success()), "{make}");
+        let outcome = c.run();
+        match works {
+            true => drop(outcome.ok().prints("character special file 1:5")),
+            false => drop(outcome.fails().roci_says("/mine: something else is there already")),
+        }
+    }
 }
 
 fn devices_that_the_cgroup_forbids_cannot_be_opened(t: &Test) {

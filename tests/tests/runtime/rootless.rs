@@ -7,6 +7,7 @@ use tests::{Container, Test, field};
 tests::cases![
     a_plain_user_runs_a_container,
     a_plain_user_creates_and_enters_a_container,
+    the_state_of_a_plain_user_is_in_the_runtime_directory,
     the_configuration_for_a_plain_user_works,
     more_ids_than_ones_own_need_the_programs_for_it,
     ids_that_are_not_the_users_are_refused,
@@ -79,6 +80,39 @@ fn a_plain_user_creates_and_enters_a_container(t: &Test) {
     as_user(t.call(&["kill", &c.id, "KILL"])).run().ok();
     as_user(t.call(&["delete", "--force", &c.id])).run().ok();
     assert!(!t.runtime.root.join(&c.id).exists());
+}
+
+fn the_state_of_a_plain_user_is_in_the_runtime_directory(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers keep it elsewhere");
+    }
+    let c = owned(t, "sleep 1000");
+    c.write_config();
+    let directory = t.path("runtime");
+    std::fs::create_dir(&directory).expect("a directory");
+    give_away(t);
+    let call = |args: &[&str]| {
+        as_user(
+            t.runtime
+                .bare(args)
+                .env("XDG_RUNTIME_DIR", directory.to_str().expect("UTF-8")),
+        )
+        .run()
+    };
+    let bundle = c.bundle.to_str().expect("UTF-8");
+    call(&["create", "--bundle", bundle, &c.id]).ok();
+    assert!(directory.join("roci").join(&c.id).join("state.json").exists());
+    let listed = call(&["list", "--quiet"]).ok();
+    call(&["delete", "--force", &c.id]).ok();
+    assert!(!directory.join("roci").join(&c.id).exists());
+    listed.prints(&c.id);
+    // Who is root has a place that is the machine's.
+    let outcome = t
+        .runtime
+        .bare(&["list", "--quiet"])
+        .env("XDG_RUNTIME_DIR", "/proc/version")
+        .run();
+    outcome.ok();
 }
 
 fn the_configuration_for_a_plain_user_works(t: &Test) {

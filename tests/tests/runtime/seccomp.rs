@@ -7,6 +7,7 @@ use tests::{Test, eventually, field};
 tests::cases![
     seccomp_forbids_a_system_call,
     seccomp_with_no_new_privileges_unset,
+    a_profile_need_not_allow_what_the_runtime_does,
     a_notification_is_answered_by_the_listener,
     a_notification_of_exec_is_answered_by_the_listener,
     a_listener_that_is_not_there_is_an_error,
@@ -36,6 +37,27 @@ fn seccomp_with_no_new_privileges_unset(t: &Test) {
     let output = c.output();
     assert!(output.contains("refused"), "{output}");
     assert_eq!((field(&output, "Seccomp"), field(&output, "NoNewPrivs")), ("2", "0"));
+}
+
+/// With no new privileges the filter is loaded last of all: what the program never calls can be forbidden, though the runtime
+/// had to call it a moment before.
+fn a_profile_need_not_allow_what_the_runtime_does(t: &Test) {
+    let mut c = t.sh("id -u; grep -E 'Seccomp:|CapBnd' /proc/self/status");
+    c.config["process"]["noNewPrivileges"] = json!(true);
+    c.config["process"]["user"] = json!({"uid": 1000, "gid": 1000, "additionalGids": [7]});
+    c.capabilities(&[]);
+    // A shell changes its ids to those that it has.
+    let names = ["setgroups", "capset", "chdir", "fchdir", "mount", "socket"];
+    c.config["linux"]["seccomp"] = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": names, "action": "SCMP_ACT_KILL_PROCESS"}],
+    });
+    let output = c.output();
+    assert!(output.starts_with("1000\n"), "{output}");
+    assert_eq!(
+        (field(&output, "Seccomp"), field(&output, "CapBnd")),
+        ("2", "0000000000000000")
+    );
 }
 
 /// A program that answers notifications, and what it printed.

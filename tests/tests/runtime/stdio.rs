@@ -11,6 +11,7 @@ tests::cases![
     standard_streams_may_be_pipes,
     the_runtime_writes_nothing_to_the_containers_output,
     the_hosts_dev_null_is_left_alone,
+    a_stream_that_is_null_is_the_containers,
     descriptors_of_the_caller_do_not_reach_the_container,
     descriptors_of_the_runtime_do_not_reach_the_container,
     preserved_descriptors_reach_the_container,
@@ -178,6 +179,20 @@ fn the_socket_for_notifications_reaches_the_container(t: &Test) {
     assert_eq!(&message[..n], b"READY=1");
 }
 
+/// What a manager opens is the host's, often for reading only, and may be behind another mount.
+fn a_stream_that_is_null_is_the_containers(t: &Test) {
+    let c = t.sh("stat -Lc %d:%i /proc/1/fd/0 /dev/null; grep flags /proc/1/fdinfo/0");
+    let output = c
+        .running(&[])
+        .stdin(File::open("/dev/null").expect("the host's"))
+        .run()
+        .ok()
+        .stdout;
+    let lines: Vec<_> = output.lines().collect();
+    assert_eq!(lines[0], lines[1], "{output}");
+    assert!(lines[2].ends_with('2'), "for reading and writing: {output}");
+}
+
 fn start_does_not_need_standard_streams(t: &Test) {
     let c = t.sh("echo ran");
     let created = c.create().ok();
@@ -240,6 +255,6 @@ fn closed_standard_streams_are_no_holes(t: &Test) {
     let list = std::fs::read_to_string(c.rootfs().join("list")).expect("list");
     for stream in ["0", "2"] {
         let link = list.lines().find(|line| line.contains(&format!(" {stream} -> ")));
-        assert!(link.is_none_or(|link| link.ends_with(" /dev/null")), "{list}");
+        assert!(link.is_some_and(|link| link.ends_with(" /dev/null")), "{list}");
     }
 }
