@@ -58,9 +58,9 @@ impl Invocation {
         Self::new(arguments, self.options)
     }
 
-    /// Whether `option` was given.
+    /// Whether the switch `option` is on: given, and not taken back by `=false`.
     pub fn has(&self, option: Opt) -> bool {
-        self.value(option).is_some()
+        self.value(option).is_some_and(|value| value != OFF)
     }
 
     /// The value of `option`; the last one where it was given twice.
@@ -218,6 +218,8 @@ fn find_command(name: &str) -> Result<Command> {
     }
 }
 
+/// The value of a switch that is off.
+const OFF: &CStr = c"false";
 /// The values of runc's global `--rootless`.
 const IS_ROOTLESS: [&CStr; 3] = [c"auto", c"true", c"false"];
 
@@ -261,7 +263,7 @@ fn take_option(
             (c"", 1)
         }
         (true, None | Some("true" | "auto")) => (c"", 0),
-        (true, Some("false")) => return Ok(0),
+        (true, Some("false")) => (OFF, 0),
         (true, Some(value)) => {
             return Err(Error::usage(
                 keep(msg!("--#: takes no value, got #"), &[long, value]),
@@ -320,7 +322,7 @@ fn check_words(invocation: &Invocation) -> Result<()> {
         ));
     }
     if invocation.command == Command::Exec
-        && !invocation.has(Opt::Process)
+        && invocation.value(Opt::Process).is_none()
         && invocation.program_at >= invocation.arguments.len()
     {
         return Err(Error::usage(msg!("exec: needs a program to run, or --process"), ""));

@@ -124,10 +124,13 @@ pub fn make(invocation: &Invocation, purpose: Purpose) -> Result<Created> {
         .value(Opt::PidfdSocket)
         .map(console::connect_socket)
         .transpose()?;
-    let by_annotation = spec
-        .annotation(INIT_ANNOTATION)
-        .is_some_and(|value| value.as_str() == "true");
-    let init = if invocation.has(Opt::Init) || by_annotation {
+    let wants_init = match invocation.value(Opt::Init) {
+        Some(_) => invocation.has(Opt::Init),
+        None => spec
+            .annotation(INIT_ANNOTATION)
+            .is_some_and(|value| value.as_str() == "true"),
+    };
+    let init = if wants_init {
         Some(init_program::open(&proc, arguments)?)
     } else {
         None

@@ -86,7 +86,7 @@ pub mod settings {
     /// An error where one is asked for.
     pub fn read(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<Option<Settings>> {
         let options = [Opt::Network, Opt::Subnet, Opt::Ip, Opt::Publish, Opt::IpForward];
-        if options.iter().any(|option| invocation.has(*option))
+        if options.iter().any(|option| invocation.value(*option).is_some())
             || NETWORK_ANNOTATIONS.iter().any(|name| spec.annotation(name).is_some())
         {
             return Err(absent());

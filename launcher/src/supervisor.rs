@@ -98,7 +98,7 @@ fn carry_out(operation: Operation, name: &[u8; NAME_BYTES_MAX]) -> Result<()> {
 /// Calls `each` with every supervised container; with none where there is no supervisor, or the caller's containers are not
 /// the device's.
 pub fn for_each(invocation: &Invocation, each: &mut dyn FnMut(&Row)) -> Result<()> {
-    if invocation.has(Opt::Root) {
+    if invocation.value(Opt::Root).is_some() {
         return Ok(());
     }
     let Ok(line) = asked(Operation::List, &[0; NAME_BYTES_MAX]) else {

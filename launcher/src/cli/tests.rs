@@ -68,6 +68,8 @@ fn options_stand_before_and_behind_what_they_are_for() {
     assert!(!invocation.has(Opt::NoPivot));
     assert_eq!(invocation.value(Opt::PidFile), Some(c""));
     assert_eq!(names(&invocation), [c"web", c"/b"]);
+    assert!(!understood("roci create --no-pivot --no-pivot=false web").has(Opt::NoPivot));
+    assert!(understood("roci create --no-pivot=false --no-pivot web").has(Opt::NoPivot));
 }
 
 #[test]

@@ -55,7 +55,7 @@ const OPTIONS: [Opt; 5] = [Opt::Network, Opt::Subnet, Opt::Ip, Opt::Publish, Opt
 /// Reads the settings; `None` where the bundle alone says what the network is. What of them is about namespaces is put into
 /// the configuration.
 pub fn read(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<Option<Settings>> {
-    if spec.annotations.is_empty() && !OPTIONS.iter().any(|option| invocation.has(*option)) {
+    if spec.annotations.is_empty() && !OPTIONS.iter().any(|option| invocation.value(*option).is_some()) {
         return Ok(None);
     }
     let mut settings = Settings {
@@ -69,7 +69,7 @@ pub fn read(invocation: &Invocation, spec: &mut Spec<'static>) -> Result<Option<
     let mut network = None;
     let mut is_any = false;
     for (option, annotation) in OPTIONS.into_iter().zip(NETWORK_ANNOTATIONS.iter()) {
-        if invocation.has(option) {
+        if invocation.value(option).is_some() {
             for word in invocation.values(option) {
                 settings.take(option, as_text(word)?, &mut network)?;
                 is_any = true;
@@ -382,5 +382,6 @@ mod tests {
         let off = members.replace("true", "false");
         assert!(of("", &off).is_some_and(|settings| !settings.ip_forward));
         assert!(of("--ip-forward ", &off).is_some_and(|settings| settings.ip_forward));
+        assert!(of("--ip-forward=false ", &members).is_some_and(|settings| !settings.ip_forward));
     }
 }

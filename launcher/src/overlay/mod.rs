@@ -157,7 +157,7 @@ pub fn read_options(invocation: &Invocation, spec: &Spec<'static>, bundle: &'sta
         return Err(Error::says(msg!("overlay: not a size: #"), size));
     }
     let layers = LAYERS.take();
-    if invocation.has(Opt::OverlayLower) {
+    if invocation.value(Opt::OverlayLower).is_some() {
         for word in invocation.values(Opt::OverlayLower) {
             add_layers(layers, as_text(word)?)?;
         }
