@@ -22,7 +22,8 @@ impl Answer {
     #[inline(always)]
     pub(crate) unsafe fn error(self) -> Errno {
         // SAFETY: the kernel's errors go to 4095 (`MAX_ERRNO` of `linux/err.h`), and those that are made here are of them; that it
-        // is below 0 is the caller's contract.
+        // is below 0 is the caller's contract. A tracer, or a supervisor of seccomp, can answer anything in the kernel's place,
+        // but it may change this process as it likes, too.
         unsafe { core::hint::assert_unchecked(-4095 <= self.0 && self.0 < 0) };
         Errno::from_raw_os_error(-self.0)
     }
