@@ -5,14 +5,14 @@ use spec_core::linux::NamespaceKind;
 use spec_core::resources::Resources;
 
 use crate::container::in_user_namespace;
-use crate::policy::{Feature, is_preferred};
+use crate::policy::{Feature, is_required};
 
 /// `CAP_MKNOD` of `linux/capability.h`.
 const CAP_MKNOD: u64 = 1 << 27;
 
 /// Whether something is asked for that a container without a cgroup would lack.
 pub fn asks_for_limits(spec: &Spec<'static>) -> bool {
-    sets_limits(spec) || forbids_nodes(spec) && !is_preferred(Feature::Devices)
+    sets_limits(spec) || forbids_nodes(spec) && is_required(Feature::Devices)
 }
 
 /// Whether a limit is asked for.

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::limits::{forbids_nodes, sets_limits};
 use crate::msg;
 use crate::path::Path;
-use crate::policy::{Feature, is_off, is_preferred};
+use crate::policy::{Feature, is_required};
 use crate::proc::Proc;
 
 #[path = "no_systemd.rs"]
@@ -171,7 +171,6 @@ pub mod resources {
 
     /// An error where a limit is asked for, unless the container may do without.
     pub fn refuse_to_lack(spec: &Spec<'static>) -> Result<()> {
-        let is_required = |feature| !is_preferred(feature) && !is_off(feature);
         if is_required(Feature::Limits) && (sets_limits(spec) || sets_more(spec)) {
             return Err(Error::said(msg!("linux.resources: this roci was built without it")));
         }

@@ -88,6 +88,11 @@ fn set(name: &str, policy: &str, place: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether there is no container without the feature.
+pub fn is_required(feature: Feature) -> bool {
+    of(feature) == Policy::Require
+}
+
 /// Whether the feature is not to be used.
 pub fn is_off(feature: Feature) -> bool {
     of(feature) == Policy::Off

@@ -481,8 +481,13 @@ fn limits_that_are_asked_for() {
         assert!(refuse_to_lack(spec(&resources(json))).is_ok(), "{json}");
     }
     let policies = |line: &str| assert!(policy::read(&understood(line), spec("")).is_ok());
-    policies("roci run --policy limits=prefer web");
-    assert!(refuse_to_lack(spec(&resources(r#"{"pids": {"limit": 1}}"#))).is_ok());
+    for line in [
+        "roci run --policy limits=prefer web",
+        "roci run --policy limits=off web",
+    ] {
+        policies(line);
+        assert!(refuse_to_lack(spec(&resources(r#"{"pids": {"limit": 1}}"#))).is_ok());
+    }
     policies("roci run --policy limits=require web");
 }
 
