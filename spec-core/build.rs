@@ -9,20 +9,13 @@
 
 use std::collections::BTreeSet;
 
-/// What a row has where an architecture does not have the system call.
-const NONE: u16 = 0x3ff;
-/// Where the numbers start that are private to ARM.
-const PRIVATE: u16 = 1008;
-/// From here on the third architecture has numbers of its own, less one.
-const OWN: u16 = 510;
+use row::{NONE, OWN, PRIVATE, hash};
 
 /// Name, the number on each architecture, and which of the calls behind `socketcall` (from 1) or `ipc` (from 32) it is.
 type Row<const N: usize> = (&'static str, [u16; N], u8);
 
 #[path = "src/seccomp/syscalls/arm.rs"]
 mod arm;
-#[path = "src/seccomp/syscalls/hash.rs"]
-mod hash;
 #[path = "../targets/messages.rs"]
 mod messages;
 #[path = "src/seccomp/syscalls/mips.rs"]
@@ -31,6 +24,8 @@ mod mips;
 mod pack;
 #[path = "src/seccomp/syscalls/riscv.rs"]
 mod riscv;
+#[path = "src/seccomp/syscalls/row.rs"]
+mod row;
 #[path = "src/seccomp/syscalls/x86.rs"]
 mod x86;
 
@@ -54,7 +49,7 @@ fn main() {
         names(&mips::ROWS),
     ];
     let names: BTreeSet<&str> = names.concat().into_iter().collect();
-    let hashes: BTreeSet<u32> = names.iter().map(|name| hash::hash(name.as_bytes())).collect();
+    let hashes: BTreeSet<u32> = names.iter().map(|name| hash(name.as_bytes())).collect();
     assert_eq!(names.len(), hashes.len(), "two names have the same hash");
     let source = pack("X86", &x86::ROWS)
         + &pack("I386", &column(&x86::ROWS, 1))
@@ -100,7 +95,7 @@ fn pack<const N: usize>(machine: &str, rows: &[Row<N>]) -> String {
                 first <= NONE && second <= NONE && third < 64 && *multiplexed < 64,
                 "{name} does not fit"
             );
-            u64::from(hash::hash(name.as_bytes())) << 32
+            u64::from(hash(name.as_bytes())) << 32
                 | u64::from(first) << 22
                 | u64::from(second) << 12
                 | u64::from(third) << 6

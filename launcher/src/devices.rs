@@ -30,7 +30,7 @@ const DEFAULT_DEVICES: [&CStr; 6] = [
     c"/dev/tty",
 ];
 /// Their numbers.
-const DEFAULT_NUMBERS: [[u8; 2]; 6] = [[1, 3], [1, 5], [1, 7], [1, 8], [1, 9], [5, 0]];
+pub const DEFAULT_NUMBERS: [[u8; 2]; 6] = [[1, 3], [1, 5], [1, 7], [1, 8], [1, 9], [5, 0]];
 
 /// The default links of runtime-linux.md.
 const DEFAULT_LINKS: [(&CStr, &CStr); 4] = [

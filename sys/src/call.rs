@@ -92,12 +92,7 @@ pub(crate) unsafe fn ask(number: u32, arguments: [usize; 6]) -> Answer {
 /// As for [`arch::syscall`].
 pub unsafe fn call(number: u32, arguments: [usize; 6]) -> Result<usize> {
     // SAFETY: the caller's contract is the same.
-    result(unsafe { arch::syscall(number, arguments) })
-}
-
-/// What the kernel's answer says.
-#[inline(always)]
-fn result(answer: isize) -> Result<usize> {
+    let answer = unsafe { arch::syscall(number, arguments) };
     if (-4095..0).contains(&answer) {
         Err(Errno::from_raw_os_error(-answer as i32))
     } else {

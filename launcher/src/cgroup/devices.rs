@@ -11,6 +11,7 @@ use super::device_filter;
 use super::files::File;
 use super::resources::Cgroup;
 use crate::container::write_all;
+use crate::devices::DEFAULT_NUMBERS;
 use crate::error::{During, Error, Result};
 use crate::limits::makes_nodes;
 use crate::msg;
@@ -19,9 +20,10 @@ use crate::text::{Line, Pieces};
 
 /// What every container may use, whatever its rules say: the default devices and terminals, and making any node, which
 /// opens none (as runc and crun).
-fn always() -> [DeviceRule; 2 + ALWAYS_USED.len()] {
+fn always() -> [DeviceRule; 2 + DEFAULT_NUMBERS.len() + BESIDES.len()] {
     core::array::from_fn(|number| {
-        let used = number.checked_sub(2).and_then(|number| ALWAYS_USED.get(number));
+        let mut devices = DEFAULT_NUMBERS.iter().chain(&BESIDES);
+        let used = number.checked_sub(2).and_then(|number| devices.nth(number));
         let [major, minor] = used.copied().unwrap_or([ANY; 2]);
         let number_of = |number| (number != ANY).then_some(u32::from(number));
         DeviceRule {
@@ -41,19 +43,8 @@ fn always() -> [DeviceRule; 2 + ALWAYS_USED.len()] {
     })
 }
 
-/// The character devices among them.
-const ALWAYS_USED: [[u8; 2]; 10] = [
-    [1, 3],
-    [1, 5],
-    [1, 7],
-    [1, 8],
-    [1, 9],
-    [5, 0],
-    [5, 1],
-    [5, 2],
-    [136, ANY],
-    [10, 200],
-];
+/// `/dev/console`, `/dev/ptmx`, what stands in `/dev/pts`, and `/dev/net/tun`.
+const BESIDES: [[u8; 2]; 4] = [[5, 1], [5, 2], [136, ANY], [10, 200]];
 
 /// Any number.
 const ANY: u8 = u8::MAX;

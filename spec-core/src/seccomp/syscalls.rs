@@ -4,20 +4,19 @@
 
 #[cfg(test)]
 mod arm;
-mod hash;
 #[cfg(test)]
 mod mips;
 #[cfg(test)]
 mod riscv;
+mod row;
 #[cfg(test)]
 mod x86;
 
 use static_assertions::const_assert;
 
-/// What a row has where an architecture does not have the system call.
-const NONE: u16 = 0x3ff;
-/// System calls have numbers below this one. Those that are private to ARM (`__ARM_NR_BASE` on) come from here on.
-pub(super) const PRIVATE: u16 = 1008;
+pub(super) use row::PRIVATE;
+use row::{NONE, OWN, hash};
+
 /// How many numbers there are.
 pub(super) const SLOTS: usize = 1024;
 /// How many architectures a machine has at most.
@@ -197,8 +196,6 @@ pub(super) struct Numbers(u64);
 impl Numbers {
     /// The slot on the architecture that is number `column` of the machine.
     pub(super) fn slot(self, column: usize) -> Option<u16> {
-        /// From here on the third architecture has numbers of its own, less one.
-        const OWN: u16 = 510;
         let first = (self.0 >> 22) as u16;
         let slot = match (column, (self.0 >> 6) as u16 % 64) {
             (1, _) => (self.0 >> 12) as u16,
@@ -226,7 +223,7 @@ impl Numbers {
 impl Machine {
     /// The numbers of a system call.
     pub(super) fn find(&self, name: &str) -> Option<Numbers> {
-        let hash = hash::hash(name.as_bytes());
+        let hash = hash(name.as_bytes());
         let row = self.table.binary_search_by_key(&hash, |row| (row >> 32) as u32).ok()?;
         self.table.get(row).copied().map(Numbers)
     }

@@ -10,21 +10,17 @@ use super::*;
 #[test]
 #[cfg_attr(miri, ignore = "system calls")]
 fn a_hierarchy_is_made_where_a_limit_needs_it() {
+    let spec = spec(&resources(r#"{"pids": {"limit": 5}}"#));
+    let refused_in = |world: &World, made: &Cell<Hierarchies>| {
+        let path = c"/d/e";
+        refusal(|| {
+            apply(&world.host, path, made, spec, &spec.linux.resources, Purpose::Create).map_err(|error| error.never())
+        })
+    };
     let world = World::new(false);
     let made = Cell::new(Hierarchies::NONE);
-    let spec = spec(&resources(r#"{"pids": {"limit": 5}}"#));
     // The cgroup is made, and has no such file, as no directory of ours.
-    let refused = refusal(|| {
-        apply(
-            &world.host,
-            c"/d/e",
-            &made,
-            spec,
-            &spec.linux.resources,
-            Purpose::Create,
-        )
-        .map_err(|error| error.never())
-    });
+    let refused = refused_in(&world, &made);
     assert!(refused.contains("pids with pids.max"), "{refused}");
     assert!(world.directory.0.join("pids/d/e").is_dir());
     assert!(!world.directory.0.join("memory/d").exists());
@@ -32,17 +28,7 @@ fn a_hierarchy_is_made_where_a_limit_needs_it() {
     assert!(made.get() == Hierarchies(1 << 4));
     let world = World::new(true);
     let made = Cell::new(Hierarchies::NONE);
-    refusal(|| {
-        apply(
-            &world.host,
-            c"/d/e",
-            &made,
-            spec,
-            &spec.linux.resources,
-            Purpose::Create,
-        )
-        .map_err(|error| error.never())
-    });
+    refused_in(&world, &made);
     assert!(!world.directory.0.join("d").exists() && made.get() == Hierarchies::NONE);
 }
 
