@@ -7,7 +7,7 @@ use sys::fd::open_process;
 use sys::signal::SIGKILL;
 
 use crate::cli::{Invocation, Opt, as_text};
-use crate::error::{Error, Result};
+use crate::error::{During, Error, Result};
 use crate::msg;
 use crate::proc::Proc;
 use crate::state::{self, Access, Found};
@@ -65,13 +65,19 @@ pub fn kill_all(state: &State<'_>, status: Status, proc: &Proc, signal: u8) -> R
     const ROUNDS_MAX: u32 = 100;
     for _ in 0..if signal == SIGKILL { ROUNDS_MAX } else { 1 } {
         let mut met = false;
+        let mut sent = Ok(());
         state::for_each_process(state, status, proc, &mut |pid| {
             // The processes were listed by the kernel just now. A dead one that waits for its parent stays listed.
             if proc.process_start(pid).is_some_and(|start| start.is_alive()) {
                 met = true;
-                let _ = sys::signal::send(pid, signal);
+                match sys::signal::send(pid, signal) {
+                    // It has ended meanwhile.
+                    Ok(()) | Err(Errno::SRCH) => {}
+                    refused => sent = refused,
+                }
             }
         })?;
+        sent.during(msg!("kill"))?;
         if !met {
             break;
         }

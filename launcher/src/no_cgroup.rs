@@ -53,7 +53,7 @@ impl Host {
     }
 
     /// See the other one.
-    pub fn for_each_process(&self, _: &CStr, _: &mut dyn FnMut(i32)) -> bool {
+    pub fn for_each_process(&self, _: &CStr, _: &mut dyn FnMut(i32)) -> core::result::Result<bool, Errno> {
         match self.never {}
     }
 

@@ -4,6 +4,7 @@ use core::ffi::CStr;
 
 use heapless::Vec;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use spec_core::Spec;
 use spec_core::device::protocol::CONTAINERS_MAX;
 use spec_core::state::{State, StateView, Status, Style, write_oci_state};
@@ -241,9 +242,11 @@ impl Listing {
         if spec_core::state::check_id(id).is_err() {
             return Ok(());
         }
-        let Ok(directory) = open_in(root.as_fd(), name, OFlags::RDONLY | OFlags::DIRECTORY) else {
+        let opened = open_in(root.as_fd(), name, OFlags::RDONLY | OFlags::DIRECTORY);
+        if let Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) = opened {
             return Ok(());
-        };
+        }
+        let directory = opened.during(msg!("open state directory"))?;
         let container = Container { directory, id: c"" };
         let mut state = State::new();
         let status = look(
@@ -366,7 +369,9 @@ pub fn ps(invocation: &Invocation) -> Result<()> {
 pub fn for_each_process(state: &State<'_>, status: Status, proc: &Proc, each: &mut dyn FnMut(i32)) -> Result<()> {
     if let Some(cgroup) = state.cgroup
         && let Some(host) = cgroup::host(proc)
-        && host.for_each_process(cgroup.as_c_str(), each)
+        && host
+            .for_each_process(cgroup.as_c_str(), each)
+            .during(msg!("read cgroup.procs"))?
     {
         return Ok(());
     }

@@ -25,6 +25,8 @@ pub fn make(directory: BorrowedFd<'_>, path: &CStr, mode: Mode) -> Result<()> {
 /// The names in a directory, read a few at a time, without `.` and `..`.
 pub struct Names<'a> {
     directory: BorrowedFd<'a>,
+    /// Whether all that is no directory is left out.
+    is_choosy: bool,
     memory: [u8; BYTES],
     at: usize,
     end: usize,
@@ -36,10 +38,18 @@ impl<'a> Names<'a> {
     pub fn of(directory: BorrowedFd<'a>) -> Self {
         Self {
             directory,
+            is_choosy: false,
             memory: [0; BYTES],
             at: 0,
             end: 0,
         }
+    }
+
+    /// The names of directories in `directory`, which is on a file system that tells them from others (`d_type`).
+    pub fn of_directories(directory: BorrowedFd<'a>) -> Self {
+        let mut names = Self::of(directory);
+        names.is_choosy = true;
+        names
     }
 
     /// The next one. It lends the name, so this is no `Iterator`.
@@ -61,11 +71,12 @@ impl<'a> Names<'a> {
                 (self.at, self.end) = (0, n);
             }
             let rest = self.memory.get(self.at..self.end).unwrap_or_default();
-            let Some(([.., low, high, _kind], rest)) = rest.split_first_chunk::<HEAD>() else {
+            let Some(([.., low, high, kind], rest)) = rest.split_first_chunk::<HEAD>() else {
                 return Ok(None);
             };
             let name = CStr::from_bytes_until_nul(rest).unwrap_or_default();
-            let (start, is_name) = (self.at + HEAD, name != c"." && name != c"..");
+            let is_wanted = !self.is_choosy || u32::from(*kind) == k::DT_DIR;
+            let (start, is_name) = (self.at + HEAD, is_wanted && name != c"." && name != c"..");
             self.at += usize::from(u16::from_ne_bytes([*low, *high])).max(HEAD);
             if is_name {
                 let name = self.memory.get(start..).unwrap_or_default();

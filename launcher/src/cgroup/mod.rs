@@ -11,8 +11,7 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, Uid, chownat, mkdirat, unlinkat};
 use rustix::io::Errno;
 use spec_core::Spec;
-use sys::directory::Names;
-use sys::fd::{open, open_in, read};
+use sys::fd::{open, read};
 use sys::signal::SIGKILL;
 use sys::{FileSystem, OwnedFd, TakeOnce};
 
@@ -25,6 +24,7 @@ use crate::text::{Digits, cut, utf8};
 use crate::time::pause;
 use controllers::enable_controllers;
 use cpuset::fill_cpuset;
+use members::{processes_of, remove_below};
 
 mod controllers;
 mod cpuset;
@@ -33,6 +33,7 @@ pub mod dbus;
 mod device_filter;
 mod devices;
 mod files;
+mod members;
 pub mod mount;
 pub mod resources;
 #[cfg(feature = "systemd")]
@@ -186,8 +187,9 @@ impl Host {
                             let kill = &mut |pid| {
                                 let _ = sys::signal::send(pid, SIGKILL);
                             };
-                            processes_of(fd.as_fd(), kill, 0);
-                            remove_below(fd.as_fd(), 0);
+                            // Whom that leaves keeps the cgroup busy, which is told.
+                            let _ = processes_of(fd.as_fd(), kill);
+                            remove_below(fd.as_fd());
                             fd.close();
                         }
                         if attempt > 0 {
@@ -203,17 +205,24 @@ impl Host {
     }
 
     /// Calls `each` with every process in the cgroup and below it; `false` where there is no such cgroup.
-    pub fn for_each_process(&self, path: &CStr, each: &mut dyn FnMut(i32)) -> bool {
+    ///
+    /// # Errors
+    /// The first of the kernel's, once all that can be looked at was.
+    pub fn for_each_process(&self, path: &CStr, each: &mut dyn FnMut(i32)) -> core::result::Result<bool, Errno> {
         let (_, main) = self.main_hierarchy();
         // The others are for cgroups that somebody else has made.
         for name in core::iter::once(main).chain(self.lines().map(|(name, _)| name)) {
-            if let Ok(fd) = self.directory(name, path).open(self.top.as_fd(), DIRECTORY) {
-                processes_of(fd.as_fd(), each, 0);
-                fd.close();
-                return true;
+            match self.directory(name, path).open(self.top.as_fd(), DIRECTORY) {
+                Ok(fd) => {
+                    let outcome = processes_of(fd.as_fd(), each);
+                    fd.close();
+                    return outcome.map(|()| true);
+                }
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
             }
         }
-        false
+        Ok(false)
     }
 
     /// Puts `pid` into the cgroup, in every hierarchy in which it exists.
@@ -257,7 +266,8 @@ impl Host {
                     // Who has ended since need not be moved.
                     let _ = rustix::io::write(file, Digits::signed(pid.into()).as_bytes());
                 }
-            });
+            })
+            .during(msg!("read cgroup.procs"))?;
             if met == before {
                 break;
             }
@@ -344,61 +354,6 @@ fn without_slashes(path: &[u8]) -> Option<&[u8]> {
 }
 
 const REMOVE_ATTEMPTS: u32 = 200;
-
-/// How deep a container may nest its own cgroups for us to follow.
-const DEPTH_MAX: usize = 16;
-
-fn each_child(directory: BorrowedFd<'_>, each: &mut dyn FnMut(&CStr)) {
-    // Somebody may have read it to its end before.
-    let _ = rustix::fs::seek(directory, rustix::fs::SeekFrom::Start(0));
-    let mut names = Names::of(directory);
-    while let Ok(Some(name)) = names.next() {
-        each(name);
-    }
-}
-
-fn remove_below(directory: BorrowedFd<'_>, depth: usize) {
-    if depth == DEPTH_MAX {
-        return;
-    }
-    each_child(directory, &mut |name| {
-        if let Ok(child) = open_in(directory, name, DIRECTORY) {
-            remove_below(child.as_fd(), depth + 1);
-            child.close();
-        }
-        let _ = unlinkat(directory, name, AtFlags::REMOVEDIR);
-    });
-}
-
-fn processes_of(directory: BorrowedFd<'_>, each: &mut dyn FnMut(i32), depth: usize) {
-    if let Ok(file) = open_in(directory, c"cgroup.procs", OFlags::RDONLY) {
-        let mut memory = [0; 4096];
-        // A number may be cut where the memory ends.
-        let mut pid = 0_i32;
-        while let Ok(n @ 1..) = rustix::io::read(&file, &mut memory) {
-            for byte in memory.iter().take(n) {
-                if byte.is_ascii_digit() {
-                    pid = pid.wrapping_mul(10).wrapping_add((byte - b'0').into());
-                    continue;
-                }
-                // 0 is a process that has no number in our pid namespace.
-                if pid > 0 {
-                    each(pid);
-                }
-                pid = 0;
-            }
-        }
-        file.close();
-    }
-    if depth < DEPTH_MAX {
-        each_child(directory, &mut |name| {
-            if let Ok(child) = open_in(directory, name, DIRECTORY) {
-                processes_of(child.as_fd(), each, depth + 1);
-                child.close();
-            }
-        });
-    }
-}
 
 static HOST: sys::Once<Option<Host>> = sys::Once::new();
 

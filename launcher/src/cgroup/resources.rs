@@ -164,14 +164,19 @@ impl<'a> Cgroup<'a> {
 }
 
 impl Cgroup<'_> {
-    /// Reads `file`; nothing where it cannot be read.
+    /// Reads `file`; nothing where the host has no such file, or the kernel no such count. That it cannot be read must not pass
+    /// for that.
     pub fn read<'m>(&self, controller: &str, file: &str, memory: &'m mut [u8]) -> &'m str {
-        let Ok(file) = self.open(controller, file, OFlags::RDONLY) else {
-            return "";
-        };
-        let bytes = sys::fd::read(file.as_fd(), memory);
-        file.close();
-        utf8(bytes.unwrap_or_default().trim_ascii())
+        let read = self.open(controller, file, OFlags::RDONLY).and_then(|file| {
+            let bytes = sys::fd::read(file.as_fd(), memory);
+            file.close();
+            bytes
+        });
+        match read {
+            Ok(bytes) => utf8(bytes.trim_ascii()),
+            Err(Errno::NOENT | Errno::NODEV | Errno::OPNOTSUPP) => "",
+            Err(errno) => Error::new_with(msg!("read #"), file, errno).never(),
+        }
     }
 
     /// Opens `file`.

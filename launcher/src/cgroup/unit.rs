@@ -144,7 +144,8 @@ impl Host {
     pub fn leave_to_systemd(&self, path: &CStr, hierarchies: Hierarchies) -> Hierarchies {
         for attempt in 0..REMOVE_ATTEMPTS {
             let mut found = false;
-            self.for_each_process(path, &mut |pid| found |= sys::signal::send(pid, SIGKILL).is_ok());
+            // Whom that leaves, systemd kills, or the removal tells of.
+            let _ = self.for_each_process(path, &mut |pid| found |= sys::signal::send(pid, SIGKILL).is_ok());
             if !found {
                 break;
             }

@@ -19,11 +19,19 @@ pub enum Command {
     Kill,
     Delete,
     DeleteForce,
+    KillAll,
+    Pause,
+    Resume,
+    Update,
+    State,
+    List,
+    Ps,
+    Events,
 }
 
 impl Command {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
+    /// Those that depend on what the container has.
+    pub const LIFECYCLE: [Self; 7] = [
         Self::Create,
         Self::Start,
         Self::Run,
@@ -31,6 +39,17 @@ impl Command {
         Self::Kill,
         Self::Delete,
         Self::DeleteForce,
+    ];
+    /// Those that look at a container that runs, or change it.
+    pub const OTHERS: [Self; 8] = [
+        Self::KillAll,
+        Self::Pause,
+        Self::Resume,
+        Self::Update,
+        Self::State,
+        Self::List,
+        Self::Ps,
+        Self::Events,
     ];
 
     fn name(self) -> &'static str {
@@ -42,6 +61,14 @@ impl Command {
             Self::Kill => "kill",
             Self::Delete => "delete",
             Self::DeleteForce => "delete-force",
+            Self::KillAll => "kill-all",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Update => "update",
+            Self::State => "state",
+            Self::List => "list",
+            Self::Ps => "ps",
+            Self::Events => "events",
         }
     }
 
@@ -49,6 +76,7 @@ impl Command {
     fn word(self) -> &'static str {
         match self {
             Self::DeleteForce => "delete",
+            Self::KillAll => "kill",
             other => other.name(),
         }
     }
@@ -195,15 +223,17 @@ impl Bench {
         match case.command {
             Command::Create | Command::Run => Ok(()),
             Command::Start => self.create(case, Program::Look, id, output),
-            Command::Exec | Command::Kill | Command::DeleteForce => {
-                self.create(case, Program::Sleep, id, output)?;
-                ok(&self.call(&["start", id]), "start before it")
-            }
-            Command::Delete => {
+            _ => {
                 self.create(case, Program::Sleep, id, output)?;
                 ok(&self.call(&["start", id]), "start before it")?;
-                ok(&self.call(&["kill", id, "KILL"]), "kill before it")?;
-                self.reaches(id, "stopped")
+                match case.command {
+                    Command::Delete => {
+                        ok(&self.call(&["kill", id, "KILL"]), "kill before it")?;
+                        self.reaches(id, "stopped")
+                    }
+                    Command::Resume => ok(&self.call(&["pause", id]), "pause before it"),
+                    _ => Ok(()),
+                }
             }
         }
     }
@@ -222,6 +252,14 @@ impl Bench {
             Command::Kill => ["kill", id, "KILL"].map(str::to_owned).to_vec(),
             Command::Delete => ["delete", id].map(str::to_owned).to_vec(),
             Command::DeleteForce => ["delete", "--force", id].map(str::to_owned).to_vec(),
+            Command::KillAll => ["kill", "--all", id, "KILL"].map(str::to_owned).to_vec(),
+            Command::Pause | Command::Resume | Command::State => [case.command.name(), id].map(str::to_owned).to_vec(),
+            Command::Update => ["update", "--pids-limit", "40", "--cpu-share", "256", id]
+                .map(str::to_owned)
+                .to_vec(),
+            Command::List => vec!["list".to_owned()],
+            Command::Ps => ["ps", "--format", "json", id].map(str::to_owned).to_vec(),
+            Command::Events => ["events", "--stats", id].map(str::to_owned).to_vec(),
         });
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         self.words(&words)
@@ -285,8 +323,31 @@ impl Bench {
                 self.reaches(&id, "running")?;
                 Ok(ended.stdout.clone())
             }
-            Command::Kill => self.reaches(&id, "stopped").map(|()| String::new()),
+            Command::Kill | Command::KillAll => self.reaches(&id, "stopped").map(|()| String::new()),
             Command::Delete | Command::DeleteForce => self.reaches(&id, "").map(|()| String::new()),
+            Command::Pause => self.reaches(&id, "paused").map(|()| String::new()),
+            Command::Resume => self.reaches(&id, "running").map(|()| String::new()),
+            Command::Update => {
+                let stats = self.call(&["events", "--stats", &id]);
+                ok(&stats, "events after it")?;
+                shows(&stats.stdout, "/data/pids/limit", &40.into())
+            }
+            Command::State => shows(&ended.stdout, "/status", &"running".into()),
+            Command::List => {
+                let row = ended.stdout.lines().find(|line| line.starts_with(&id));
+                let is_told = row.is_some_and(|row| row.contains("running"));
+                is_told
+                    .then(String::new)
+                    .ok_or_else(|| format!("it printed {:?}", ended.stdout))
+            }
+            Command::Ps => {
+                let processes: Vec<u32> = serde_json::from_str(&ended.stdout).unwrap_or_default();
+                let is_told = processes.len() == 1;
+                is_told
+                    .then(String::new)
+                    .ok_or_else(|| format!("it printed {:?}", ended.stdout))
+            }
+            Command::Events => shows(&ended.stdout, "/data/pids/limit", &50.into()),
         }
     }
 
@@ -443,7 +504,10 @@ impl Bench {
     }
 
     fn judge_failure(&self, case: &Case, point: &Point, ended: &Ended, wrong: &mut Vec<String>) {
-        let start = format!("roci: {} {}: ", case.command.word(), self.id());
+        let start = match case.command {
+            Command::List => "roci: list: ".to_owned(),
+            command => format!("roci: {} {}: ", command.word(), self.id()),
+        };
         // A warning may come before.
         let lines: Vec<_> = ended
             .stderr
@@ -473,9 +537,20 @@ impl Bench {
                     ended.stderr.trim_end()
                 ));
             }
-            Command::Exec => wrong.extend(self.reaches(&self.id(), "running").err()),
+            Command::Exec | Command::Update | Command::State | Command::List | Command::Ps | Command::Events => {
+                wrong.extend(self.reaches(&self.id(), "running").err());
+            }
             _ => {}
         }
+    }
+}
+
+/// Whether that is what a document that was printed says there.
+fn shows(document: &str, pointer: &str, wanted: &serde_json::Value) -> Result<String, String> {
+    let value: serde_json::Value = serde_json::from_str(document).unwrap_or_default();
+    match value.pointer(pointer) == Some(wanted) {
+        true => Ok(String::new()),
+        false => Err(format!("{pointer} is not {wanted}: {document:?}")),
     }
 }
 

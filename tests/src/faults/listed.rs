@@ -63,6 +63,8 @@ const IS_A_CONTAINER: &str = "what is not there was deleted before: there is not
 const ENDS_BY_ITSELF: &str = "a scope ends with its last process, and without systemd delete removes what it has made";
 const LAST_TOLD: &str = "the period is the last that systemd is told, and older ones do not know it (before 244)";
 const KILLED_LATER: &str = "what is left in a scope is killed, or told of, where the cgroup is removed";
+const HAS_ENDED: &str =
+    "who is not there has ended, a cgroup that is gone has no processes, and what the kernel does not count is 0";
 const NO_RIGHT: &str = "who has no right to a cgroup, and asks for no limit, has none";
 
 const OPTIONAL: &[Optional] = &[
@@ -224,18 +226,7 @@ const OPTIONAL: &[Optional] = &[
             "the container is not in that hierarchy",
         ),
     ),
-    same(
-        "openat",
-        "freezer.state\"",
-        &[],
-        "what is not known to be frozen counts as running",
-    ),
-    same(
-        "read",
-        "freezer.state",
-        &[],
-        "what is not known to be frozen counts as running",
-    ),
+    same("openat", "freezer.state\"", &["ENODEV", "EOPNOTSUPP"], HAS_ENDED),
     other(
         "mount",
         "\"sysfs\"",
@@ -378,6 +369,39 @@ const OPTIONAL: &[Optional] = &[
         same("pidfd_send_signal", "", &["ESRCH"], IS_A_CONTAINER),
     ),
     only("delete-force", same("kill", "", &["ESRCH"], IS_A_CONTAINER)),
+    // What looks at a container that may end meanwhile.
+    only("/running", other("openat2", "/stat\"", &["ENOENT"], HAS_ENDED)),
+    only(
+        "list",
+        other(
+            "openat",
+            "/state, ",
+            &["ENOTDIR", "ELOOP"],
+            "what is no directory is no container",
+        ),
+    ),
+    only(
+        "/running",
+        other("getdents64", "/sys/fs/cgroup/", &["ENOENT"], HAS_ENDED),
+    ),
+    only(
+        "/running",
+        other(
+            "openat",
+            "/sys/fs/cgroup",
+            &["ENOENT", "ENODEV", "EOPNOTSUPP"],
+            HAS_ENDED,
+        ),
+    ),
+    only(
+        "/running",
+        other(
+            "write",
+            "memfd:output",
+            &["EPIPE"],
+            "who reads no more does not want the rest",
+        ),
+    ),
     // Poststop hooks.
     only("/hooks", same("pipe2", "", &[], POSTSTOP)),
     only("/hooks", same("lseek", "state", &[], POSTSTOP)),
@@ -486,12 +510,13 @@ pub fn warns(point: &Point, stderr: &str) -> bool {
 }
 
 /// What says in other words than the error's name what failed: where roci knows what it means.
-const WORDED: [&str; 23] = [
+const WORDED: [&str; 24] = [
     "make devices at ",
     "open the host's device: ",
     "(EOVERFLOW)",
     "the kernel refuses the filter",
     "cannot exec in a stopped container",
+    "cannot resume a running container",
     "before it was ready",
     "before it was made",
     "mount overlay: ",

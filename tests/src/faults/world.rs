@@ -38,17 +38,23 @@ const PLAIN: World = World {
     name: "plain",
     global: &[],
     options: &[],
-    commands: &Command::ALL,
+    commands: &Command::LIFECYCLE,
     has_network: false,
     change: |_| {},
 };
 
 /// All of them.
-const WORLDS: [World; 7] = [
+const WORLDS: [World; 8] = [
     PLAIN,
     World {
         name: "limits",
         options: &["--pid-file", "DIR/pid"],
+        change: limits,
+        ..PLAIN
+    },
+    World {
+        name: "running",
+        commands: &Command::OTHERS,
         change: limits,
         ..PLAIN
     },

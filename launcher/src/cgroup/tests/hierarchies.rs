@@ -4,6 +4,7 @@ use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
+use super::super::members::DEPTH_MAX;
 use super::*;
 
 /// A hierarchy of version 1 is joined where a limit needs it, and that is noted; in version 2 there is nothing to join.
@@ -149,12 +150,15 @@ fn processes_are_those_of_all_cgroups_below() {
     world.directory.write("c/below/cgroup.procs", &long);
     world.directory.write("c/below/deeper/cgroup.procs", "2147483647\n");
     let mut found = Vec::new();
-    assert!(world.host.for_each_process(c"/c", &mut |pid| found.push(pid)));
+    assert_eq!(world.host.for_each_process(c"/c", &mut |pid| found.push(pid)), Ok(true));
     assert_eq!(found.len(), 2 + 2000 + 1);
     found.sort_unstable();
     assert_eq!(found[..3], [7, 12, 10_000]);
     assert_eq!(found[2001..], [11_999, i32::MAX]);
-    assert!(!world.host.for_each_process(c"/d", &mut |_| panic!("nobody is there")));
+    assert_eq!(
+        world.host.for_each_process(c"/d", &mut |_| panic!("nobody is there")),
+        Ok(false)
+    );
     // In version 1 in the hierarchy that every container is in, or another one.
     let world = World::new(false);
     world.directory.write("freezer/c/cgroup.procs", "5\n");
@@ -162,9 +166,33 @@ fn processes_are_those_of_all_cgroups_below() {
     world.directory.write("pids/d/cgroup.procs", "8\n");
     for (path, expected) in [(c"/c", 5), (c"/d", 8)] {
         let mut found = Vec::new();
-        assert!(world.host.for_each_process(path, &mut |pid| found.push(pid)));
+        assert_eq!(world.host.for_each_process(path, &mut |pid| found.push(pid)), Ok(true));
         assert_eq!(found, [expected]);
     }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "system calls")]
+fn processes_that_cannot_be_listed_are_told_after_the_others() {
+    let world = World::new(true);
+    let list = |path| {
+        let mut found = Vec::new();
+        let outcome = world.host.for_each_process(path, &mut |pid| found.push(pid));
+        found.sort_unstable();
+        (outcome, found)
+    };
+    world.directory.write("c/cgroup.procs", "5\n");
+    world.directory.write("c/last/cgroup.procs", "7\n");
+    // One that has just gone, from which the kernel takes its files first.
+    std::fs::create_dir(world.directory.0.join("c/gone")).expect("a directory");
+    assert_eq!(list(c"/c"), (Ok(true), std::vec![5, 7]));
+    // A file in whose place a directory is can be opened, and not read.
+    std::fs::create_dir_all(world.directory.0.join("c/first/cgroup.procs")).expect("a directory");
+    world.directory.write("c/first/below/cgroup.procs", "6\n");
+    assert_eq!(list(c"/c"), (Err(Errno::ISDIR), std::vec![5, 6, 7]));
+    assert_eq!(list(c"/c/first"), (Err(Errno::ISDIR), std::vec![6]));
+    // A file is no cgroup.
+    assert_eq!(list(c"/c/cgroup.procs"), (Err(Errno::NOTDIR), std::vec![]));
 }
 
 #[test]
@@ -178,9 +206,14 @@ fn a_cgroup_is_followed_to_a_depth_and_no_deeper() {
             .write(&format!("{path}/cgroup.procs"), &format!("{}\n", depth + 1));
         path.push_str("/d");
     }
-    let mut last = 0;
-    assert!(world.host.for_each_process(c"/c", &mut |pid| last = pid));
-    assert_eq!(last as usize, DEPTH_MAX + 1);
+    let mut deepest = 0;
+    assert_eq!(
+        world
+            .host
+            .for_each_process(c"/c", &mut |pid| deepest = deepest.max(pid)),
+        Ok(true)
+    );
+    assert_eq!(deepest as usize, DEPTH_MAX + 1);
 }
 
 #[test]
@@ -205,7 +238,7 @@ fn what_a_container_made_below_goes_too() {
     let directory = Directory::new("cgroup-remove");
     std::fs::create_dir_all(directory.0.join("a/b/c")).expect("directories");
     std::fs::create_dir_all(directory.0.join("d")).expect("directories");
-    remove_below(directory.open().as_fd(), 0);
+    remove_below(directory.open().as_fd());
     assert_eq!(std::fs::read_dir(&directory.0).expect("the directory").count(), 0);
     let host = Host {
         top: directory.open(),
@@ -226,10 +259,10 @@ fn what_a_container_made_below_goes_too() {
     // What is nested deeper than is followed stays, with what is above it.
     let deep = format!("deep{}", "/d".repeat(DEPTH_MAX));
     std::fs::create_dir_all(directory.0.join(&deep)).expect("directories");
-    remove_below(directory.open().as_fd(), 0);
+    remove_below(directory.open().as_fd());
     assert!(directory.0.join(&deep).exists());
     std::fs::remove_dir(directory.0.join(&deep)).expect("the deepest");
-    remove_below(directory.open().as_fd(), 0);
+    remove_below(directory.open().as_fd());
     assert!(!directory.0.join("deep").exists());
     directory.write("cpu/file", "");
     assert_eq!(host.try_remove(c"/file", Hierarchies::ALL), Err(Errno::NOTDIR));
