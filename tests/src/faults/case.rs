@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::host::{Host, reap};
 use super::tracer::{Call, Ended, Fault, Place, Watchdog, memory_file, run, text_of, trace};
 use super::world::{LOOK, Program, World, worlds};
-use super::{calls, listed};
+use super::{calls, lines, listed};
 
 /// A command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -490,7 +490,7 @@ impl Bench {
                     }
                 }
             }
-            if ended.is_hit && excuse.is_none() && !listed::may_end(case, point) && !listed::warns(point, &ended.stderr)
+            if ended.is_hit && excuse.is_none() && !listed::may_end(case, point) && !lines::warns(point, &ended.stderr)
             {
                 wrong.push("it succeeded without the call".to_owned());
             }
@@ -515,7 +515,7 @@ impl Bench {
             .filter(|line| !line.starts_with("roci: warning: "))
             .collect();
         let is_line = match lines.as_slice() {
-            [line] => line.starts_with(&start) || listed::comes_before_the_command(line),
+            [line] => line.starts_with(&start) || lines::comes_before_the_command(line),
             _ => false,
         };
         if !is_line || ended.code.is_none() || ended.code == Some(101) {
@@ -525,13 +525,13 @@ impl Bench {
         if let Fault::Errno(errno) = point.fault
             && ended.is_hit
             && !ended.stderr.contains(&calls::errno_name(errno))
-            && !listed::is_worded(errno, &ended.stderr)
+            && !lines::is_worded(errno, &ended.stderr)
         {
             wrong.push(format!("the line does not name the fault: {}", ended.stderr.trim_end()));
         }
         let state = self.directory.join("state").join(self.id());
         match case.command {
-            Command::Create | Command::Run if state.exists() && !listed::may_stay(ended) => {
+            Command::Create | Command::Run if state.exists() && !lines::may_stay(ended) => {
                 wrong.push(format!(
                     "it failed and left its state directory: {}",
                     ended.stderr.trim_end()

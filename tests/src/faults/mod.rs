@@ -8,6 +8,7 @@
 mod calls;
 mod case;
 mod host;
+mod lines;
 mod listed;
 mod sweep;
 mod tracer;
