@@ -35,6 +35,8 @@ tests::cases![
     a_process_killed_with_the_container_does_not_hang_exec,
     exec_sees_a_tmpfs_that_covers_proc,
     many_execs_at_once,
+    what_is_said_twice_is_said,
+    exec_without_a_mount_namespace_has_the_containers_root,
 ];
 
 /// A process object as containerd writes one.
@@ -531,4 +533,46 @@ fn many_execs_at_once(t: &Test) {
     for (number, running) in running.into_iter().enumerate() {
         assert_eq!(running.wait().code(number as i32).stdout, format!("{number}\n"));
     }
+}
+
+/// In the document and on the command line.
+fn what_is_said_twice_is_said(t: &Test) {
+    t.skip_on("crun", "crun 1.8 takes no options beside a document");
+    t.skip_on("runc", "runc 1.1 takes no options beside a document");
+    let c = up(t);
+    let socket = ConsoleSocket::listen(&t.path("socket"));
+    let mut process = c.config["process"].clone();
+    process["terminal"] = json!(true);
+    process["noNewPrivileges"] = json!(true);
+    process["args"] = json!(["/bin/sh", "-c", "tty; grep NoNewPrivs /proc/self/status"]);
+    let document = t.path("process.json");
+    std::fs::write(&document, process.to_string()).expect("a file");
+    let document = document.to_str().expect("UTF-8");
+    let options = [
+        "--process",
+        document,
+        "--tty",
+        "--no-new-privs",
+        "--console-socket",
+        socket.arg(),
+        "--detach",
+    ];
+    c.executing(&options, &[]).run().ok();
+    let (mut terminal, _) = socket.receive();
+    terminal.expect("/dev/pts/");
+    terminal.expect("NoNewPrivs:\t1");
+}
+
+fn exec_without_a_mount_namespace_has_the_containers_root(t: &Test) {
+    t.skip_on("crun", "crun 1.8 mounts on the host then");
+    t.skip_on("runc", "runc 1.1 wants a mount namespace");
+    let mut c = t.container(&["/bin/sleep", "1000"]);
+    c.no_namespace("mount");
+    c.config["mounts"] = json!([]);
+    let linux = c.config["linux"].as_object_mut().expect("linux");
+    linux.remove("maskedPaths");
+    linux.remove("readonlyPaths");
+    std::fs::write(c.rootfs().join("only-here"), "inside\n").expect("a file");
+    c.up();
+    assert_eq!(c.exec(&["/bin/cat", "/only-here"]).ok().stdout, "inside\n");
 }

@@ -19,6 +19,7 @@ tests::cases![
     recursive_options_without_mount_setattr_are_an_error,
     cgroups_are_shown_read_only_without_the_mount_calls,
     a_time_namespace_without_clone3_works_all_the_same,
+    binds_have_their_own_flags_without_the_mount_calls,
     check_finds_what_is_missing,
     check_tells_a_plain_bundle_from_others,
 ];
@@ -271,6 +272,12 @@ fn check_tells_a_plain_bundle_from_others(t: &Test) {
         )
     };
     let here = rows(t.call(&["check", "--json"]), 0);
+    let known = std::fs::read_to_string("/proc/filesystems").expect("the kernel's file systems");
+    for name in ["overlay", "squashfs", "erofs"] {
+        let is_known = known.lines().any(|line| line.split('\t').nth(1) == Some(name));
+        let is_here = here.iter().any(|(of, is_here)| of == name && *is_here);
+        assert_eq!(is_here, is_known, "{name}");
+    }
     let there = rows(hidden(t.call(&["check", "--json"])), 1);
     assert_eq!(here.len(), there.len());
     for ((name, is_here), (_, is_there)) in here.iter().zip(&there) {
@@ -287,4 +294,65 @@ fn check_tells_a_plain_bundle_from_others(t: &Test) {
         text.contains("\ntmpfs              missing: needs CONFIG_TMPFS; without it: no /dev of its own\n"),
         "{text}"
     );
+}
+
+/// A remount replaces all flags, so those that the mount had have to be said again, and no others.
+fn binds_have_their_own_flags_without_the_mount_calls(t: &Test) {
+    if !t.is_roci() {
+        t.skip("it is about roci's ways around what is missing");
+    }
+    t.needs("unshare", "util-linux");
+    let shared = t.path("shared");
+    std::fs::create_dir(&shared).expect("a directory");
+    let script = r#"mount -t tmpfs -o nosuid,noexec of-the-host "$0" && mkdir "$0/below" && mount -t tmpfs below "$0/below" && exec "$@""#;
+    for calls in [
+        "open_tree",
+        "mount_setattr",
+        "open_tree,move_mount,mount_setattr,fsopen",
+    ] {
+        let mut c = t.sh("cat /proc/self/mountinfo");
+        for (place, options) in [
+            ("/plain", &["bind"][..]),
+            ("/same", &["bind", "nosuid"]),
+            ("/more", &["bind", "nodev"]),
+            ("/less", &["bind", "exec"]),
+            ("/fixed", &["bind", "ro"]),
+            ("/all", &["rbind", "ro"]),
+        ] {
+            c.mount(place, "bind", &shared, options);
+        }
+        c.config["linux"]["readonlyPaths"] = json!(["/plain"]);
+        let call = without(t, calls, ENOSYS, c.running(&[]));
+        let args = [
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+            shared.to_str().expect("UTF-8"),
+        ];
+        let output = call.under("unshare", &args).run().ok().stdout;
+        let flags = |place: &str| {
+            let line = output.lines().rfind(|line| line.split(' ').nth(4) == Some(place));
+            let flags = line
+                .and_then(|line| line.split(' ').nth(5))
+                .unwrap_or("none")
+                .split(',');
+            flags.filter(|flag| *flag != "relatime").collect::<Vec<_>>().join(",")
+        };
+        for (place, expected) in [
+            ("/plain", "ro,nosuid,noexec"),
+            ("/plain/below", "none"),
+            ("/same", "rw,nosuid,noexec"),
+            ("/more", "rw,nosuid,nodev,noexec"),
+            ("/less", "rw,nosuid"),
+            ("/fixed", "ro,nosuid,noexec"),
+            ("/fixed/below", "none"),
+            ("/all", "ro,nosuid,noexec"),
+            ("/all/below", "rw"),
+        ] {
+            assert_eq!(flags(place), expected, "{calls}: {place}: {output}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ tests::cases![
     kill_works_on_a_created_container,
     realtime_signals_can_be_sent,
     a_signal_without_handler_does_not_end_pid_1,
+    kill_all_sends_a_signal_once,
 ];
 
 /// A container that prints the name of each signal that it gets.
@@ -121,4 +122,13 @@ fn a_signal_without_handler_does_not_end_pid_1(t: &Test) {
     c.kill("TERM").ok();
     c.exec(&["/bin/true"]).ok();
     assert_eq!(c.status(), "running");
+}
+
+fn kill_all_sends_a_signal_once(t: &Test) {
+    let c = t.sh("trap 'echo one' USR1; echo ready; while :; do sleep 0.02; done");
+    let created = c.up_and_ready();
+    t.call(&["kill", "--all", &c.id, "USR1"]).run().ok();
+    eventually("the signal arrived", || created.stdout_now().contains("one"));
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(created.stdout_now().matches("one").count(), 1);
 }

@@ -42,6 +42,12 @@ tests::cases![
     dev_may_be_a_bind_of_the_hosts,
     a_cgroup_mount_shows_the_containers_cgroup,
     locked_flags_of_a_mount_survive_in_a_user_namespace,
+    tmpcopyup_copies_files_of_every_kind,
+    the_flags_of_a_copy_are_its_own,
+    options_of_terminals_are_not_guessed,
+    propagation_reaches_as_far_as_asked,
+    file_systems_have_propagation_too,
+    a_pipe_in_a_user_namespace_is_made,
 ];
 
 /// The mount options, and the file system's, that /proc/self/mountinfo has for `path`.
@@ -665,4 +671,129 @@ fn locked_flags_of_a_mount_survive_in_a_user_namespace(t: &Test) {
     for option in ["ro", "nosuid", "nodev", "noexec"] {
         has(&options(&output, "/data"), option);
     }
+}
+
+fn tmpcopyup_copies_files_of_every_kind(t: &Test) {
+    t.skip_on("crun", "crun 1.8 copies neither devices nor times");
+    t.skip_on("runc", "runc 1.1 copies no times");
+    let look = "cd /data; for name in . big deep deep/er link dangling special pipe null; do \
+        stat -c '%n %F %a %u:%g %t:%T %Y' $name; done; stat -c '%s' big; tail -c 5 big; md5sum <big; readlink link; readlink dangling";
+    let mut c = t.sh(look);
+    let data = c.rootfs().join("data");
+    std::fs::create_dir(&data).expect("a directory");
+    // More than is copied at once.
+    let mut big: Vec<u8> = (0..3 << 20).map(|n: u32| (n / 1000) as u8).collect();
+    big.extend(b"\nend\n");
+    std::fs::write(data.join("big"), big).expect("a file");
+    let script = "mkdir -p deep/er; ln -s big link; ln -s /no/such dangling; touch special; mkfifo pipe; mknod null c 1 3; \
+        chown 1000:1001 special deep .; chown -h 7:8 link; chmod 6751 special; chmod 1777 deep; chmod 2715 .; chmod 600 null; \
+        touch -h -d @1000000000 link dangling special deep/er null pipe big; touch -d @1234567890 deep .";
+    let made = std::process::Command::new("sh")
+        .args(["-ec", script])
+        .current_dir(&data)
+        .status();
+    assert!(made.is_ok_and(|status| status.success()));
+    let before = t.sh(look);
+    let copied = std::process::Command::new("cp")
+        .args(["-a", "-T"])
+        .args([&data, &before.rootfs().join("data")])
+        .status();
+    assert!(copied.is_ok_and(|status| status.success()));
+    c.mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"]);
+    let (before, after) = (before.output(), c.output());
+    // The time of the topmost directory is that of the mount.
+    let lines = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(&after), lines(&before));
+    assert!(after.starts_with(". directory 2715 1000:1001 "), "{after}");
+    assert!(
+        after.contains("special regular empty file 6751 1000:1001 0:0 1000000000\n"),
+        "{after}"
+    );
+}
+
+/// It is read-only once it is filled, and not before.
+fn the_flags_of_a_copy_are_its_own(t: &Test) {
+    for (option, expected) in [("ro", "no\n"), ("rw", "yes\n")] {
+        let mut c = t.sh(
+            "cat /etc/passwd >/dev/null && { touch /etc/new 2>/dev/null && echo yes || echo no; }; \
+            grep ' /etc ' /proc/self/mountinfo",
+        );
+        c.mount("/etc", "tmpfs", "tmpfs", &["tmpcopyup", "nosuid", "noexec", option]);
+        let output = c.output();
+        assert!(output.starts_with(expected), "{option}: {output}");
+        let flags: Vec<_> = output
+            .lines()
+            .last()
+            .expect("a mount")
+            .split(' ')
+            .nth(5)
+            .expect("flags")
+            .split(',')
+            .collect();
+        assert_eq!(flags[0], option);
+        assert!(
+            flags.contains(&"nosuid") && flags.contains(&"noexec") && !flags.contains(&"nodev"),
+            "{output}"
+        );
+    }
+}
+
+/// A group that means nothing is left out for a user namespace, and for nobody else.
+fn options_of_terminals_are_not_guessed(t: &Test) {
+    let mut c = t.sh("true");
+    c.mount("/terminals", "devpts", "devpts", &["newinstance", "gid=nobody"]);
+    c.create().fails().roci_says("mount devpts: invalid argument");
+}
+
+fn propagation_reaches_as_far_as_asked(t: &Test) {
+    t.skip_on("runc", "runc 1.1 applies the words in its own order");
+    t.skip_on("crun", "crun 1.8 applies the words in its own order");
+    let tree = Tree::new(t, "--make-rshared");
+    let kind_of = |text: &str, place: &str| {
+        let line = text.lines().find(|line| line.contains(place)).expect("the mount");
+        let optional = line.split(" - ").next().expect("fields");
+        let kinds = ["shared:", "master:", "unbindable"].into_iter();
+        kinds.filter(|kind| optional.contains(kind)).collect::<String>()
+    };
+    // What is mounted on a shared mount is shared itself; what is below it is what it was, or what was asked for.
+    for (root, options, top, below) in [
+        ("rshared", &["rbind", "rslave"][..], "shared:master:", "shared:master:"),
+        ("rshared", &["rbind", "slave"], "shared:master:", "shared:"),
+        ("rshared", &["rbind", "slave", "rshared"], "shared:master:", "shared:"),
+        ("rslave", &["rbind", "private"], "", "master:"),
+        ("rslave", &["rbind", "rprivate"], "", ""),
+        ("rslave", &["rbind", "rslave", "private"], "", "master:"),
+        ("rslave", &["rbind", "private", "rslave"], "", "master:"),
+    ] {
+        let mut c = t.sh("cat /proc/self/mountinfo");
+        c.mount("/data", "bind", &tree.0, options);
+        c.config["linux"]["rootfsPropagation"] = json!(root);
+        let output = c.output();
+        let found = (kind_of(&output, " /data "), kind_of(&output, " /data/below "));
+        assert_eq!(found, (top.to_owned(), below.to_owned()), "{options:?}: {output}");
+    }
+}
+
+fn file_systems_have_propagation_too(t: &Test) {
+    let mut c = t.sh("cat /proc/self/mountinfo");
+    c.mount("/mine", "tmpfs", "tmpfs", &["shared"]);
+    c.mount("/other", "tmpfs", "tmpfs", &["rw"]);
+    let output = c.output();
+    let optional = |place: &str| {
+        let line = output.lines().find(|line| line.contains(place)).expect("the mount");
+        line.split(" - ").next().expect("fields").to_owned()
+    };
+    assert!(optional(" /mine ").contains("shared:"), "{output}");
+    assert!(!optional(" /other ").contains("shared:"), "{output}");
+}
+
+/// Devices are the host's there, as nobody may make them; a pipe is none.
+fn a_pipe_in_a_user_namespace_is_made(t: &Test) {
+    let mut c = t.sh("stat -c '%F %a' /dev/channel");
+    c.namespace("user", None);
+    let mapping = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+    c.config["linux"]["uidMappings"] = mapping.clone();
+    c.config["linux"]["gidMappings"] = mapping;
+    c.config["linux"]["devices"] = json!([{"type": "p", "path": "/dev/channel", "fileMode": 0o640}]);
+    assert_eq!(c.output(), "fifo 640\n");
 }

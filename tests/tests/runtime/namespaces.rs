@@ -153,7 +153,8 @@ fn a_namespace_of_another_type_is_refused(t: &Test) {
     let holder = Holder::new(t, &["--net", "--ipc"]);
     let mut c = t.server();
     c.namespace("network", Some(&format!("/proc/{}/ns/ipc", holder.pid())));
-    c.create().fails();
+    let words = "linux.namespaces network: the path is not a namespace of this type";
+    c.create().fails().roci_says(words);
 }
 
 fn a_namespace_path_that_does_not_exist_is_refused(t: &Test) {

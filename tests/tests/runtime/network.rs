@@ -9,6 +9,7 @@ tests::cases![
     a_network_device_gets_a_name_from_a_template,
     a_network_device_that_is_not_there_is_an_error,
     network_devices_need_a_network_namespace,
+    addresses_that_are_leased_or_anothers_stay_behind,
 ];
 
 /// A pair of devices in the host's network namespace; both are gone at the end, as one takes the other along.
@@ -86,4 +87,29 @@ fn network_devices_need_a_network_namespace(t: &Test) {
     c.config["linux"]["netDevices"] = json!({pair.moving(): {}});
     c.run().fails().says("linux.netDevices: needs a network namespace");
     assert!(ip(&["link", "show", pair.moving()]), "it stays where it is");
+}
+
+/// Whoever renews a lease does so on the host; and an address of another device is that device's.
+fn addresses_that_are_leased_or_anothers_stay_behind(t: &Test) {
+    let pair = Pair::make(t);
+    let leased = ["valid_lft", "1000", "preferred_lft", "1000"];
+    let device = pair.moving();
+    assert!(ip(
+        &[&["addr", "add", "198.51.100.9/24", "dev", device], &leased[..]].concat()
+    ));
+    assert!(ip(&["addr", "add", "203.0.113.5/24", "dev", &pair.0]));
+    assert!(ip(&["link", "set", device, "up"]) && ip(&["link", "set", &pair.0, "up"]));
+    let mut c = t.sh("ip -o addr show");
+    c.config["linux"]["netDevices"] = json!({device: {}});
+    let output = c.output();
+    assert!(
+        output.contains(" 192.0.2.7/24 ") && output.contains(" 2001:db8::7/64 "),
+        "{output}"
+    );
+    assert!(
+        !output.contains("198.51.100.9") && !output.contains("203.0.113.5"),
+        "{output}"
+    );
+    // The one of the link is made anew, by the kernel.
+    assert_eq!(output.matches("inet6 fe80").count(), 1, "{output}");
 }

@@ -11,6 +11,9 @@ tests::cases![
     the_configuration_for_a_plain_user_works,
     more_ids_than_ones_own_need_the_programs_for_it,
     ids_that_are_not_the_users_are_refused,
+    more_ids_of_either_kind_need_the_programs,
+    groups_that_cannot_be_set_are_refused,
+    limits_and_cgroups_that_are_not_the_users_are_refused,
 ];
 
 /// `nobody`, which has nothing.
@@ -173,4 +176,45 @@ fn ids_that_are_not_the_users_are_refused(t: &Test) {
         .fails()
         .roci_says("set id mapping: newgidmap: gid range");
     assert!(!t.runtime.root.join(&c.id).exists());
+}
+
+/// One program writes one map, and one's own id alone would need none.
+fn more_ids_of_either_kind_need_the_programs(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers have other words");
+    }
+    t.needs("newuidmap", "uidmap");
+    for (kind, words) in [
+        ("uidMappings", "set id mapping: newuidmap: uid range"),
+        ("gidMappings", "set id mapping: newgidmap: gid range"),
+    ] {
+        let mut c = owned(t, "true");
+        let mappings = c.config["linux"][kind].as_array_mut().expect("mappings");
+        mappings.push(json!({"containerID": 1, "hostID": 300_000, "size": 1}));
+        as_user(c.running(&[])).run().fails().says(words);
+    }
+}
+
+/// Whose map was written without privileges may not change its groups.
+fn groups_that_cannot_be_set_are_refused(t: &Test) {
+    t.skip_on("crun", "crun 1.8 refuses hybrid cgroups");
+    t.skip_on("runc", "runc leaves them out");
+    let mut c = owned(t, "true");
+    c.config["process"]["user"]["additionalGids"] = json!([0]);
+    as_user(c.running(&[]))
+        .run()
+        .fails()
+        .says("setgroups: operation not permitted");
+}
+
+fn limits_and_cgroups_that_are_not_the_users_are_refused(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers have other words, or warn");
+    }
+    let mut c = owned(t, "true");
+    c.config["linux"]["resources"] = json!({"pids": {"limit": 10}});
+    as_user(c.running(&[])).run().fails().says("make cgroup");
+    let mut c = owned(t, "true");
+    c.config["linux"]["cgroupsPath"] = json!(format!("/{}", c.id));
+    as_user(c.running(&[])).run().fails().says("make cgroup");
 }

@@ -21,6 +21,7 @@ tests::cases![
     an_existing_pid_file_is_replaced,
     the_short_options_work,
     run_survives_a_program_that_ends_at_once,
+    run_of_a_program_that_cannot_be_started_has_the_status_of_shells,
 ];
 
 fn run_passes_the_exit_status_on(t: &Test) {
@@ -103,6 +104,24 @@ fn run_of_a_program_that_is_missing_leaves_nothing(t: &Test) {
     let outcome = c.run().fails().says("no such file or directory");
     assert!(!outcome.status.success());
     c.state_call().fails().says("does not exist");
+}
+
+/// As shells have it; a command line that is wrong has a status of its own.
+fn run_of_a_program_that_cannot_be_started_has_the_status_of_shells(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers' run ends with 1, or with 255");
+    }
+    for (program, status) in [("no-such", 127), ("/no/such", 127), ("/etc/passwd", 126)] {
+        t.container(&[program]).run().code(status);
+    }
+    let mut c = t.sh("true");
+    c.config["process"]["cwd"] = json!("/etc/passwd");
+    c.run().code(1);
+    let c = t.server();
+    c.up_and_ready();
+    c.executing(&[], &["no-such"]).run().code(255);
+    c.executing(&["--no-such-option"], &["true"]).run().code(2);
+    c.running(&["--no-such-option"]).run().code(2);
 }
 
 fn run_can_be_killed_and_deleted_from_outside(t: &Test) {

@@ -21,6 +21,7 @@ tests::cases![
     a_closed_standard_input_is_no_hole,
     closed_standard_streams_are_no_holes,
     the_end_of_the_container_closes_its_pipes,
+    a_socket_for_notifications_that_cannot_be_mounted_is_left_out,
 ];
 
 /// What stands behind each descriptor of PID 1, without a pipe of the shell's own.
@@ -256,5 +257,42 @@ fn closed_standard_streams_are_no_holes(t: &Test) {
     for stream in ["0", "2"] {
         let link = list.lines().find(|line| line.contains(&format!(" {stream} -> ")));
         assert!(link.is_some_and(|link| link.ends_with(" /dev/null")), "{list}");
+    }
+}
+
+fn a_socket_for_notifications_that_cannot_be_mounted_is_left_out(t: &Test) {
+    if !t.is_roci() {
+        t.skip("the peers stay behind as a proxy");
+    }
+    let path = t.path("notify.sock");
+    let _socket = UnixDatagram::bind(&path).expect("a socket");
+    let path = path.to_str().expect("UTF-8");
+    let look = "echo $NOTIFY_SOCKET; ls /run/notify 2>/dev/null; :";
+    let printed =
+        |c: &tests::Container<'_>, socket: &str| c.running(&[]).env("NOTIFY_SOCKET", socket).run().ok().stdout;
+    // One without a file is of another network namespace.
+    assert_eq!(printed(&t.sh(look), "@of/systemd"), "\n");
+    assert_eq!(printed(&t.sh(look), path), "/run/notify/notify.sock\nnotify.sock\n");
+    // What the configuration puts there stays.
+    std::fs::create_dir(t.path("own")).expect("a directory");
+    std::fs::write(t.path("own/file"), "").expect("a file");
+    for (destination, listed) in [
+        ("/run/notify", "file\n"),
+        ("/run/notify/", "file\n"),
+        ("/run/notify/notify.sock", "notify.sock\n"),
+    ] {
+        let mut c = t.sh(look);
+        let source = if destination.ends_with("sock") {
+            "own/file"
+        } else {
+            "own"
+        };
+        c.mount(destination, "bind", t.path(source), &["bind"]);
+        assert_eq!(printed(&c, path), format!("\n{listed}"), "{destination}");
+    }
+    for destination in ["/run", "/run/notify/other"] {
+        let mut c = t.sh("echo $NOTIFY_SOCKET; test -S $NOTIFY_SOCKET && echo there");
+        c.mount(destination, "tmpfs", "tmpfs", &[]);
+        assert_eq!(printed(&c, path), "/run/notify/notify.sock\nthere\n", "{destination}");
     }
 }
