@@ -8,6 +8,7 @@ use std::time::Duration;
 use tests::{Container, Invocation, Outcome, Test, eventually};
 
 pub mod errors;
+pub mod host;
 pub mod many;
 pub mod others;
 

@@ -37,6 +37,7 @@ fn main() -> std::process::ExitCode {
     let mut cases = Vec::new();
     cases.extend(bridge::cases());
     cases.extend(bridge::errors::cases());
+    cases.extend(bridge::host::cases());
     cases.extend(bridge::many::cases());
     cases.extend(bridge::others::cases());
     cases.extend(cgroups::cases());
