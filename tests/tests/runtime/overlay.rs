@@ -30,6 +30,7 @@ tests::cases![
     diff_lists_what_was_added_changed_and_deleted,
     diff_of_a_tmpfs_works_while_the_container_lives,
     diff_knows_what_lower_layers_hide,
+    diff_knows_marks_that_hide,
     diff_prints_no_names_that_mislead,
     diff_needs_an_overlay,
     a_user_namespace_has_its_overlay_inside,
@@ -615,6 +616,59 @@ fn diff_knows_what_lower_layers_hide(t: &Test) {
             "D /d/from-top"
         ]
     );
+}
+
+/// Since Linux 6.7 an empty file with a mark may stand for nothing, in a directory that says so.
+fn diff_knows_marks_that_hide(t: &Test) {
+    needs_overlay(t);
+    if tests::kernel_version() < (6, 7) {
+        t.skip("overlays of this kernel know no such marks");
+    }
+    let (top, bottom) = (make(t, "top"), make(t, "bottom"));
+    for directory in ["x", "y"] {
+        for layer in [&top, &bottom] {
+            let directory = std::path::Path::new(layer).join(directory);
+            std::fs::create_dir(&directory).expect("a directory");
+            for name in ["marked", "empty", "full"] {
+                let is_empty = *layer == top && name != "full";
+                std::fs::write(directory.join(name), if is_empty { "" } else { "text\n" }).expect("a file");
+            }
+        }
+        let mark = |path: String, name: &str, value: &[u8]| {
+            let name = format!("trusted.overlay.{name}");
+            rustix::fs::setxattr(&path, &name, value, rustix::fs::XattrFlags::empty()).expect("a mark");
+        };
+        mark(format!("{top}/{directory}"), "opaque", b"x");
+        mark(format!("{top}/{directory}/marked"), "whiteout", b"");
+        // It stands for something, and a mark of another kind says nothing.
+        mark(format!("{top}/{directory}/full"), "whiteout", b"");
+        mark(format!("{top}/{directory}/empty"), "other", b"");
+    }
+    let script = "ls /x; touch /x/marked /x/empty; echo >>/x/full; rm -r /y; mkdir /y; echo ready; sleep 1000";
+    let c = t.sh(script);
+    let root = c.rootfs();
+    let lower = format!("{top}:{bottom}:{}", root.to_str().expect("UTF-8"));
+    let upper = make(t, "up");
+    let created = c
+        .creation(&["--overlay-lower", &lower, "--overlay-upper", &upper])
+        .run()
+        .ok();
+    c.start().ok();
+    eventually("it runs", || created.stdout_now().ends_with("ready\n"));
+    assert_eq!(created.stdout_now(), "empty\nfull\nready\n", "what the kernel shows");
+    let outcome = t.call(&["diff", &c.id]).run().ok();
+    let mut lines: Vec<_> = outcome.stdout.lines().collect();
+    lines.sort_unstable();
+    let expected = [
+        "A /x/marked",
+        "C /x",
+        "C /x/empty",
+        "C /x/full",
+        "C /y",
+        "D /y/empty",
+        "D /y/full",
+    ];
+    assert_eq!(lines, expected);
 }
 
 fn diff_prints_no_names_that_mislead(t: &Test) {
