@@ -10,9 +10,9 @@ use crate::policy::{Feature, is_required};
 /// `CAP_MKNOD` of `linux/capability.h`.
 const CAP_MKNOD: u64 = 1 << 27;
 
-/// Whether something is asked for that a container without a cgroup would lack.
+/// Whether something is asked for that a container without a cgroup would lack, and may not do without.
 pub fn asks_for_limits(spec: &Spec<'static>) -> bool {
-    sets_limits(spec) || forbids_nodes(spec) && is_required(Feature::Devices)
+    sets_limits(spec) && is_required(Feature::Limits) || forbids_nodes(spec) && is_required(Feature::Devices)
 }
 
 /// Whether a limit is asked for.

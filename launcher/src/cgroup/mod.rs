@@ -49,6 +49,8 @@ pub const HIERARCHIES_MAX: usize = 20;
 /// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
 const CGROUP_MAGIC: u32 = 0x0027_e0eb;
 const CGROUP2_MAGIC: u32 = 0x6367_7270;
+/// `SYSFS_MAGIC` of the same: nothing is mounted there.
+const SYSFS_MAGIC: u32 = 0x6265_6572;
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
 /// What the host has.
@@ -67,7 +69,11 @@ impl Host {
     /// Looks at the host; `None` where there are no cgroups to use, which is no error.
     fn detect(proc: &Proc) -> Option<Self> {
         let top = found(open(c"/sys/fs/cgroup", DIRECTORY))?;
-        let is_v2 = found(FileSystem::of(top.as_fd()))?.magic == CGROUP2_MAGIC;
+        let magic = found(FileSystem::of(top.as_fd()))?.magic;
+        if magic == SYSFS_MAGIC {
+            return None;
+        }
+        let is_v2 = magic == CGROUP2_MAGIC;
         let file = found(proc.open_file(c"self/cgroup", OFlags::RDONLY))?;
         let memory = TEXT.take();
         let text = utf8(found(read(file.as_fd(), memory))?);

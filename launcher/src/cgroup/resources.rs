@@ -21,7 +21,7 @@ use crate::error::{Error, Result, keep};
 use crate::limits::asks_for_limits;
 use crate::msg;
 use crate::path::Path;
-use crate::policy::{Feature, is_off, is_preferred, is_required};
+use crate::policy::{Feature, is_off, is_preferred};
 use crate::report;
 use crate::text::{Digits, Line, Pieces, cut, utf8};
 use crate::texts::Text;
@@ -109,7 +109,7 @@ pub fn apply(
 
 /// The host has no cgroups: an error where a limit is asked for, unless it may be missing.
 pub fn refuse_to_lack(spec: &Spec<'static>) -> Result<()> {
-    if !asks_for_limits(spec) || !is_required(Feature::Limits) {
+    if !asks_for_limits(spec) {
         return Ok(());
     }
     Err(Error::said(msg!(

@@ -15,6 +15,7 @@ tests::cases![
     update_changes_limits,
     update_reads_standard_input,
     update_leaves_alone_what_is_zero,
+    update_takes_options_up_to_their_limits,
     pause_and_resume,
     a_paused_container_can_be_deleted_by_force,
     events_prints_statistics,
@@ -179,6 +180,33 @@ fn update_reads_standard_input(t: &Test) {
     let input = || fs::File::open(t.path("input")).expect("input");
     t.call(&["update", "--resources", "-", &c.id]).stdin(input()).run().ok();
     assert_eq!(value(t, &c, "cpu", "cpu.shares"), "256");
+}
+
+fn update_takes_options_up_to_their_limits(t: &Test) {
+    if !t.is_roci() {
+        t.skip("it is about roci's own limits");
+    }
+    t.needs_v1_controller("cpuset");
+    t.needs_v1_controller("memory");
+    let c = t.server();
+    c.up_and_ready();
+    let update = |option: &str, text: &str| t.call(&["update", option, text, &c.id]).run();
+    // The largest number that resources may have, which the kernel rounds to pages.
+    update("--memory-reservation", "9223372036854775807").ok();
+    assert_eq!(
+        value(t, &c, "memory", "memory.soft_limit_in_bytes"),
+        "9223372036854771712"
+    );
+    for text in ["9223372036854775808", "18446744073709551615", "1k", "", "+", "--5"] {
+        let outcome = update("--memory-reservation", text).code(2);
+        assert!(outcome.stderr.contains("not a number"), "{text}: {outcome}");
+    }
+    let longest = format!("00{}", ",0".repeat(511));
+    update("--cpuset-cpus", &longest).ok();
+    assert_eq!(value(t, &c, "cpuset", "cpuset.cpus"), "0");
+    update("--cpuset-cpus", &format!("0{longest}"))
+        .fails()
+        .says("the options are too long");
 }
 
 /// Docker sends every group and means "leave alone" by 0; CRI sends a device rule that must not be applied.

@@ -5,6 +5,7 @@ use tests::Test;
 
 tests::cases![
     a_limit_that_the_host_lacks_may_be_done_without,
+    a_host_without_cgroups_lacks_both_limits_and_rules,
     limits_may_be_left_alone,
     a_label_of_an_absent_module_may_be_done_without,
     a_seccomp_profile_may_be_left_off,
@@ -54,6 +55,39 @@ fn a_limit_that_the_host_lacks_may_be_done_without(t: &Test) {
     );
     c.config["annotations"] = Value::Null;
     c.running(&["--policy", "limits=prefer"]).run().ok();
+}
+
+/// Each policy is for itself: without limits there may still be rules for devices that somebody could make.
+fn a_host_without_cgroups_lacks_both_limits_and_rules(t: &Test) {
+    only_roci(t);
+    t.needs("unshare", "util-linux");
+    let mut c = t.sh("echo ran");
+    c.config["linux"]["resources"] = json!({
+        "pids": {"limit": 10},
+        "devices": [{"allow": false, "access": "rwm"}],
+    });
+    let run = |c: &tests::Container<'_>, options: &[&str]| {
+        let hidden = [
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            r#"umount -R /sys/fs/cgroup && exec "$@""#,
+            "sh",
+        ];
+        c.running(options).under("unshare", &hidden).run()
+    };
+    let lacking = "linux.resources: the host has no cgroups at /sys/fs/cgroup";
+    run(&c, &[]).fails().says(lacking);
+    // Nobody could make nodes.
+    assert_eq!(run(&c, &["--policy", "limits=prefer"]).ok().stdout, "ran\n");
+    let sets = ["bounding", "effective", "permitted"].map(|set| (set, &["CAP_MKNOD"][..]));
+    c.capabilities(&sets);
+    run(&c, &["--policy", "limits=prefer"]).fails().says(lacking);
+    run(&c, &["--policy", "devices=prefer"]).fails().says(lacking);
+    let both = ["--policy", "limits=prefer", "--policy", "devices=prefer"];
+    assert_eq!(run(&c, &both).ok().stdout, "ran\n");
 }
 
 fn limits_may_be_left_alone(t: &Test) {
