@@ -274,30 +274,39 @@ fn a_paused_container_can_be_deleted_by_force(t: &Test) {
 fn events_prints_statistics(t: &Test) {
     t.needs_v1_controller("memory");
     t.skip_on("crun", "crun 1.8 has no events command");
-    let mut c = t.server();
+    let mut c = t.sh("i=0; while [ $i -lt 2000 ]; do i=$((i + 1)); done; echo ready; exec sleep 1000");
     c.config["linux"]["cgroupsPath"] = json!(format!("/{}", c.id));
+    limits(&mut c, "memory", json!({"limit": 33_554_432}));
+    limits(&mut c, "pids", json!({"limit": 17}));
     c.up_and_ready();
     let stats = t.call(&["events", "--stats", &c.id]).run().ok().json();
     assert_eq!((&stats["type"], &stats["id"]), (&json!("stats"), &json!(c.id)));
-    assert!(
-        stats["data"]["memory"]["usage"]["usage"]
-            .as_u64()
-            .is_some_and(|usage| usage > 0),
-        "{stats}"
+    let number = |path: &str| {
+        stats
+            .pointer(path)
+            .and_then(Value::as_u64)
+            .unwrap_or_else(|| panic!("no {path}: {stats}"))
+    };
+    let file = |controller: &str, file: &str| -> u64 { value(t, &c, controller, file).parse().expect("a number") };
+    // What changes from one moment to the next lies between what is now and what was.
+    let used = number("/data/memory/usage/usage");
+    assert!((4096..=33_554_432).contains(&used), "{stats}");
+    assert_eq!(number("/data/memory/usage/limit"), 33_554_432);
+    assert_eq!(
+        number("/data/memory/usage/max"),
+        file("memory", "memory.max_usage_in_bytes")
     );
-    assert!(
-        stats["data"]["cpu"]["usage"]["total"]
-            .as_u64()
-            .is_some_and(|usage| usage > 0),
-        "{stats}"
-    );
-    // The shell is there; it may not have made its child yet.
-    assert!(
-        stats["data"]["pids"]["current"]
-            .as_u64()
-            .is_some_and(|count| count >= 1),
-        "{stats}"
-    );
+    assert_eq!(number("/data/pids/limit"), 17);
+    assert_eq!(number("/data/pids/current"), 1);
+    let total = number("/data/cpu/usage/total");
+    assert!(total > 100_000 && total <= file("cpuacct", "cpuacct.usage"), "{stats}");
+    let raw = value(t, &c, "memory", "memory.stat");
+    for name in ["cache", "rss", "hierarchical_memory_limit"] {
+        let line = raw
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        assert_eq!(Some(number(&format!("/data/memory/raw/{name}"))), line, "{name}");
+    }
 }
 
 fn events_follow_a_container_to_its_end(t: &Test) {

@@ -13,6 +13,7 @@ tests::cases![
     the_option_counts_before_the_annotation,
     a_policy_that_means_nothing_is_refused,
     init_may_be_asked_for_by_an_annotation,
+    cgroups_that_are_gone_are_told_of,
 ];
 
 fn only_roci(t: &Test) {
@@ -88,6 +89,43 @@ fn a_host_without_cgroups_lacks_both_limits_and_rules(t: &Test) {
     run(&c, &["--policy", "devices=prefer"]).fails().says(lacking);
     let both = ["--policy", "limits=prefer", "--policy", "devices=prefer"];
     assert_eq!(run(&c, &both).ok().stdout, "ran\n");
+}
+
+/// Cgroups may go, and come; who says so does without.
+fn cgroups_that_are_gone_are_told_of(t: &Test) {
+    only_roci(t);
+    t.needs("unshare", "util-linux");
+    let hidden = |call: tests::Invocation| {
+        call.under(
+            "unshare",
+            &[
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                r#"umount -R /sys/fs/cgroup && exec "$@""#,
+                "sh",
+            ],
+        )
+    };
+    let disabled = ["--cgroup-manager", "disabled"];
+    let c = t.server();
+    c.up_and_ready();
+    let exec = ["exec", &c.id, "echo", "inside"];
+    let gone = "the host's cgroups are gone, of which the container has one (--cgroup-manager disabled does without)";
+    hidden(t.call(&exec)).run().code(255).says(gone);
+    let inside = hidden(t.runtime.global(&disabled, &exec)).run().ok();
+    assert_eq!(inside.stdout, "inside\n");
+    assert_eq!(t.call(&exec).run().ok().stdout, "inside\n");
+    // A limit that is asked for is left alone then.
+    let mut c = t.sh("echo ran");
+    c.config["linux"]["resources"] = json!({"pids": {"limit": 10}});
+    c.write_config();
+    let bundle = c.bundle.to_str().expect("UTF-8");
+    let run = ["run", "--bundle", bundle, &c.id];
+    assert_eq!(hidden(t.runtime.global(&disabled, &run)).run().ok().stdout, "ran\n");
+    assert_eq!(t.runtime.global(&disabled, &run).run().ok().stdout, "ran\n");
 }
 
 fn limits_may_be_left_alone(t: &Test) {

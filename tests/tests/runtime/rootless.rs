@@ -14,6 +14,7 @@ tests::cases![
     more_ids_of_either_kind_need_the_programs,
     groups_that_cannot_be_set_are_refused,
     limits_and_cgroups_that_are_not_the_users_are_refused,
+    root_of_a_user_namespace_needs_no_rules_for_devices,
 ];
 
 /// `nobody`, which has nothing.
@@ -218,4 +219,29 @@ fn limits_and_cgroups_that_are_not_the_users_are_refused(t: &Test) {
     let mut c = owned(t, "true");
     c.config["linux"]["cgroupsPath"] = json!(format!("/{}", c.id));
     as_user(c.running(&[])).run().fails().says("make cgroup");
+}
+
+/// As for podman without root: nobody in there can make nodes of devices, whatever its capabilities are called.
+fn root_of_a_user_namespace_needs_no_rules_for_devices(t: &Test) {
+    t.skip_on("crun", "crun 1.8 refuses hybrid cgroups");
+    t.needs("unshare", "util-linux");
+    let mut c = owned(t, "id -u; ls /dev/null");
+    c.namespace("network", None);
+    // Its group has no number here, and whoever writes the configuration knows that.
+    c.unmount("/dev/pts");
+    let linux = c.config["linux"].as_object_mut().expect("linux");
+    linux.remove("uidMappings");
+    linux.remove("gidMappings");
+    linux.insert(
+        "resources".into(),
+        json!({"devices": [{"allow": false, "access": "rwm"}]}),
+    );
+    c.no_namespace("user");
+    let sets = ["bounding", "effective", "permitted"].map(|set| (set, &["CAP_MKNOD"][..]));
+    c.capabilities(&sets);
+    let call = c
+        .running(&[])
+        .under("unshare", &["--user", "--map-root-user", "--mount"]);
+    let outcome = as_user(call).run().ok();
+    assert_eq!(outcome.stdout, "0\n/dev/null\n", "{outcome}");
 }
