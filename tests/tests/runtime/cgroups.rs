@@ -201,6 +201,12 @@ fn update_takes_options_up_to_their_limits(t: &Test) {
         let outcome = update("--memory-reservation", text).code(2);
         assert!(outcome.stderr.contains("not a number"), "{text}: {outcome}");
     }
+    // 0 leaves it alone, as clients mean it, and less is none.
+    t.needs_v1_controller("pids");
+    for (text, expected) in [("17", "17"), ("0", "17"), ("-1", "max"), ("+18", "18")] {
+        update("--pids-limit", text).ok();
+        assert_eq!(value(t, &c, "pids", "pids.max"), expected, "{text}");
+    }
     let longest = format!("00{}", ",0".repeat(511));
     update("--cpuset-cpus", &longest).ok();
     assert_eq!(value(t, &c, "cpuset", "cpuset.cpus"), "0");
@@ -366,7 +372,9 @@ fn unified_resources_need_cgroup_v2(t: &Test) {
     limits(&mut c, "unified", json!({"memory.max": "1000000"}));
     // The specification: MUST be an error when the values cannot be set.
     t.skip_on("runc", "runc 1.1 ignores it on v1");
-    c.create().fails();
+    c.create()
+        .fails()
+        .roci_says("linux.resources.unified memory.max: needs cgroup version 2");
 }
 
 fn no_resources_at_all_are_fine(t: &Test) {

@@ -30,6 +30,7 @@ tests::cases![
     diff_lists_what_was_added_changed_and_deleted,
     diff_of_a_tmpfs_works_while_the_container_lives,
     diff_knows_what_lower_layers_hide,
+    diff_looks_no_further_than_a_file,
     diff_knows_marks_that_hide,
     diff_prints_no_names_that_mislead,
     diff_needs_an_overlay,
@@ -616,6 +617,28 @@ fn diff_knows_what_lower_layers_hide(t: &Test) {
             "D /d/from-top"
         ]
     );
+}
+
+/// What a file covers is not there, whatever layers further down have.
+fn diff_looks_no_further_than_a_file(t: &Test) {
+    needs_overlay(t);
+    let (top, bottom) = (make(t, "top"), make(t, "bottom"));
+    write(format!("{bottom}/place/deep"), "");
+    write(format!("{bottom}/place/other"), "");
+    write(format!("{top}/place"), "a file\n");
+    let c = t.sh("rm /place; mkdir /place; touch /place/deep; echo ready; sleep 1000");
+    let lower = format!("{top}:{bottom}:{}", c.rootfs().to_str().expect("UTF-8"));
+    let upper = make(t, "up");
+    let created = c
+        .creation(&["--overlay-lower", &lower, "--overlay-upper", &upper])
+        .run()
+        .ok();
+    c.start().ok();
+    eventually("it runs", || created.stdout_now() == "ready\n");
+    let outcome = t.call(&["diff", &c.id]).run().ok();
+    let mut lines: Vec<_> = outcome.stdout.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["A /place/deep", "C /place"]);
 }
 
 /// Since Linux 6.7 an empty file with a mark may stand for nothing, in a directory that says so.

@@ -11,6 +11,7 @@ tests::cases![
     a_bridge_of_the_hosts_is_used_and_stays,
     a_user_namespace_has_a_network,
     without_nf_tables_there_is_a_network_all_the_same,
+    check_finds_what_networks_need,
     without_the_mount_calls_there_are_names_all_the_same,
     networks_are_listed_and_removed,
 ];
@@ -182,6 +183,28 @@ fn without_nf_tables_there_is_a_network_all_the_same(t: &Test) {
     assert_eq!(place.sh("nft list ruleset"), "");
     place.delete(&quiet);
     assert_eq!(place.traces(), before);
+}
+
+/// The test has networks of all kinds, so the kernel has what they need.
+fn check_finds_what_networks_need(t: &Test) {
+    let place = Place::new(t);
+    let rows = |call: Invocation| {
+        let found = call.run().ok().json();
+        let rows = found.as_array().expect("a list").clone();
+        rows.into_iter()
+            .map(|row| (row["name"].as_str().expect("a name").to_owned(), row["present"] == true))
+            .collect::<Vec<_>>()
+    };
+    let here = rows(place.call(&["check", "--json"]));
+    for name in ["bridge", "veth", "macvlan", "nf_tables"] {
+        assert!(here.contains(&(name.to_owned(), true)), "{name}: {here:?}");
+    }
+    const EPROTONOSUPPORT: u32 = 93;
+    let there = rows(place.on_host(without(t, NF_TABLES, EPROTONOSUPPORT, t.call(&["check", "--json"]))));
+    assert!(there.contains(&("nf_tables".to_owned(), false)), "{there:?}");
+    // It has asked, and made nothing.
+    assert_eq!(place.sh("nft list ruleset"), "");
+    assert!(!place.sh("ip -o link").contains("roci"));
 }
 
 fn without_the_mount_calls_there_are_names_all_the_same(t: &Test) {
