@@ -696,7 +696,7 @@ fn diff_knows_marks_that_hide(t: &Test) {
 
 fn diff_prints_no_names_that_mislead(t: &Test) {
     needs_overlay(t);
-    let script = "cd /tmp; : >\"$(printf 'a\\nD etc')\"; : >\"$(printf 'b\\033[2J')\"; : >\"$(printf 'c\\377')\"; \
+    let script = "cd /tmp; : >\"$(printf 'a\\nD etc')\"; : >\"$(printf 'b\\033[2J')\"; : >\"$(printf 'c~\\377')\"; \
         : >\"$(printf 'd\\303\\244')\"; ln -s /proc /tmp/link; \
         i=0; while [ $i -lt 100 ]; do i=$((i + 1)); mkdir deep; cd deep; done; echo ready; sleep 1000";
     let c = t.sh(script);
@@ -710,7 +710,7 @@ fn diff_prints_no_names_that_mislead(t: &Test) {
     let expected = [
         "A /tmp/a?D etc",
         "A /tmp/b?[2J",
-        "A /tmp/c?",
+        "A /tmp/c~?",
         "A /tmp/d\u{e4}",
         "A /tmp/link",
         "C /tmp",
