@@ -757,6 +757,9 @@ fn propagation_reaches_as_far_as_asked(t: &Test) {
         let kinds = ["shared:", "master:", "unbindable"].into_iter();
         kinds.filter(|kind| optional.contains(kind)).collect::<String>()
     };
+    // A ramdisk is no mount that could be left by itself: who leaves it is nobody's peer any more.
+    let root = rustix::fs::statfs("/").expect("statfs").f_type;
+    let is_ramdisk = matches!(root, 0x0102_1994 | 0x8584_58f6);
     // What is mounted on a shared mount is shared itself; what is below it is what it was, or what was asked for.
     for (root, options, top, below) in [
         ("rshared", &["rbind", "rslave"][..], "shared:master:", "shared:master:"),
@@ -767,6 +770,9 @@ fn propagation_reaches_as_far_as_asked(t: &Test) {
         ("rslave", &["rbind", "rslave", "private"], "", "master:"),
         ("rslave", &["rbind", "private", "rslave"], "", "master:"),
     ] {
+        if is_ramdisk && below == "shared:" {
+            continue;
+        }
         let mut c = t.sh("cat /proc/self/mountinfo");
         c.mount("/data", "bind", &tree.0, options);
         c.config["linux"]["rootfsPropagation"] = json!(root);
