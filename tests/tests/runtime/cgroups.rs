@@ -298,21 +298,17 @@ fn events_prints_statistics(t: &Test) {
     let used = number("/data/memory/usage/usage");
     assert!((4096..=33_554_432).contains(&used), "{stats}");
     assert_eq!(number("/data/memory/usage/limit"), 33_554_432);
-    assert_eq!(
-        number("/data/memory/usage/max"),
-        file("memory", "memory.max_usage_in_bytes")
+    let most = number("/data/memory/usage/max");
+    assert!(
+        (used..=file("memory", "memory.max_usage_in_bytes")).contains(&most),
+        "{stats}"
     );
     assert_eq!(number("/data/pids/limit"), 17);
     assert_eq!(number("/data/pids/current"), 1);
     let total = number("/data/cpu/usage/total");
     assert!(total > 100_000 && total <= file("cpuacct", "cpuacct.usage"), "{stats}");
-    let raw = value(t, &c, "memory", "memory.stat");
-    for name in ["cache", "rss", "hierarchical_memory_limit"] {
-        let line = raw
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
-        assert_eq!(Some(number(&format!("/data/memory/raw/{name}"))), line, "{name}");
-    }
+    assert_eq!(number("/data/memory/raw/hierarchical_memory_limit"), 33_554_432);
+    assert!(number("/data/memory/raw/rss") + number("/data/memory/raw/cache") <= 33_554_432);
 }
 
 fn events_follow_a_container_to_its_end(t: &Test) {

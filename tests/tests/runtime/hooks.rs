@@ -298,7 +298,7 @@ fn a_hook_that_takes_too_long_is_killed(t: &Test) {
     assert!(!outcome.status.success(), "{outcome}");
     let time = start.elapsed();
     assert!(time >= std::time::Duration::from_millis(900), "{outcome}");
-    assert!(time < tests::patience(2), "{time:?}: {outcome}");
+    assert!(time < tests::patience(5), "{time:?}: {outcome}");
     outcome.roci_says("hooks.createRuntime[0] /bin/sh: timed out after 1 s");
     c.state_call().fails();
     let mut c = t.sh("echo fine");
