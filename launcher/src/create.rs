@@ -440,7 +440,7 @@ fn make_cgroup(
             cgroup.open_procs()?;
             Ok(Some(cgroup))
         }
-        // Who is not the host's root may have no cgroup to give, and asked for none.
+        // Who is not the host's root may have no cgroup to give, and asked for none, or may do without.
         Err(errno) if spec.linux.cgroups_path.is_none() && !limits::asks_for_limits(spec) => {
             // Some hierarchies may have let it be made.
             let _ = host.try_remove(path, Hierarchies::ALL);

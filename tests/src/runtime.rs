@@ -133,6 +133,13 @@ impl Invocation {
         self
     }
 
+    /// Runs the runtime in a mount namespace of its own, after what `script` does there: it ends with `exec "$@"`, and `$0` is
+    /// `name`.
+    pub fn with_own_mounts(self, script: &str, name: &str) -> Self {
+        let args = ["--mount", "--propagation", "private", "sh", "-c", script, name];
+        self.under("unshare", &args)
+    }
+
     /// Sets an environment variable of the runtime.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);

@@ -335,17 +335,11 @@ impl Bench {
             Command::State => shows(&ended.stdout, "/status", &"running".into()),
             Command::List => {
                 let row = ended.stdout.lines().find(|line| line.starts_with(&id));
-                let is_told = row.is_some_and(|row| row.contains("running"));
-                is_told
-                    .then(String::new)
-                    .ok_or_else(|| format!("it printed {:?}", ended.stdout))
+                told_if(row.is_some_and(|row| row.contains("running")), ended)
             }
             Command::Ps => {
                 let processes: Vec<u32> = serde_json::from_str(&ended.stdout).unwrap_or_default();
-                let is_told = processes.len() == 1;
-                is_told
-                    .then(String::new)
-                    .ok_or_else(|| format!("it printed {:?}", ended.stdout))
+                told_if(processes.len() == 1, ended)
             }
             Command::Events => shows(&ended.stdout, "/data/pids/limit", &50.into()),
         }
@@ -542,6 +536,14 @@ impl Bench {
             }
             _ => {}
         }
+    }
+}
+
+/// Whether the command has printed what is so.
+fn told_if(is_told: bool, ended: &Ended) -> Result<String, String> {
+    match is_told {
+        true => Ok(String::new()),
+        false => Err(format!("it printed {:?}", ended.stdout)),
     }
 }
 

@@ -131,6 +131,18 @@ impl<'t> Place<'t> {
         self.call(&["delete", "--force", &c.id]).run().ok();
     }
 
+    /// The container ends, and its state directory and its cgroup are gone without roci.
+    fn lose(&self, c: &Container<'_>) {
+        let pid = c.pid();
+        std::fs::remove_dir_all(self.t.runtime.root.join(&c.id)).expect("remove");
+        let name = rustix::process::Pid::from_raw(pid as i32).expect("a pid");
+        rustix::process::kill_process(name, rustix::process::Signal::KILL).expect("kill");
+        c.reap(pid);
+        for mount in tests::cgroup_mounts() {
+            let _ = std::fs::remove_dir(mount.join(&c.id));
+        }
+    }
+
     /// What the host has that networks leave: devices, rules, and files in the state root.
     fn traces(&self) -> String {
         let mut files: Vec<_> = tests::leaks::entries(&self.t.runtime.root);

@@ -437,11 +437,9 @@ fn help_lists_the_options(t: &Test) {
         let rows = text
             .lines()
             .filter(|line| line.starts_with("  -") || line.starts_with("      --"));
-        let columns: Vec<_> = rows
-            .map(|row| (row.rfind("  ").unwrap_or_default() < 36, row))
-            .collect();
-        for (is_in_place, row) in columns {
-            assert!(is_in_place && !row[36..].starts_with(' '), "{command}: {row}");
+        for row in rows {
+            let is_in_place = row.rfind("  ").unwrap_or_default() < 36 && !row[36..].starts_with(' ');
+            assert!(is_in_place, "{command}: {row}");
         }
         // What goes before every command stands in the help of all.
         assert!(lists(&help, "--root") && !lists(&help, own), "{help}");

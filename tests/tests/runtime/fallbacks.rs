@@ -217,7 +217,8 @@ fn a_time_namespace_without_clone3_works_all_the_same(t: &Test) {
 }
 
 /// What `check` says, by the names of its rows.
-fn rows(call: Invocation, status: i32) -> Vec<(String, bool)> {
+/// What `check --json` says of each feature: its name, and whether it is there.
+pub fn rows(call: Invocation, status: i32) -> Vec<(String, bool)> {
     let found = call.run().code(status).json();
     let rows = found.as_array().expect("a list").iter();
     rows.map(|row| {
@@ -266,10 +267,7 @@ fn check_tells_a_plain_bundle_from_others(t: &Test) {
         let empty = t.path("empty");
         std::fs::write(&empty, "nodev\tproc\n\text4\nnodev\tsysfs\n").expect("a file");
         let empty = empty.to_str().expect("a UTF-8 path").to_owned();
-        call.under(
-            "unshare",
-            &["--mount", "--propagation", "private", "sh", "-c", script, &empty],
-        )
+        call.with_own_mounts(script, &empty)
     };
     let here = rows(t.call(&["check", "--json"]), 0);
     let known = std::fs::read_to_string("/proc/filesystems").expect("the kernel's file systems");
@@ -323,16 +321,8 @@ fn binds_have_their_own_flags_without_the_mount_calls(t: &Test) {
         }
         c.config["linux"]["readonlyPaths"] = json!(["/plain"]);
         let call = without(t, calls, ENOSYS, c.running(&[]));
-        let args = [
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            script,
-            shared.to_str().expect("UTF-8"),
-        ];
-        let output = call.under("unshare", &args).run().ok().stdout;
+        let shared = shared.to_str().expect("UTF-8");
+        let output = call.with_own_mounts(script, shared).run().ok().stdout;
         let flags = |place: &str| {
             let line = output.lines().rfind(|line| line.split(' ').nth(4) == Some(place));
             let flags = line

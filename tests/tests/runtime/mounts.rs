@@ -368,8 +368,7 @@ fn mounts_of_a_host_that_shares_them_stay(t: &Test) {
             c.config["linux"]["rootfsPropagation"] = json!(propagation);
         }
         c.mount("/data", "bind", source(t), &["rbind"]);
-        let host = ["--mount", "--propagation", "private", "sh", "-c", script, directory];
-        let outcome = c.running(&[]).under("unshare", &host).run().ok();
+        let outcome = c.running(&[]).with_own_mounts(script, directory).run().ok();
         assert_eq!(outcome.stdout, "inside\n", "{propagation}: {outcome}");
     }
 }

@@ -590,19 +590,26 @@ fn diff_of_a_tmpfs_works_while_the_container_lives(t: &Test) {
         .says("ended with the container's process");
 }
 
+/// What `diff` lists, in order, of a container over these layers, once it has printed `shown`.
+#[track_caller]
+fn changes(t: &Test, c: &Container<'_>, lower: &str, shown: &str) -> Vec<String> {
+    let upper = make(t, "up");
+    let options = ["--overlay-lower", lower, "--overlay-upper", &upper];
+    let created = c.creation(&options).run().ok();
+    c.start().ok();
+    eventually("it runs", || created.stdout_now() == shown);
+    let outcome = t.call(&["diff", &c.id]).run().ok();
+    let mut lines: Vec<_> = outcome.stdout.lines().map(str::to_owned).collect();
+    lines.sort_unstable();
+    lines
+}
+
 fn diff_knows_what_lower_layers_hide(t: &Test) {
     needs_overlay(t);
     let script =
         "touch /gone /o/hidden /o/shown; rm -r /d; mkdir /d; touch /d/from-bottom /d/new; echo ready; sleep 1000";
     let (c, layers) = three_layers(t, script);
-    let upper = make(t, "up");
-    let options = ["--overlay-lower", &layers.join(":"), "--overlay-upper", &upper];
-    let created = c.creation(&options).run().ok();
-    c.start().ok();
-    eventually("it runs", || created.stdout_now() == "ready\n");
-    let outcome = t.call(&["diff", &c.id]).run().ok();
-    let mut lines: Vec<_> = outcome.stdout.lines().collect();
-    lines.sort_unstable();
+    let lines = changes(t, &c, &layers.join(":"), "ready\n");
     assert_eq!(
         lines,
         [
@@ -628,16 +635,7 @@ fn diff_looks_no_further_than_a_file(t: &Test) {
     write(format!("{top}/place"), "a file\n");
     let c = t.sh("rm /place; mkdir /place; touch /place/deep; echo ready; sleep 1000");
     let lower = format!("{top}:{bottom}:{}", c.rootfs().to_str().expect("UTF-8"));
-    let upper = make(t, "up");
-    let created = c
-        .creation(&["--overlay-lower", &lower, "--overlay-upper", &upper])
-        .run()
-        .ok();
-    c.start().ok();
-    eventually("it runs", || created.stdout_now() == "ready\n");
-    let outcome = t.call(&["diff", &c.id]).run().ok();
-    let mut lines: Vec<_> = outcome.stdout.lines().collect();
-    lines.sort_unstable();
+    let lines = changes(t, &c, &lower, "ready\n");
     assert_eq!(lines, ["A /place/deep", "C /place"]);
 }
 
@@ -671,17 +669,7 @@ fn diff_knows_marks_that_hide(t: &Test) {
     let c = t.sh(script);
     let root = c.rootfs();
     let lower = format!("{top}:{bottom}:{}", root.to_str().expect("UTF-8"));
-    let upper = make(t, "up");
-    let created = c
-        .creation(&["--overlay-lower", &lower, "--overlay-upper", &upper])
-        .run()
-        .ok();
-    c.start().ok();
-    eventually("it runs", || created.stdout_now().ends_with("ready\n"));
-    assert_eq!(created.stdout_now(), "empty\nfull\nready\n", "what the kernel shows");
-    let outcome = t.call(&["diff", &c.id]).run().ok();
-    let mut lines: Vec<_> = outcome.stdout.lines().collect();
-    lines.sort_unstable();
+    let lines = changes(t, &c, &lower, "empty\nfull\nready\n");
     let expected = [
         "A /x/marked",
         "C /x",
@@ -850,10 +838,7 @@ fn on_overlay(t: &Test, call: tests::Invocation) -> tests::Invocation {
         "mount -t overlay -o lowerdir={dir}/on-lower,upperdir={dir}/on-upper,workdir={dir}/on-work none {dir}/on && \
         mkdir -p {dir}/on/up && exec \"$@\""
     );
-    call.under(
-        "unshare",
-        &["--mount", "--propagation", "private", "sh", "-c", &script, "sh"],
-    )
+    call.with_own_mounts(&script, "sh")
 }
 
 fn a_refused_upper_is_an_error_or_a_tmpfs(t: &Test) {

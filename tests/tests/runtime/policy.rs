@@ -1,7 +1,7 @@
 //! What is done where the host lacks what the configuration asks for.
 
 use serde_json::{Value, json};
-use tests::Test;
+use tests::{Container, Invocation, Test};
 
 tests::cases![
     a_limit_that_the_host_lacks_may_be_done_without,
@@ -23,7 +23,7 @@ fn only_roci(t: &Test) {
 }
 
 /// A controller that no kernel of these days has on version 1 unless it is mounted, nor at all on version 2.
-fn with_a_limit_that_is_lacking(t: &Test) -> tests::Container<'_> {
+fn with_a_limit_that_is_lacking(t: &Test) -> Container<'_> {
     only_roci(t);
     if tests::cgroup_mounts().iter().any(|mount| mount.ends_with("net_cls")) {
         t.skip("this machine has net_cls");
@@ -33,7 +33,7 @@ fn with_a_limit_that_is_lacking(t: &Test) -> tests::Container<'_> {
     c
 }
 
-fn annotate(c: &mut tests::Container<'_>, feature: &str, policy: &str) {
+fn annotate(c: &mut Container<'_>, feature: &str, policy: &str) {
     let mut annotations = json!({});
     annotations[format!("io.roci.policy.{feature}")] = json!(policy);
     c.config["annotations"] = annotations;
@@ -58,6 +58,11 @@ fn a_limit_that_the_host_lacks_may_be_done_without(t: &Test) {
     c.running(&["--policy", "limits=prefer"]).run().ok();
 }
 
+/// On a host that has cgroups mounted nowhere.
+fn without_cgroups(call: Invocation) -> Invocation {
+    call.with_own_mounts(r#"umount -R /sys/fs/cgroup && exec "$@""#, "sh")
+}
+
 /// Each policy is for itself: without limits there may still be rules for devices that somebody could make.
 fn a_host_without_cgroups_lacks_both_limits_and_rules(t: &Test) {
     only_roci(t);
@@ -67,18 +72,7 @@ fn a_host_without_cgroups_lacks_both_limits_and_rules(t: &Test) {
         "pids": {"limit": 10},
         "devices": [{"allow": false, "access": "rwm"}],
     });
-    let run = |c: &tests::Container<'_>, options: &[&str]| {
-        let hidden = [
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            r#"umount -R /sys/fs/cgroup && exec "$@""#,
-            "sh",
-        ];
-        c.running(options).under("unshare", &hidden).run()
-    };
+    let run = |c: &Container<'_>, options: &[&str]| without_cgroups(c.running(options)).run();
     let lacking = "linux.resources: the host has no cgroups at /sys/fs/cgroup";
     run(&c, &[]).fails().says(lacking);
     // Nobody could make nodes.
@@ -95,27 +89,13 @@ fn a_host_without_cgroups_lacks_both_limits_and_rules(t: &Test) {
 fn cgroups_that_are_gone_are_told_of(t: &Test) {
     only_roci(t);
     t.needs("unshare", "util-linux");
-    let hidden = |call: tests::Invocation| {
-        call.under(
-            "unshare",
-            &[
-                "--mount",
-                "--propagation",
-                "private",
-                "sh",
-                "-c",
-                r#"umount -R /sys/fs/cgroup && exec "$@""#,
-                "sh",
-            ],
-        )
-    };
     let disabled = ["--cgroup-manager", "disabled"];
     let c = t.server();
     c.up_and_ready();
     let exec = ["exec", &c.id, "echo", "inside"];
     let gone = "the host's cgroups are gone, of which the container has one (--cgroup-manager disabled does without)";
-    hidden(t.call(&exec)).run().code(255).says(gone);
-    let inside = hidden(t.runtime.global(&disabled, &exec)).run().ok();
+    without_cgroups(t.call(&exec)).run().code(255).says(gone);
+    let inside = without_cgroups(t.runtime.global(&disabled, &exec)).run().ok();
     assert_eq!(inside.stdout, "inside\n");
     assert_eq!(t.call(&exec).run().ok().stdout, "inside\n");
     // A limit that is asked for is left alone then.
@@ -124,7 +104,10 @@ fn cgroups_that_are_gone_are_told_of(t: &Test) {
     c.write_config();
     let bundle = c.bundle.to_str().expect("UTF-8");
     let run = ["run", "--bundle", bundle, &c.id];
-    assert_eq!(hidden(t.runtime.global(&disabled, &run)).run().ok().stdout, "ran\n");
+    assert_eq!(
+        without_cgroups(t.runtime.global(&disabled, &run)).run().ok().stdout,
+        "ran\n"
+    );
     assert_eq!(t.runtime.global(&disabled, &run).run().ok().stdout, "ran\n");
 }
 

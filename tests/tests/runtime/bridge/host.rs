@@ -40,16 +40,8 @@ fn the_hosts_resolvers_are_asked_where_they_can_be_reached(t: &Test) {
         let c = t.sh("cat /etc/resolv.conf");
         let (name, subnet) = (format!("bridge:net{number}"), format!("10.9.{number}.0/24"));
         let call = c.running(&["--network", &name, "--subnet", &subnet]);
-        let host_of = [
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            script,
-            own.to_str().expect("UTF-8"),
-        ];
-        let outcome = place.on_host(call.under("unshare", &host_of)).run().ok();
+        let own = own.to_str().expect("UTF-8");
+        let outcome = place.on_host(call.with_own_mounts(script, own)).run().ok();
         assert_eq!(outcome.stdout, expected, "{host:?}");
     }
 }
@@ -112,14 +104,7 @@ fn a_container_whose_state_was_lost_comes_again(t: &Test) {
     let c = place.bridged();
     let held = File::open(net(&c)).expect("the namespace");
     let had = address(&c, false);
-    let pid = c.pid();
-    std::fs::remove_dir_all(t.runtime.root.join(&c.id)).expect("remove");
-    let name = rustix::process::Pid::from_raw(pid as i32).expect("a pid");
-    rustix::process::kill_process(name, rustix::process::Signal::KILL).expect("kill");
-    c.reap(pid);
-    for mount in tests::cgroup_mounts() {
-        let _ = std::fs::remove_dir(mount.join(&c.id));
-    }
+    place.lose(&c);
     place.up_again(&c, &["--network", "bridge"]);
     drop(held);
     assert_eq!(address(&c, false), had);

@@ -1,7 +1,7 @@
 //! Other networks than bridges of roci's own, and kernels that lack something.
 
 use super::*;
-use crate::fallbacks::without;
+use crate::fallbacks::{rows, without};
 
 tests::cases![
     the_network_of_another_container_is_shared,
@@ -188,19 +188,13 @@ fn without_nf_tables_there_is_a_network_all_the_same(t: &Test) {
 /// The test has networks of all kinds, so the kernel has what they need.
 fn check_finds_what_networks_need(t: &Test) {
     let place = Place::new(t);
-    let rows = |call: Invocation| {
-        let found = call.run().ok().json();
-        let rows = found.as_array().expect("a list").clone();
-        rows.into_iter()
-            .map(|row| (row["name"].as_str().expect("a name").to_owned(), row["present"] == true))
-            .collect::<Vec<_>>()
-    };
-    let here = rows(place.call(&["check", "--json"]));
+    let here = rows(place.call(&["check", "--json"]), 0);
     for name in ["bridge", "veth", "macvlan", "nf_tables"] {
         assert!(here.contains(&(name.to_owned(), true)), "{name}: {here:?}");
     }
     const EPROTONOSUPPORT: u32 = 93;
-    let there = rows(place.on_host(without(t, NF_TABLES, EPROTONOSUPPORT, t.call(&["check", "--json"]))));
+    let check = without(t, NF_TABLES, EPROTONOSUPPORT, t.call(&["check", "--json"]));
+    let there = rows(place.on_host(check), 0);
     assert!(there.contains(&("nf_tables".to_owned(), false)), "{there:?}");
     // It has asked, and made nothing.
     assert_eq!(place.sh("nft list ruleset"), "");
@@ -255,16 +249,8 @@ fn networks_are_listed_and_removed(t: &Test) {
     place.call(&["network", "prune"]).run().ok();
     assert!(place.traces().contains("roci0"));
     // The state of both is lost.
-    for c in [&c, &other] {
-        let pid = c.pid();
-        std::fs::remove_dir_all(t.runtime.root.join(&c.id)).expect("remove");
-        let name = rustix::process::Pid::from_raw(pid as i32).expect("a pid");
-        rustix::process::kill_process(name, rustix::process::Signal::KILL).expect("kill");
-        c.reap(pid);
-        for mount in tests::cgroup_mounts() {
-            let _ = std::fs::remove_dir(mount.join(&c.id));
-        }
-    }
+    place.lose(&c);
+    place.lose(&other);
     place.call(&["network", "rm", "second"]).run().ok();
     place.call(&["network", "prune"]).run().ok();
     assert_eq!(place.traces(), before);
